@@ -1,0 +1,30 @@
+"""`python -m benchmarks`: print the tables of docs/benchmarks.md."""
+
+from __future__ import annotations
+
+import argparse
+import platform
+
+import pymysql
+
+from rwsplit.sandbox import Sandbox
+
+from . import statements
+from .measure import render
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--flavor", choices=("mysql", "mariadb"), action="append")
+    parser.add_argument("--rounds", type=int, default=40, help="interleaved rounds (40)")
+    arguments = parser.parse_args()
+    print(f"Python {platform.python_version()}, PyMySQL {pymysql.VERSION_STRING}", end="")
+    print(f", {arguments.rounds} interleaved rounds; medians\n", flush=True)
+    for flavor in arguments.flavor or ("mysql", "mariadb"):
+        with Sandbox(flavor, replicas=2) as cluster:
+            print(f"{flavor} {cluster.version}, a primary and two replicas on loopback:\n")
+            print(render(list(statements.rows(cluster, arguments.rounds))), end="\n\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()

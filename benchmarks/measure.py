@@ -1,0 +1,96 @@
+"""Measuring two ways of doing the same thing in one run."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+from collections.abc import Callable
+from time import perf_counter
+from typing import NamedTuple
+
+
+class Row(NamedTuple):
+    """One line of the table: what both sides took, and their ratio round by round."""
+
+    what: str
+    plain: list[float]
+    ours: list[float]
+    budget: float | None
+    unit: str = "µs"
+
+    @property
+    def ratios(self) -> list[float]:
+        return [ours / plain for plain, ours in zip(self.plain, self.ours, strict=True)]
+
+
+def compare(
+    what: str,
+    plain: Callable[[], object],
+    ours: Callable[[], object],
+    *,
+    rounds: int,
+    times: int,
+    budget: float | None,
+) -> Row:
+    """Time both sides in interleaved rounds of `times` calls each.
+
+    The side that goes first changes with each round, so that neither always finds the machine as
+    the other left it.
+    """
+    taken: tuple[list[float], list[float]] = ([], [])
+    sides = (plain, ours)
+    for side in sides:
+        for _ in range(max(times // 5, 3)):
+            side()
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(rounds):
+            for index in (0, 1) if number % 2 else (1, 0):
+                taken[index].append(_time(sides[index], times))
+    finally:
+        gc.enable()
+    return Row(what, taken[0], taken[1], budget)
+
+
+def _time(side: Callable[[], object], times: int) -> float:
+    start = perf_counter()
+    for _ in range(times):
+        side()
+    return (perf_counter() - start) / times
+
+
+def render(rows: list[Row]) -> str:
+    """The table, as Markdown: medians of both sides, the median ratio and its quartiles."""
+    lines = [
+        "| what | plain PyMySQL | rwsplit | ratio (quartiles) | budget |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for row in rows:
+        low, middle, high = _quartiles(row.ratios)
+        budget = "" if row.budget is None else _budget(row, middle)
+        lines.append(
+            f"| {row.what} | {_show(row.plain, row.unit)} | {_show(row.ours, row.unit)} "
+            f"| {middle:.2f} ({low:.2f} to {high:.2f}) | {budget} |"
+        )
+    return "\n".join(lines)
+
+
+def _budget(row: Row, middle: float) -> str:
+    assert row.budget is not None
+    more_is_better = row.unit.endswith("/s")
+    met = middle >= row.budget if more_is_better else middle <= row.budget
+    word = "at least" if more_is_better else "at most"
+    return f"{word} {row.budget:.2f}" + ("" if met else ", **missed**")
+
+
+def _show(values: list[float], unit: str) -> str:
+    middle = statistics.median(values)
+    return f"{middle:,.0f} {unit}" if unit.endswith("/s") else f"{middle * 1e6:,.1f} {unit}"
+
+
+def _quartiles(values: list[float]) -> tuple[float, float, float]:
+    if len(values) < 2:
+        return values[0], values[0], values[0]
+    low, middle, high = statistics.quantiles(values, n=4)
+    return low, middle, high

@@ -1,0 +1,132 @@
+"""Client-side read/write splitting for MySQL and MariaDB, as a drop-in for PyMySQL.
+
+`rwsplit.connect()` takes what `pymysql.connect()` takes, and `replicas=`. Reads go to replicas that
+have caught up with what the connection wrote; everything else goes to the primary. `cursor.route`
+tells where a statement went, and why.
+"""
+
+import sys
+
+from pymysql import (
+    BINARY,
+    DATE,
+    DATETIME,
+    NULL,
+    NUMBER,
+    ROWID,
+    STRING,
+    TIME,
+    TIMESTAMP,
+    VERSION,
+    VERSION_STRING,
+    Binary,
+    DBAPISet,
+    __version__,
+    apilevel,
+    get_client_info,
+    paramstyle,
+    thread_safe,
+    threadsafety,
+    version_info,
+)
+from pymysql.constants import FIELD_TYPE
+
+from . import charset, connections, constants, converters, cursors, err, times
+from ._core.classify import classify
+from ._core.route import RouteTaken
+from ._core.statement import Kind, Statement
+from ._shell.cluster import Cluster
+from .connections import Connection
+from .err import (
+    DatabaseError,
+    DataError,
+    Error,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    MySQLError,
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    Warning,  # noqa: A004 - PEP 249 names it so
+)
+from .times import (
+    Date,
+    DateFromTicks,
+    Time,
+    TimeFromTicks,
+    Timestamp,
+    TimestampFromTicks,
+)
+
+Connect = connect = Connection
+
+
+def install_as_MySQLdb() -> None:  # noqa: N802 - PyMySQL's name
+    """Let `import MySQLdb` find rwsplit, for programs written for mysqlclient (Django)."""
+    here = sys.modules[__name__]
+    sys.modules["MySQLdb"] = here
+    for name in ("connections", "constants", "converters", "cursors", "times"):
+        sys.modules[f"MySQLdb.{name}"] = sys.modules[f"{__name__}.{name}"]
+    for name in ("CLIENT", "CR", "ER", "FIELD_TYPE", "FLAG"):
+        __import__(f"{__name__}.constants.{name}")
+        sys.modules[f"MySQLdb.constants.{name}"] = sys.modules[f"{__name__}.constants.{name}"]
+    sys.modules["MySQLdb._exceptions"] = sys.modules[f"{__name__}.err"]
+
+
+__all__ = [
+    "BINARY",
+    "DATE",
+    "DATETIME",
+    "FIELD_TYPE",
+    "NULL",
+    "NUMBER",
+    "ROWID",
+    "STRING",
+    "TIME",
+    "TIMESTAMP",
+    "VERSION",
+    "VERSION_STRING",
+    "Binary",
+    "Cluster",
+    "Connect",
+    "Connection",
+    "DBAPISet",
+    "DataError",
+    "DatabaseError",
+    "Date",
+    "DateFromTicks",
+    "Error",
+    "IntegrityError",
+    "InterfaceError",
+    "InternalError",
+    "Kind",
+    "MySQLError",
+    "NotSupportedError",
+    "OperationalError",
+    "ProgrammingError",
+    "RouteTaken",
+    "Statement",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
+    "Warning",
+    "__version__",
+    "apilevel",
+    "charset",
+    "classify",
+    "connect",
+    "connections",
+    "constants",
+    "converters",
+    "cursors",
+    "err",
+    "get_client_info",
+    "install_as_MySQLdb",
+    "paramstyle",
+    "thread_safe",
+    "threadsafety",
+    "times",
+    "version_info",
+]

@@ -1,0 +1,186 @@
+"""Comments that say something: executable ones, and hints."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+
+from .dialect import OLDEST, Dialect
+from .lexer import BACKTICKS, BLOCK_COMMENT, LINE_COMMENT, string
+from .statement import Hint
+
+__all__ = ["Hints", "Resolved", "has_code", "has_hints", "hints", "resolve"]
+
+# What a server skips when the version says so: one more comment may be nested in it.
+_SKIPPED = re.compile(r"(?:[^*/]++|/\*(?:[^*]++|\*(?!/))*+\*/|\*(?!/)|/(?!\*))*+\*/", re.DOTALL)
+_VERSION = re.compile(r"\d{5,6}")
+
+
+def has_code(text: str) -> bool:
+    """Whether the text may hold an executable comment. Fast, and may be wrong in strings."""
+    return "/*!" in text or "/*M!" in text
+
+
+@cache
+def _units(dialect: Dialect) -> re.Pattern[str]:
+    """Whatever can hide a comment mark, each as a whole; the marks; and all else."""
+    mark = r"/\*M?!" if dialect.flavor == "mariadb" else r"/\*!"
+    quoted = "|".join((string("'", dialect), string('"', dialect), BACKTICKS))
+    return re.compile(
+        rf"(?P<mark>{mark})|(?P<comment>{LINE_COMMENT}|{BLOCK_COMMENT})|(?P<close>\*/)"
+        rf"|(?P<code>{quoted}|[^-'\"`#/*]++|['\"`].*+|/\*.*+|.)",
+        re.DOTALL,
+    )
+
+
+class Resolved(tuple[str, ...]):
+    """The readings of a text with executable comments; the first is this server's own."""
+
+    __slots__ = ()
+
+
+def resolve(text: str, dialect: Dialect) -> Resolved:
+    """The text as servers read it, executable comments replaced by their code or by a space.
+
+    The first reading is the dialect's. Others follow if a server of another supported version
+    would read it otherwise: the members of a cluster need not be of one version. Empty if no
+    reading can be told.
+    """
+    newest = dialect.number or 10**6
+    oldest = _number(OLDEST[dialect.flavor])
+    versions = (dialect.number or oldest, oldest, newest, 10**7)
+    readings = [_read(text, dialect, version) for version in versions]
+    if None in readings:
+        return Resolved()
+    return Resolved(dict.fromkeys(reading for reading in readings if reading is not None))
+
+
+def _number(version: tuple[int, int, int]) -> int:
+    return version[0] * 10000 + version[1] * 100 + version[2]
+
+
+def _read(text: str, dialect: Dialect, server: int) -> str | None:
+    out: list[str] = []
+    units, position, inside = _units(dialect), 0, False
+    while position < len(text):
+        found = units.match(text, position)
+        assert found is not None  # "." matches whatever is left
+        position = found.end()
+        if found.lastgroup == "mark":
+            if inside:
+                return None  # the servers lose count of these themselves
+            opened = _open(text, found, dialect, server)
+            if opened is None:
+                return None
+            position, inside = opened
+            out.append(" ")
+        elif found.lastgroup == "close" and inside:
+            inside = False
+            out.append(" ")
+        else:
+            # The two characters of a stray "*/" are operators: kept as they are.
+            out.append(found[0])
+    return None if inside else "".join(out)
+
+
+def _open(text: str, mark: re.Match[str], dialect: Dialect, server: int) -> tuple[int, bool] | None:
+    """Where to read on after an opening mark, and whether what follows is code."""
+    position = mark.end()
+    digits = _VERSION.match(text, position)
+    if digits is None:
+        return position, True
+    number = digits[0]
+    if dialect.flavor == "mysql" and len(number) == 6:
+        if text[digits.end() : digits.end() + 1].isspace():
+            return None  # six digits to newer servers, five to older ones
+        number = number[:5]
+    version = int(number)
+    if dialect.flavor == "mariadb":
+        # MySQL's own newer syntax is none of MariaDB's business.
+        ours = version < 50700 or version > 99999 or mark[0] == "/*M!"
+        is_code = ours and version <= server
+    else:
+        is_code = version <= server
+    if is_code:
+        return position + len(number), True
+    skipped = _SKIPPED.match(text, position)
+    return None if skipped is None else (skipped.end(), False)
+
+
+class Hints(tuple[Hint | None, tuple[str, ...], str | None]):
+    """(hint, foreign hints, what was wrong): see the fields of `Statement`."""
+
+    __slots__ = ()
+
+
+NO_HINTS = Hints((None, (), None))
+
+_OURS = re.compile(r"\A[\s*!+]*rwsplit\s*:(.*)\Z", re.DOTALL | re.IGNORECASE)
+_FOREIGN = (
+    re.compile(r"\A\s*(maxscale\s+.*\S)\s*\Z", re.DOTALL | re.IGNORECASE),
+    re.compile(r"(?:\A|[\s;])(hostgroup\s*=\s*\d+)(?=[\s;]|\Z)", re.IGNORECASE),
+)
+_LEVELS = ("eventual", "session", "global")
+_MARKS = ("rwsplit", "maxscale", "hostgroup")
+
+
+def has_hints(text: str) -> bool:
+    """Whether the text may hold a hint. Fast, and may be wrong in strings."""
+    if "rwsplit" in text or "maxscale" in text or "hostgroup" in text:
+        return True
+    if "/*" not in text and "--" not in text and "#" not in text:
+        return False
+    folded = text.casefold() if len(text) < 4096 else ""
+    return any(mark in folded for mark in _MARKS)
+
+
+def hints(text: str, dialect: Dialect) -> Hints:
+    """What the comments of a text ask for. Two of ours in one text add up, the later one wins."""
+    hint: Hint | None = None
+    foreign: list[str] = []
+    for content in _comments(text, dialect):
+        ours = _OURS.match(content)
+        if ours is not None:
+            try:
+                hint = _parse(ours[1], hint or Hint())
+            except ValueError as error:
+                return Hints((None, tuple(foreign), str(error)))
+        for pattern in _FOREIGN:
+            found = pattern.search(content)
+            if found is not None:
+                foreign.append(
+                    " ".join(found[1].lower().split()).replace(" =", "=").replace("= ", "=")
+                )
+    return Hints((hint, tuple(foreign), None))
+
+
+def _comments(text: str, dialect: Dialect) -> Iterator[str]:
+    for found in _units(dialect).finditer(text):
+        if found.lastgroup == "comment":
+            comment = found[0]
+            if comment.startswith("/*"):
+                yield comment[2:-2]
+            else:
+                yield comment.lstrip("#") if comment[0] == "#" else comment[2:]
+
+
+def _parse(text: str, hint: Hint) -> Hint:
+    """The words of one hint; ValueError says which word is not understood."""
+    words = [word for word in re.split(r"[\s,;]+", text.strip()) if word]
+    if not words:
+        raise ValueError("hint 'rwsplit:' says nothing")
+    for word in words:
+        key, equals, value = word.partition("=")
+        key = key.lower()
+        if key in ("primary", "replica") and not equals:
+            hint = hint._replace(route=key, replica=None)
+        elif key == "replica" and value:
+            hint = hint._replace(route="replica", replica=value)
+        elif key == "consistency" and value.lower() in _LEVELS:
+            hint = hint._replace(consistency=value.lower())
+        elif key == "max_staleness" and re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", value):
+            hint = hint._replace(max_staleness=float(value))
+        else:
+            raise ValueError(f"hint 'rwsplit:{text}': {word!r} is not understood")
+    return hint

@@ -1,0 +1,84 @@
+"""Names of tables and system variables: how they are read, and which belong to one server."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .lexer import NAME, OP, WORD, Token
+from .statement import Kind, TableName
+from .wordlist import words
+
+__all__ = ["FOLLOWED", "MEMBER_BOUND", "local_table", "name_at"]
+
+FOLLOWED = frozenset(("warning_count", "error_count"))
+"""System variables about the statement before."""
+
+MEMBER_BOUND: dict[str, str] = {
+    "autocommit": "transaction",
+    "in_transaction": "transaction",
+    "transaction_read_only": "transaction",
+    "tx_read_only": "transaction",
+    "last_insert_id": "last_insert_id",
+    "identity": "last_insert_id",
+    "insert_id": "last_insert_id",
+    "last_gtid": "last_gtid",
+    "gtid_next": "last_gtid",
+    "gtid_seq_no": "last_gtid",
+    "statement_id": "connection",
+    "timestamp": "connection",
+    "rand_seed1": "connection",
+    "rand_seed2": "connection",
+    "sql_log_bin": "connection",
+    "skip_replication": "connection",
+    "pseudo_thread_id": "connection_id",
+}
+"""System variables that members differ in on purpose -> what of the connection they show."""
+
+# Schemas whose tables are made up by each server for itself.
+_LOCAL_SCHEMAS = words("performance_schema sys")
+_LOCAL_INFORMATION = words(
+    "processlist global_status session_status global_variables session_variables system_variables",
+    "client_statistics index_statistics table_statistics user_statistics optimizer_trace feedback",
+    "plugins all_plugins thread_pool_groups thread_pool_queues thread_pool_stats thread_pool_waits",
+    "query_cache_info query_response_time locales metadata_lock_info disks optimizer_costs files",
+    "spider_alloc_mem wsrep_membership wsrep_status",
+)
+_LOCAL_MYSQL = words(
+    "general_log slow_log gtid_executed gtid_slave_pos slave_master_info slave_relay_log_info",
+    "slave_worker_info innodb_index_stats innodb_table_stats server_cost engine_cost plugin",
+    "component replication_asynchronous_connection_failover",
+)
+
+
+def name_at(tokens: Sequence[Token], index: int) -> tuple[TableName, int]:
+    """The name `a`, `a.b` or `.b` that starts here, and the position behind it."""
+    database: str | None = None
+    name = _raw(tokens[index])
+    position = index + 1
+    while (
+        position + 1 < len(tokens)
+        and tokens[position].kind == OP
+        and tokens[position].text == "."
+        and tokens[position + 1].kind in (WORD, NAME)
+    ):
+        database, name = name, _raw(tokens[position + 1])
+        position += 2
+    return TableName(database, name), position
+
+
+def _raw(token: Token) -> str:
+    return token.raw if token.kind == WORD else token.text
+
+
+def local_table(table: TableName) -> Kind | None:
+    """Whether a table shows the state of the one server that is asked."""
+    schema = (table.database or "").lower()
+    name = table.name.lower()
+    if schema == "information_schema":
+        if name == "profiling":
+            return Kind.FOLLOW_READ
+        if name in _LOCAL_INFORMATION or name.startswith(("innodb_", "rocksdb_", "tokudb_")):
+            return Kind.PRIMARY_READ
+    elif schema in _LOCAL_SCHEMAS or (schema == "mysql" and name in _LOCAL_MYSQL):
+        return Kind.PRIMARY_READ
+    return None

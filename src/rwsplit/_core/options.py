@@ -1,0 +1,125 @@
+"""The keywords that `connect()` takes beside PyMySQL's own: their defaults and what is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from .endpoint import Endpoint, parse_replicas
+from .policy import POLICIES, Policy
+
+__all__ = ["KEYWORDS", "NotYet", "Options", "parse_options"]
+
+
+class NotYet(ValueError):
+    """A keyword that is part of the design and that this release does not act on yet."""
+
+
+class Options(NamedTuple):
+    """What a virtual connection was asked to do. Durations are seconds."""
+
+    replicas: tuple[Endpoint, ...] = ()
+    consistency: str = "session"
+    """`eventual`, `session` or `global`: what a read must see."""
+    on_lag: str = "wait"
+    """`wait` for a replica to catch up, or go to the `primary` at once."""
+    max_wait: float = 0.1
+    """How long a read may wait for a replica before it runs on the primary."""
+    transactions: str = "verify"
+    reads: str = "replicas"
+    policy: Policy = POLICIES["round_robin"]
+    functions: Mapping[str, str] = {}
+    replica_connect_timeout: float = 1.0
+
+
+# Keywords of the design that nothing acts on yet: only their default is accepted.
+_NOT_YET: dict[str, Any] = {
+    "cluster": None,
+    "session_id": None,
+    "sessionId": None,
+    "session_id_kind": "connection",
+    "session_store": "memory",
+    "max_staleness": None,
+    "after": None,
+    "max_snapshot": 5.0,
+    "primary_wait": 10.0,
+    "pool_size": 10,
+}
+
+
+def parse_options(
+    given: Mapping[str, Any], default_port: int, connect_keywords: frozenset[str]
+) -> Options:
+    """Check the keywords that are ours.
+
+    `connect_keywords` are the driver's, which a replica given as a dict may override. Raises
+    ValueError for a bad value and TypeError for an unknown keyword, both naming it.
+    """
+    values: dict[str, Any] = {}
+    for key, value in given.items():
+        if key == "replicas":
+            replicas = () if value is None else value
+            values[key] = parse_replicas(replicas, default_port, connect_keywords)
+        elif key in _CHECKS:
+            values[key] = _CHECKS[key](key, value)
+        elif key in _NOT_YET:
+            if value != _NOT_YET[key]:
+                raise NotYet(f"{key}: not supported yet, leave it out")
+        else:
+            raise TypeError(_unknown(key, connect_keywords))
+    return Options(**values)
+
+
+def _unknown(key: str, connect_keywords: frozenset[str]) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415 - only a mistake needs it
+
+    message = f"connect() got an unexpected keyword argument {key!r}"
+    close = get_close_matches(key, [*KEYWORDS, *sorted(connect_keywords)], 1)
+    return f"{message}; did you mean {close[0]!r}?" if close else message
+
+
+def _one_of(*allowed: str) -> Callable[[str, object], str]:
+    def check(key: str, value: object) -> str:
+        if isinstance(value, str) and value.lower() in allowed:
+            return value.lower()
+        raise ValueError(f"{key}: expected one of {', '.join(allowed)}, got {value!r}")
+
+    return check
+
+
+def _seconds(key: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 31536000:
+        raise ValueError(f"{key}: expected seconds, more than 0 and at most a year, got {value!r}")
+    return float(value)
+
+
+def _policy(key: str, value: object) -> Policy:
+    if isinstance(value, str) and value.lower() in POLICIES:
+        return POLICIES[value.lower()]
+    if callable(value):
+        return value
+    raise ValueError(f"{key}: expected one of {', '.join(POLICIES)} or a callable, got {value!r}")
+
+
+def _functions(key: str, value: object) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{key}: expected a dict of function names, got {type(value).__name__}")
+    for name, what in value.items():
+        if not isinstance(name, str) or what not in ("read", "write"):
+            raise ValueError(f"{key}[{name!r}]: expected 'read' or 'write', got {what!r}")
+    return {name.lower(): what for name, what in value.items()}
+
+
+_CHECKS: dict[str, Callable[[str, object], Any]] = {
+    "consistency": _one_of("eventual", "session", "global"),
+    "on_lag": _one_of("wait", "primary"),
+    "max_wait": _seconds,
+    "transactions": _one_of("verify", "primary"),
+    "reads": _one_of("replicas", "primary"),
+    "policy": _policy,
+    "functions": _functions,
+    "replica_connect_timeout": _seconds,
+}
+
+KEYWORDS = ("replicas", *_CHECKS, *_NOT_YET)
+"""Every keyword of `connect()` that is rwsplit's own."""

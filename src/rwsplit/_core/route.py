@@ -1,0 +1,83 @@
+"""Where one statement goes. Pure: no I/O, no clock, no dice."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import NamedTuple
+
+from .session import AUTOCOMMIT, IN_TRANSACTION, Session
+from .statement import Kind, Statement
+
+__all__ = ["Destination", "Route", "RouteTaken", "route"]
+
+
+class Destination(Enum):
+    """The three places where a statement can run."""
+
+    PRIMARY = "primary"
+    REPLICA = "replica"
+    LAST = "last"
+    """The member that ran the statement before."""
+
+
+class Route(NamedTuple):
+    """The decision for one statement."""
+
+    destination: Destination
+    reason: str
+    consistency: str = "session"
+    endpoint: str | None = None
+    """The one replica that a hint asks for."""
+
+
+class RouteTaken(NamedTuple):
+    """What became of one statement: `cursor.route` and `connection.route`."""
+
+    endpoint: str
+    """The name of the endpoint that answered."""
+    role: str
+    reason: str
+    waited: float = 0.0
+    """Seconds spent waiting for a replica to catch up."""
+    retries: int = 0
+    """Members that were tried before the one that answered."""
+
+    def __str__(self) -> str:
+        extra = f", waited {self.waited * 1000:.1f} ms" if self.waited else ""
+        if self.retries:
+            extra += f", {self.retries} tried before"
+        return f"{self.role} {self.endpoint} ({self.reason}{extra})"
+
+
+_TRANSACTION_BITS = IN_TRANSACTION | AUTOCOMMIT
+
+_PRIMARY = Destination.PRIMARY
+_REPLICA = Destination.REPLICA
+_READ = Kind.READ
+_FOLLOW_READ = Kind.FOLLOW_READ
+
+
+def route(statement: Statement, session: Session, consistency: str) -> Route:
+    """Decide where a statement of this session goes, under this consistency level."""
+    if statement.kind is not _READ:
+        if statement.kind is _FOLLOW_READ:
+            return Route(Destination.LAST, statement.reason)
+        return Route(_PRIMARY, statement.reason)
+    if session.status & _TRANSACTION_BITS != AUTOCOMMIT:
+        return Route(_PRIMARY, _transaction_reason(session))
+    if session.pins or session.temporary or statement.user_variables_read:
+        bound = session.binds(statement)
+        if bound:
+            return Route(_PRIMARY, bound)
+    hint = statement.hint
+    if hint is None:
+        return Route(_REPLICA, statement.reason, consistency)
+    if hint.route == "primary":
+        return Route(_PRIMARY, "a hint asks for the primary")
+    return Route(_REPLICA, statement.reason, hint.consistency or consistency, hint.replica)
+
+
+def _transaction_reason(session: Session) -> str:
+    if session.status & IN_TRANSACTION:
+        return "a transaction is open on the primary"
+    return "autocommit is off, so it belongs to the primary's next transaction"

@@ -1,0 +1,107 @@
+"""What is known of one piece of SQL text: its kind, its effects, and why. Values only."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import NamedTuple
+
+__all__ = ["Hint", "Kind", "Statement", "TableName"]
+
+
+class Kind(StrEnum):
+    """Where a statement belongs."""
+
+    READ = "read"
+    """Any member that has the session's state and is caught up may answer it."""
+    PRIMARY_READ = "primary_read"
+    """Changes no data, but only the primary's answer is the right one."""
+    FOLLOW_READ = "follow_read"
+    """Asks about the statement before it: belongs to the member that ran that one."""
+    WRITE = "write"
+    """Changes data, files or servers, or may."""
+    SESSION = "session"
+    """Changes the state of the session: SET, USE, PREPARE."""
+    TRANSACTION = "transaction"
+    """Begins, ends or marks a transaction."""
+    UNKNOWN = "unknown"
+    """Not understood: the primary."""
+
+
+class TableName(NamedTuple):
+    """A table as the text names it; `database` is None where the text has none."""
+
+    database: str | None
+    name: str
+
+    def __str__(self) -> str:
+        return self.name if self.database is None else f"{self.database}.{self.name}"
+
+
+class Hint(NamedTuple):
+    """What a comment in the statement asks for. None is: says nothing about it."""
+
+    route: str | None = None
+    """`primary` or `replica`."""
+    replica: str | None = None
+    """The name of one replica (`replica=NAME`); `route` is then `replica`."""
+    consistency: str | None = None
+    max_staleness: float | None = None
+    """Seconds."""
+
+
+class Statement(NamedTuple):
+    """One SQL text, classified. Equal texts under one dialect give equal statements."""
+
+    kind: Kind
+    reason: str
+    """In words; names the token that decided."""
+    verb: str = ""
+    """The leading words, upper case: `SELECT`, `START TRANSACTION`, `CREATE TEMPORARY TABLE`."""
+    tables: tuple[TableName, ...] = ()
+    databases: tuple[str, ...] = ()
+    user_variables_read: frozenset[str] = frozenset()
+    """Lower case, without the @: the server does not tell @A from @a."""
+    user_variables_written: frozenset[str] = frozenset()
+    system_variables_read: frozenset[str] = frozenset()
+    system_variables_written: frozenset[str] = frozenset()
+    """Of the session; SET GLOBAL and SET PERSIST are not here."""
+    locks: frozenset[str] = frozenset()
+    """What it acquires: `rows`, `tables`, `user`, `handler`, `instance`, `xa`."""
+    releases: frozenset[str] = frozenset()
+    temporary_made: tuple[TableName, ...] = ()
+    temporary_dropped: tuple[TableName, ...] = ()
+    """Tables dropped, which end a temporary table if the session has one of that name."""
+    renames: tuple[tuple[TableName, TableName], ...] = ()
+    """Tables renamed (from, to): a temporary table may be among them."""
+    functions: frozenset[str] = frozenset()
+    """Stored functions that it calls or may call: no known built-in has that name."""
+    depends: frozenset[str] = frozenset()
+    """What of the connection's own state the answer depends on: `last_insert_id`, ..."""
+    transaction: str | None = None
+    """What it does to the transaction, for kind transaction: `begin read only`, `commit chain`."""
+    implicit_commit: bool = False
+    """It commits, or may commit, the open transaction by the way."""
+    may_change_session: bool = False
+    """Anything of the session's state may be another after it."""
+    volatile: bool = False
+    """Two runs may differ on the same data: NOW(), RAND(), UUID()."""
+    may_write: bool = False
+    """It may commit a transaction, or fail after it has: the position is unknown on an error."""
+    hint: Hint | None = None
+    foreign_hints: tuple[str, ...] = ()
+    """Comments of MaxScale and ProxySQL, normalised (`maxscale route to master`,
+    `hostgroup=1`); the configuration may map them."""
+    bad_hint: str | None = None
+    """A hint that could not be understood; no hint was taken from it."""
+    name: str | None = None
+    """What it is about, if that is neither table nor database: a prepared statement,
+    a savepoint, a stored routine."""
+    body: Statement | None = None
+    """What a PREPARE with a literal text would run."""
+    parts: tuple[Statement, ...] = ()
+    """The statements of a multi-statement text."""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether a replica may answer it."""
+        return self.kind is Kind.READ

@@ -1,0 +1,1 @@
+"""Drivers: the only modules that use the internals of other people's libraries."""

@@ -1,0 +1,421 @@
+"""PyMySQL as rwsplit drives it: the only module that knows PyMySQL's internals.
+
+`PhysicalConnection` is PyMySQL's connection with four things added: it speaks CLIENT_SESSION_TRACK
+and CLIENT_DEPRECATE_EOF, so that every statement's last packet tells what it changed; it can send
+several statements in one round trip; it is set up in one round trip; and it builds a TLS context
+without loading the system's CAs where nothing would use them.
+
+PyMySQL moves private names between patch releases, so the version is pinned and
+`tests/core/test_driver_contract.py` fails when a name used here is gone.
+"""
+
+from __future__ import annotations
+
+import datetime
+import inspect
+import os
+import select
+import ssl
+import struct
+import time
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from pymysql import converters, err
+from pymysql.charset import charset_by_name
+from pymysql.connections import MAX_PACKET_LEN, TEXT_TYPES, Connection, MySQLResult
+from pymysql.constants import CLIENT, COMMAND, CR, FIELD_TYPE, SERVER_STATUS
+from pymysql.protocol import FieldDescriptorPacket
+
+from .._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
+
+if TYPE_CHECKING:
+    from pymysql.protocol import MysqlPacket
+
+__all__ = ["CONNECT_KEYWORDS", "DEFAULT_ENCODERS", "PhysicalConnection", "Result", "Setup", "lost"]
+
+CONNECT_KEYWORDS = frozenset(inspect.signature(Connection.__init__).parameters) - {"self"}
+"""The keywords of PyMySQL's own `connect()`."""
+
+DEFAULT_ENCODERS: dict[Any, Any] = {
+    bool: converters.escape_bool,
+    int: converters.escape_int,
+    float: converters.escape_float,
+    str: converters.escape_str,
+    bytes: converters.escape_bytes,
+    tuple: converters.escape_not_supported,
+    list: converters.escape_not_supported,
+    set: converters.escape_not_supported,
+    frozenset: converters.escape_not_supported,
+    dict: converters.escape_not_supported,
+    type(None): converters.escape_None,
+    datetime.date: converters.escape_date,
+    datetime.datetime: converters.escape_datetime,
+    datetime.timedelta: converters.escape_timedelta,
+    datetime.time: converters.escape_time,
+    time.struct_time: converters.escape_struct_time,
+    Decimal: converters.Decimal2Literal,
+}
+"""PyMySQL's own escaping, written out: an application may have put its own into PyMySQL's table."""
+
+_WANTED = CLIENT.SESSION_TRACK | CLIENT.DEPRECATE_EOF
+_MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
+_EOF = 0xFE
+_STATUS_AND_WARNINGS = struct.Struct("<HH")
+_HEADER_AND_COMMAND = struct.Struct("<iB")
+
+# A pipelined statement up to this size fits the socket buffers of both ends, so writing it can't
+# wait for a server that waits for us to read.
+_PIPELINE_BYTES = 64 * 1024
+
+_MOST_COLUMNS = 1000
+
+
+class Result(MySQLResult):  # type: ignore[misc, unused-ignore]
+    """A result whose last packet is an OK packet, also after rows (CLIENT_DEPRECATE_EOF)."""
+
+    route: Any = None
+    """The route taken by the statement, for `cursor.route`."""
+
+    def __init__(self, connection: PhysicalConnection) -> None:
+        super().__init__(connection)
+        self._owner = connection
+
+    def _read_ok_packet(self, packet: MysqlPacket) -> None:
+        super()._read_ok_packet(packet)
+        owner = self._owner
+        if owner.client_flag & CLIENT.SESSION_TRACK:
+            if self.server_status & SESSION_STATE_CHANGED:
+                owner.tails.append(self.message)
+            self.message = info_string(self.message)
+
+    def _check_packet_is_eof(self, packet: MysqlPacket) -> bool:
+        data = packet._data
+        # A row that starts with 0xFE holds a string of 16 MB or more, so it is never this short.
+        if data[0] != _EOF or len(data) >= MAX_PACKET_LEN:
+            return False
+        at = 3
+        if data[1] or data[2]:
+            at = read_lenenc(data, read_lenenc(data, 1)[1])[1]
+        status, self.warning_count = _STATUS_AND_WARNINGS.unpack_from(data, at)
+        self.server_status = status
+        self.has_next = status & _MORE_RESULTS
+        owner = self._owner
+        owner.server_status = status
+        if status & SESSION_STATE_CHANGED:
+            owner.tails.append(data[at + 4 :])
+        return True
+
+    def _finish_unbuffered_query(self) -> None:
+        if self._owner._sock is None:
+            # The connection is closed, and with it the rows are gone.
+            self.unbuffered_active = False
+            self.connection = None
+            return
+        super()._finish_unbuffered_query()
+
+    def _get_descriptions(self) -> None:
+        owner = self._owner
+        read_packet = owner._read_packet
+        decoders = owner.decoders
+        encoding = owner.encoding if owner.use_unicode else None
+        fields = []
+        columns = []
+        descriptions = []
+        for _ in range(self.field_count):
+            field, description = owner.column(read_packet()._data)
+            fields.append(field)
+            descriptions.append(description)
+            converter = decoders.get(field.type_code)
+            if converter is _through:
+                converter = None
+            columns.append((_column_encoding(field, encoding), converter))
+        self.fields = fields
+        self.converters = columns
+        self.description = tuple(descriptions)
+
+
+_through = converters.through
+
+
+def _column_encoding(field: FieldDescriptorPacket, encoding: str | None) -> str | None:
+    """Tell how a column's bytes become text; None leaves them bytes (PyMySQL's own rule)."""
+    if encoding is None or field.type_code == FIELD_TYPE.JSON:
+        return encoding
+    if field.type_code not in TEXT_TYPES:
+        return "ascii"
+    return None if field.charsetnr == _BINARY_CHARSET else encoding
+
+
+_BINARY_CHARSET = 63
+
+
+class PhysicalConnection(Connection):  # type: ignore[misc, unused-ignore]
+    """One socket to one server.
+
+    `setup` are statements to run right after authentication, in the same round trip as SET NAMES;
+    their rows are kept in `setup_rows`. `tails` collects the ends of OK packets in which the server
+    reported a change and that nobody has read yet.
+    """
+
+    def __init__(self, setup: Setup | None = None, **options: Any) -> None:
+        self.tails: list[bytes] = []
+        self._columns: dict[bytes, tuple[FieldDescriptorPacket, Any]] = {}
+        self._columns_encoding = ""
+        self.replica: str | None = None
+        """The name of the replica that it leads to; None for a primary."""
+        self.flavor = "mysql"
+        self.tracks = False
+        self.setup_rows: list[Any] = []
+        self._setup = setup
+        self._result_class: type[MySQLResult] = MySQLResult
+        super().__init__(**{**options, "client_flag": options.get("client_flag", 0) | _WANTED})
+
+    # Connecting.
+
+    def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
+        return _tls_context(sslp, super()._create_ssl_ctx)
+
+    def _get_server_information(self) -> None:
+        super()._get_server_information()
+        self.flavor = "mariadb" if "MariaDB" in self.server_version else "mysql"
+        supported = self.server_capabilities & _WANTED
+        self.client_flag = (self.client_flag & ~_WANTED) | supported
+        self.tracks = supported == _WANTED
+        self._result_class = Result if supported & CLIENT.DEPRECATE_EOF else MySQLResult
+
+    def connect(self, sock: Any = None) -> None:
+        """Connect, authenticate and run the set-up (PyMySQL's errors)."""
+        self._connecting = True
+        try:
+            super().connect(sock)
+        finally:
+            self._connecting = False
+
+    _connecting = False
+
+    def set_character_set(self, charset: str, collation: str | None = None) -> None:
+        """Run SET NAMES; while connecting, the set-up's statements travel with it."""
+        if not self._connecting or self._setup is None:
+            self._set_names(charset, collation)
+            return
+        statements = [_names(charset, collation), *self._setup.statements(self)]
+        for reply in self.run_all(statements):
+            if isinstance(reply, err.MySQLError):
+                raise reply
+            self.setup_rows.append(reply.rows)
+        self.tails.clear()
+
+    def _set_names(self, charset: str, collation: str | None) -> None:
+        # PyMySQL reads the OK packet and drops it; what it says of the session is wanted.
+        encoding = charset_by_name(charset).encoding
+        self._execute_command(COMMAND.COM_QUERY, _names(charset, collation))
+        self._read_ok_packet()
+        self.charset, self.collation, self.encoding = charset, collation, encoding
+
+    # Running statements.
+
+    def _read_ok_packet(self) -> Any:
+        ok = super()._read_ok_packet()
+        if ok.server_status & SESSION_STATE_CHANGED:
+            self.tails.append(ok.message)
+        return ok
+
+    def column(self, data: bytes) -> tuple[FieldDescriptorPacket, Any]:
+        """Parse a column definition packet; the same statement brings the same ones again."""
+        if self._columns_encoding != self.encoding or len(self._columns) > _MOST_COLUMNS:
+            self._columns_encoding = self.encoding
+            self._columns = {}
+        known = self._columns.get(data)
+        if known is None:
+            field = FieldDescriptorPacket(data, self.encoding)
+            known = self._columns[data] = field, field.description()
+        return known
+
+    def _read_query_result(self, unbuffered: bool = False) -> int:
+        self._result = None
+        result = self._result_class(self)
+        if unbuffered:
+            result.init_unbuffered_query()
+        else:
+            result.read()
+        self._result = result
+        if result.server_status is not None:
+            self.server_status = result.server_status
+        return result.affected_rows  # type: ignore[no-any-return, unused-ignore]
+
+    def show_warnings(self) -> Any:
+        """Run SHOW WARNINGS; the connection's result stays what it is."""
+        result = self._result
+        self._execute_command(COMMAND.COM_QUERY, "SHOW WARNINGS")
+        warnings = self._result_class(self)
+        warnings.read()
+        self._result = result
+        return warnings.rows
+
+    def run_all(self, statements: Sequence[str | bytes]) -> list[Any]:
+        """Send several statements in one round trip and read all their replies.
+
+        Each reply is a result or the error that the server gave. Every statement runs, whatever
+        became of those before it. Raises the error of a connection that was lost.
+        """
+        self.finish_previous()
+        self._write_bytes(b"".join(map(self._command_packet, statements)))
+        return [self._read_reply() for _ in statements]
+
+    def query_after(self, prelude: Sequence[str | bytes], sql: bytes, unbuffered: bool) -> list[Any]:
+        """Send `prelude` and then `sql`; the result of `sql` becomes the connection's result.
+
+        Returns the replies to the prelude (see `run_all`). An error of `sql` itself is raised by
+        `finish_query`, which must be called next: the caller looks at the prelude's replies first.
+        """
+        if len(sql) > _PIPELINE_BYTES:
+            replies = self.run_all(prelude)
+            self._execute_command(COMMAND.COM_QUERY, sql)
+            return replies
+        self.finish_previous()
+        packets = [self._command_packet(statement) for statement in prelude]
+        packets.append(self._command_packet(sql))
+        self._write_bytes(b"".join(packets))
+        replies = [self._read_reply() for _ in prelude]
+        self._next_seq_id = 1
+        return replies
+
+    def finish_query(self, unbuffered: bool) -> int:
+        """Read the result of the statement that `query_after` sent."""
+        self._affected_rows = self._read_query_result(unbuffered=unbuffered)
+        return self._affected_rows
+
+    def discard_query(self) -> None:
+        """Read and throw away the result of the statement that `query_after` sent."""
+        self._next_seq_id = 1
+        try:
+            self._read_query_result(unbuffered=True)
+            self.finish_previous()
+        except err.MySQLError:
+            if self._sock is None:
+                raise
+        finally:
+            self._result = None
+
+    def finish_previous(self) -> None:
+        """Read what is left of the previous statement's results."""
+        if not self._sock:
+            raise err.InterfaceError(0, "")
+        result = self._result
+        if result is not None:
+            if result.unbuffered_active:
+                result._finish_unbuffered_query()
+            while self._result is not None and self._result.has_next:
+                self.next_result()
+            self._result = None
+
+    def _command_packet(self, statement: str | bytes) -> bytes:
+        if isinstance(statement, str):
+            statement = statement.encode(self.encoding)
+        return _HEADER_AND_COMMAND.pack(len(statement) + 1, COMMAND.COM_QUERY) + statement
+
+    def _read_reply(self) -> Any:
+        self._next_seq_id = 1
+        try:
+            self._read_query_result()
+        except err.MySQLError as error:
+            if self._sock is None:
+                raise
+            return error
+        result = self._result
+        while self._result.has_next:
+            self.next_result()
+        self._result = None
+        return result
+
+    def ask(self, sql: str) -> tuple[Any, ...]:
+        """Run one statement of ours and return its first row."""
+        (reply,) = self.run_all([sql])
+        if isinstance(reply, err.MySQLError):
+            raise reply
+        return reply.rows[0]  # type: ignore[no-any-return]
+
+    def is_dead(self) -> bool:
+        """Tell, without a round trip, whether the server has hung up.
+
+        Nothing is due on a connection between statements, so anything to read there is the end of
+        the connection or the server's goodbye.
+        """
+        sock = self._sock
+        if sock is None:
+            return True
+        if self._result is not None and (self._result.unbuffered_active or self._result.has_next):
+            return False
+        poll = select.poll()
+        poll.register(sock, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def kill_socket(self) -> None:
+        """Close the socket without a word, for a connection whose protocol state is unknown."""
+        self._force_close()
+
+
+class Setup:
+    """Statements that make a fresh connection a member: overridden by the shell."""
+
+    def statements(self, connection: PhysicalConnection) -> Sequence[str]:
+        """Return what to send along with SET NAMES, now that the server's flavor is known."""
+        raise NotImplementedError
+
+
+def _names(charset: str, collation: str | None) -> str:
+    return f"SET NAMES {charset}" + (f" COLLATE {collation}" if collation else "")
+
+
+# TLS.
+
+_contexts: dict[Any, ssl.SSLContext] = {}
+
+
+def _tls_context(sslp: Any, build: Any) -> ssl.SSLContext:
+    """Return the TLS context for PyMySQL's `ssl` mapping, shared between connections.
+
+    `ssl.create_default_context()` is nearly all of PyMySQL's connect: it loads the system's CAs
+    even where no certificate is verified.
+    """
+    if not isinstance(sslp, Mapping):
+        return build(sslp)  # type: ignore[no-any-return]
+    key = _context_key(sslp)
+    context = _contexts.get(key)
+    if context is None:
+        context = _contexts[key] = build(sslp) if sslp else _unverified_context()
+    return context
+
+
+def _context_key(sslp: Mapping[str, Any]) -> Any:
+    # A certificate may be renewed in place: the file's time is part of what the context was made of.
+    files = [sslp.get(name) for name in ("ca", "capath", "cert", "key")]
+    times = [os.stat(name).st_mtime_ns for name in files if name and os.path.exists(name)]  # noqa: PTH110, PTH116
+    return (tuple(sorted((name, repr(value)) for name, value in sslp.items())), tuple(times))
+
+
+def _unverified_context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    keylog = os.environ.get("SSLKEYLOGFILE")
+    if keylog:
+        context.keylog_filename = keylog
+    return context
+
+
+def lost(error: BaseException) -> bool:
+    """Tell whether an error means that the connection itself is gone."""
+    return isinstance(error, err.InterfaceError) or (
+        isinstance(error, err.OperationalError)
+        and bool(error.args)
+        and error.args[0] in _LOST
+    )
+
+
+_LOST = frozenset(
+    {CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST, CR.CR_CONN_HOST_ERROR, CR.CR_CONNECTION_ERROR}
+)

@@ -1,0 +1,246 @@
+"""The cluster: what this process knows of a primary and its replicas, shared by its connections."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections.abc import Sequence
+from time import monotonic
+
+from .._core.endpoint import Endpoint
+from .._core.position import Position, empty, lineage, parse_position
+from .._core.tracking import parse, state_block
+
+__all__ = ["Cluster", "Replica", "cluster_of", "logger"]
+
+logger = logging.getLogger("rwsplit")
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 5.0
+_LONGEST_PROBE_PAUSE = 1.0
+"""Seconds that a replica is left alone after a failure, and seconds between two looks at a late
+one: doubled each time, up to the longest."""
+
+_MOST_CLUSTERS = 100
+
+
+class Replica:
+    """What is known of one replica.
+
+    Its position only grows while it is the same server; every connection that reads there adds to
+    what is known, and what is known is shared.
+    """
+
+    __slots__ = (
+        "_failures",
+        "_parsed_tail",
+        "_position",
+        "_probe_at",
+        "_timeouts",
+        "_warned",
+        "cluster",
+        "endpoint",
+        "floor",
+        "late",
+        "rests_until",
+        "tail",
+    )
+
+    def __init__(self, endpoint: Endpoint, cluster: Cluster) -> None:
+        self.endpoint = endpoint
+        self.cluster = cluster
+        self.floor: Position | None = None
+        """What the replica had before it came back with less; it serves nobody until it has that
+        again. None while nothing was lost."""
+        self.late = False
+        """A wait timed out here, and the replica was not seen to advance since."""
+        self.rests_until = 0.0
+        """Until when (monotonic seconds) it is left alone after a failure; 0 while it works."""
+        self._position: Position | None = None
+        self.tail = self._parsed_tail = b""
+        """The end of a read's last packet: on MySQL it tells the replica's position. Parsed when
+        somebody asks, as most reads bring what is known already."""
+        self._failures = 0
+        self._timeouts = 0
+        self._probe_at = 0.0
+        self._warned: str | None = None
+
+    def __repr__(self) -> str:
+        """Tell the replica's state: never more than names and positions."""
+        state = "resting" if self.rests_until > monotonic() else "late" if self.late else "usable"
+        return f"<Replica {self.endpoint.name} {state} position={str(self._position or '')!r}>"
+
+    # Where it is.
+
+    def note_position(self, position: Position) -> None:
+        """Note a position that the replica is known to have."""
+        known = self._position
+        if known is None or not known.covers(position):
+            self._position = position if known is None else known | position
+            self.late = False
+
+    def reset_position(self, position: Position) -> None:
+        """Note the whole position of a replica that was just connected to.
+
+        A server that was rebuilt or that crashed may have less than before.
+        """
+        known = self._position
+        if known is not None and not position.covers(known):
+            logger.warning(
+                "replica %s came back with less than it had; it is left out until it has caught up",
+                self.endpoint.name,
+            )
+            self.floor = known
+            self._position = position
+            self.tail = self._parsed_tail = b""
+        else:
+            self.note_position(position)
+
+    def has(self, position: Position) -> bool:
+        """Tell whether the replica is known to have this position, and all that it once had."""
+        tail = self.tail
+        if tail != self._parsed_tail:
+            self._parsed_tail = tail
+            gtids = parse(state_block(tail)).gtids
+            if gtids is not None:
+                self.note_position(parse_position(self.cluster.flavor, gtids))
+        known = self._position
+        if known is None or not known.covers(position):
+            return False
+        if self.floor is not None:
+            if not known.covers(self.floor):
+                return False
+            self.floor = None
+        return True
+
+    # Whether to wait for it.
+
+    def timed_out(self) -> None:
+        """Note that a wait timed out: nobody waits here again until the replica has advanced."""
+        self.late = True
+        self._probe_at = monotonic() + min(_FIRST_PAUSE * 2**self._timeouts, _LONGEST_PROBE_PAUSE)
+        self._timeouts = min(self._timeouts + 1, 16)
+
+    def caught_up(self) -> None:
+        """Note that a wait succeeded."""
+        self.late = False
+        self._timeouts = 0
+
+    def may_probe(self) -> bool:
+        """Tell whether it is time for another look at a late replica, and take that turn."""
+        now = monotonic()
+        if now < self._probe_at:
+            return False
+        self._probe_at = now + min(_FIRST_PAUSE * 2**self._timeouts, _LONGEST_PROBE_PAUSE)
+        self._timeouts = min(self._timeouts + 1, 16)
+        return True
+
+    # Whether to leave it alone.
+
+    def rest(self, why: str) -> None:
+        """Leave the replica alone for a growing while; the reason is logged once."""
+        pause = min(_FIRST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
+        self._failures = min(self._failures + 1, 16)
+        self.rests_until = monotonic() + pause
+        self.cluster.refresh()
+        if self._warned is None:
+            self._warned = why
+            logger.warning(
+                "replica %s is left out: %s; its reads run elsewhere, and it will be tried again",
+                self.endpoint.name,
+                why,
+            )
+
+    def works(self) -> None:
+        """Note that the replica served a statement."""
+        if self._failures:
+            self._failures = 0
+            self.rests_until = 0.0
+            self.cluster.refresh()
+            if self._warned is not None:
+                self._warned = None
+                logger.info("replica %s is back", self.endpoint.name)
+
+
+class Cluster:
+    """One primary and its replicas, shared by the connections of a process to the same servers."""
+
+    def __init__(self, primary: Endpoint, replicas: Sequence[Endpoint]) -> None:
+        self.primary = primary
+        self.replicas = tuple([Replica(endpoint, self) for endpoint in replicas])
+        self.by_name = {replica.endpoint.name: replica for replica in self.replicas}
+        self.turns = itertools.count()
+        """Numbers the choices of a replica, for the policies."""
+        self.flavor = "mysql"
+        self.version = ""
+        self.has_gtids = True
+        self.lineage: Position = empty("mysql")
+        """The primary's executed transactions when last seen: a replica must share some."""
+        self.primary_server: object = None
+        """The primary's own name for itself: no replica has the same."""
+        self._warned: set[str] = set()
+        self._usable: tuple[Endpoint, ...] = ()
+        self._refresh_at = 0.0
+        self.refresh()
+
+    def __repr__(self) -> str:
+        """Tell the cluster's members and their states."""
+        replicas = ", ".join(map(repr, self.replicas))
+        return f"<Cluster {self.flavor} primary={self.primary.name} replicas=[{replicas}]>"
+
+    def usable(self) -> tuple[Endpoint, ...]:
+        """Return the replicas that may be asked now: of those not resting, the lowest rank."""
+        if self._refresh_at and monotonic() >= self._refresh_at:
+            self.refresh()
+        return self._usable
+
+    def refresh(self) -> None:
+        """Look again at who is resting."""
+        now = monotonic()
+        awake = [replica.endpoint for replica in self.replicas if replica.rests_until <= now]
+        lowest = min((endpoint.rank for endpoint in awake), default=0)
+        self._refresh_at = min(
+            (replica.rests_until for replica in self.replicas if replica.rests_until > now),
+            default=0.0,
+        )
+        self._usable = tuple([endpoint for endpoint in awake if endpoint.rank == lowest])
+
+    def warn_once(self, message: str, *args: object) -> None:
+        """Log a warning about the cluster, once a process."""
+        text = message % args
+        if text not in self._warned:
+            self._warned.add(text)
+            logger.warning("%s", text)
+
+    def learn_primary(
+        self, flavor: str, version: str, position: Position | None, server: object
+    ) -> None:
+        """Take in what a new connection to the primary told; a None position: it has no GTIDs."""
+        self.flavor = flavor
+        self.version = version
+        self.primary_server = server
+        self.has_gtids = position is not None
+        if position is not None:
+            self.lineage = position
+
+    def belongs(self, replica_position: Position) -> bool:
+        """Tell whether a server with this position replicates from this cluster's primary."""
+        return lineage(self.lineage, replica_position)
+
+
+_clusters: dict[object, Cluster] = {}
+_lock = threading.Lock()
+
+
+def cluster_of(primary: Endpoint, replicas: Sequence[Endpoint]) -> Cluster:
+    """Return the process's cluster for these servers."""
+    key = (primary, tuple([(replica, replica.weight, replica.rank) for replica in replicas]))
+    with _lock:
+        cluster = _clusters.get(key)
+        if cluster is None:
+            if len(_clusters) >= _MOST_CLUSTERS:
+                # Only knowledge is lost with the oldest one, and it is learned again.
+                del _clusters[next(iter(_clusters))]
+            cluster = _clusters[key] = Cluster(primary, replicas)
+    return cluster

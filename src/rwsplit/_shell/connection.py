@@ -1,0 +1,610 @@
+"""The virtual connection: looks like one PyMySQL connection, owns its members."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pymysql import err
+from pymysql.constants import SERVER_STATUS
+from pymysql.cursors import Cursor
+
+from .._core.classify import classifier
+from .._core.dialect import Dialect
+from .._core.endpoint import DEFAULT_PORT, Endpoint, address
+from .._core.options import NotYet, Options, parse_options
+from .._core.position import empty, parse_position
+from .._core.route import Destination, Route, RouteTaken, route
+from .._core.session import LEXING, Session, can_write
+from .._core.statement import Kind, Statement
+from .._core.tracking import parse_tails
+from .._drivers.pymysql import (
+    CONNECT_KEYWORDS,
+    DEFAULT_ENCODERS,
+    PhysicalConnection,
+)
+from .cluster import Cluster, cluster_of, logger
+from .cursor import routed
+from .member import Member, open_primary, primary_facts, replica_options
+from .replicas import Replicas, Served
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["Connection"]
+
+_NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
+_READ = Kind.READ
+_REPLICA = Destination.REPLICA
+_LAST = Destination.LAST
+
+
+class _OfPrimary:
+    """An attribute that is the primary's physical connection's, for reading and assignment."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        if instance is None:
+            return self
+        return getattr(instance.driver_connection, self._name)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        setattr(instance.driver_connection, self._name, value)
+
+
+class Connection:
+    """A virtual connection: one primary and its replicas behind PyMySQL's own interface.
+
+    Takes every keyword of `pymysql.connect` for the primary, and:
+
+    :param replicas: the replicas: a list of `"host[:port]"`, `"[v6]:port"`, or dicts with `host`,
+        `port`, `unix_socket`, `name`, `weight`, `rank`, `group`, `zone` and any connect keyword for
+        that endpoint. Without it everything runs on the primary.
+    :param consistency: what a read must see: `"session"` (default: all that this connection wrote),
+        `"global"` (all that anyone committed before it), or `"eventual"`.
+    :param on_lag: when no replica has caught up, `"wait"` (default) or go to the `"primary"`.
+    :param max_wait: how long a read waits for a replica, in seconds (default 0.1).
+    :param transactions: `"verify"` (default) or `"primary"`; both run them on the primary for now.
+    :param reads: `"replicas"` (default), or `"primary"` to switch splitting off; so does
+        `RWSPLIT_READS=primary` in the environment.
+    :param policy: which replica serves a read: `"round_robin"` (default), or a callable
+        `policy(endpoints, turn)` that returns one of them.
+    :param functions: stored functions declared `"read"` or `"write"`, by name.
+    :param replica_connect_timeout: seconds (default 1.0).
+
+    Raises TypeError for an unknown keyword and ValueError for a bad value, naming it, before any
+    socket opens; and what PyMySQL raises when the primary can't be reached. A replica that can't be
+    reached is one logged warning, when it is first needed.
+    """
+
+    Warning = err.Warning
+    Error = err.Error
+    InterfaceError = err.InterfaceError
+    DatabaseError = err.DatabaseError
+    DataError = err.DataError
+    OperationalError = err.OperationalError
+    IntegrityError = err.IntegrityError
+    InternalError = err.InternalError
+    ProgrammingError = err.ProgrammingError
+    NotSupportedError = err.NotSupportedError
+
+    # PyMySQL's public attributes.
+    host = _OfPrimary()
+    port = _OfPrimary()
+    user = _OfPrimary()
+    password = _OfPrimary()
+    db = _OfPrimary()
+    unix_socket = _OfPrimary()
+    bind_address = _OfPrimary()
+    connect_timeout = _OfPrimary()
+    charset = _OfPrimary()
+    collation = _OfPrimary()
+    encoding = _OfPrimary()
+    use_unicode = _OfPrimary()
+    client_flag = _OfPrimary()
+    host_info = _OfPrimary()
+    autocommit_mode = _OfPrimary()
+    encoders = _OfPrimary()
+    decoders = _OfPrimary()
+    sql_mode = _OfPrimary()
+    init_command = _OfPrimary()
+    max_allowed_packet = _OfPrimary()
+    server_public_key = _OfPrimary()
+    ssl = _OfPrimary()
+    ctx = _OfPrimary()
+    server_version = _OfPrimary()
+    server_thread_id = _OfPrimary()
+    server_capabilities = _OfPrimary()
+    server_language = _OfPrimary()
+    server_charset = _OfPrimary()
+    server_status = _OfPrimary()
+    protocol_version = _OfPrimary()
+    salt = _OfPrimary()
+
+    # Private names that PyMySQL's users' tests look at.
+    _sock = _OfPrimary()
+    _rfile = _OfPrimary()
+    _closed = _OfPrimary()
+    _secure = _OfPrimary()
+    _auth_plugin_name = _OfPrimary()
+    _ssl_required = _OfPrimary()
+    _next_seq_id = _OfPrimary()
+    _connect_attrs = _OfPrimary()
+    _local_infile = _OfPrimary()
+    _read_timeout = _OfPrimary()
+    _write_timeout = _OfPrimary()
+
+    def __init__(self, **options: Any) -> None:
+        _translate_aliases(options)
+        own = {key: options.pop(key) for key in [*options] if key not in CONNECT_KEYWORDS}
+        self._options = _checked_options(own, options)
+        self.cursorclass = options.pop("cursorclass", Cursor)
+        defer = options.pop("defer_connect", False)
+        self._connect_options = options
+        self.driver_connection = open_primary({**options, "defer_connect": True})
+        """The physical connection to the primary."""
+        _check_replica_options(self._options.replicas)
+        self._template: tuple[Any, str] | None = None
+        self._result: Any = None
+        self._affected_rows = 0
+        self._pending = False
+        self.route: RouteTaken | None = None
+        """The route that the last statement took."""
+        if not defer:
+            self.connect()
+
+    def connect(self, sock: Any = None) -> None:
+        """Connect to the primary; replicas are connected to when first needed."""
+        primary = self.driver_connection
+        primary.connect(sock)
+        facts = primary_facts(primary)
+        where = primary.unix_socket or address(primary.host, primary.port)
+        endpoint = Endpoint(where, primary.host, primary.port, primary.unix_socket, "primary")
+        self._cluster = cluster = cluster_of(endpoint, self._options.replicas)
+        cluster.learn_primary(facts.flavor, facts.version, facts.position, facts.server)
+        if facts.no_gtids and self._options.replicas and self._options.consistency != "eventual":
+            cluster.warn_once(
+                "primary %s hands out no GTIDs (%s): reads under consistency='session' and "
+                "'global' run on the primary",
+                endpoint.name,
+                facts.no_gtids,
+            )
+        self._primary = self._last = Member(primary, endpoint.name, None)
+        self._session = session = Session(empty(facts.flavor), _text(primary.db))
+        self._replicas = Replicas(
+            cluster, session, self._primary, self._options, self._replica_options
+        )
+        self._splits = bool(self._options.replicas) and self._options.reads == "replicas"
+        self._result = None
+        self._pending = False
+        self._start_session(facts.sql_mode)
+
+    def _start_session(self, sql_mode: str) -> None:
+        session = self._session
+        session.set_schema(session.schema)
+        session.set_variable("sql_mode", sql_mode)
+        session.set_variable("character_set_client", self.charset)
+        self._lexing: tuple[str | None, ...] = ()
+        self._choose_classifier()
+        if self.sql_mode is not None:
+            session.unread.add("sql_mode")
+        if self.init_command is not None:
+            session.expect(self._classifier.statement(self.init_command))
+        self._learn()
+
+    def _choose_classifier(self) -> None:
+        """Read texts as the server does under the session's sql_mode and character set."""
+        session = self._session
+        lexing = session.value("sql_mode"), session.value("character_set_client")
+        if lexing != self._lexing:
+            self._lexing = lexing
+            sql_mode, charset = lexing
+            cluster = self._cluster
+            self._classifier = classifier(
+                Dialect.of(cluster.flavor, cluster.version, sql_mode or "", charset or "")
+            )
+
+    def _replica_options(self, endpoint: Endpoint) -> dict[str, Any]:
+        return replica_options(
+            self._connect_options,
+            self.driver_connection,
+            endpoint,
+            self._options.replica_connect_timeout,
+        )
+
+    def __repr__(self) -> str:
+        """Tell the connection's state: members, session, no password."""
+        if not hasattr(self, "_primary"):
+            return "<rwsplit.Connection not connected>"
+        state = "open" if self.open else "closed"
+        replicas = ", ".join(map(repr, self._replicas.members.values()))
+        return (
+            f"<rwsplit.Connection {state} primary={self._primary.name} members=[{replicas}] "
+            f"{self._session!r}>"
+        )
+
+    @property
+    def cluster(self) -> Cluster:
+        """The cluster that this connection's members belong to."""
+        return self._cluster
+
+    # Running statements.
+
+    def query(self, sql: Any, unbuffered: bool = False) -> Any:
+        """Run a statement where it belongs; the cursors call this."""
+        template = self._template
+        if template is not None:
+            self._template = None
+        if self._pending:
+            self._finish_pending()
+        session = self._session
+        if session.unread and not session.unread.isdisjoint(LEXING):
+            self._replicas.read_back()
+            self._choose_classifier()
+        statement = self._classify(sql, template)
+        decision = route(statement, session, self._options.consistency)
+        if not isinstance(sql, bytes):
+            sql = sql.encode(self.driver_connection.encoding) if isinstance(sql, str) else bytes(sql)
+        if decision.destination is _REPLICA and self._splits:
+            return self._query_replica(statement, decision, sql, unbuffered)
+        if decision.destination is _LAST and self._last is not self._primary:
+            return self._query_last(decision.reason, sql, unbuffered)
+        return self._query_primary(statement, decision.reason, sql, unbuffered)
+
+    def _classify(self, sql: Any, template: tuple[Any, str] | None) -> Statement:
+        known = self._classifier
+        if template is not None and template[1] is sql and self._template_counts():
+            query = template[0]
+            try:
+                statement = known.templates[query]
+            except (KeyError, TypeError):
+                statement = known.template(query) if isinstance(query, str) else None
+            if statement is not None:
+                return statement
+        if isinstance(sql, bytearray):
+            sql = bytes(sql)
+        return known.texts.get(sql) or known.statement(sql)
+
+    def _template_counts(self) -> bool:
+        """Tell whether parameters are escaped by PyMySQL's own rules, backslashes and all."""
+        primary = self.driver_connection
+        return (
+            not primary.server_status & _NO_BACKSLASH_ESCAPES
+            and primary.encoders == DEFAULT_ENCODERS
+        )
+
+    def _query_replica(
+        self, statement: Statement, decision: Route, sql: bytes, unbuffered: bool
+    ) -> Any:
+        if self.driver_connection._sock is None:
+            raise err.InterfaceError(0, "")
+        served = self._replicas.read(decision, sql, unbuffered)
+        if isinstance(served, Served):
+            member = served.member
+            return self._finish(member, decision.reason, served.waited, served.retries)
+        if served.refused:
+            self._classifier.demote(sql, served.reason)
+            logger.error(
+                "a statement was taken for a read, and a replica refused it; it runs on the "
+                "primary from now on; please report it: %s: %s",
+                served.reason,
+                statement.reason,
+            )
+        return self._query_primary(
+            statement, served.reason, sql, unbuffered, served.waited, served.retries
+        )
+
+    def _query_last(self, reason: str, sql: bytes, unbuffered: bool) -> Any:
+        self._last.connection.query(sql, unbuffered)
+        return self._finish(self._last, reason)
+
+    def _query_primary(
+        self,
+        statement: Statement,
+        reason: str,
+        sql: bytes,
+        unbuffered: bool,
+        waited: float = 0.0,
+        retries: int = 0,
+    ) -> Any:
+        primary = self.driver_connection
+        session = self._session
+        try:
+            primary.query(sql, unbuffered)
+        except err.MySQLError:
+            if can_write(statement):
+                session.position_known = False
+            self._last = self._primary
+            self._after_primary(statement, succeeded=False)
+            raise
+        self._after_primary(statement, succeeded=True)
+        result = primary._result
+        # What is still to come from the primary may change the session or commit.
+        self._pending = bool(result.has_next) or (
+            result.unbuffered_active and statement.kind is not _READ
+        )
+        return self._finish(self._primary, reason, waited, retries)
+
+    def _after_primary(self, statement: Statement, succeeded: bool) -> None:
+        session = self._session
+        if statement.kind is not _READ:
+            session.expect(statement, succeeded)
+            if statement.may_change_session:
+                # More than one transaction may have been committed, and only the last reported.
+                session.position_known = False
+        self._learn(statement)
+
+    def _finish(
+        self, member: Member, reason: str, waited: float = 0.0, retries: int = 0
+    ) -> Any:
+        connection = member.connection
+        self._last = member
+        self.route = taken = member.taken(reason, waited, retries)
+        self._result = result = connection._result
+        result.route = taken
+        self._affected_rows = result.affected_rows
+        return result.affected_rows
+
+    def _learn(self, statement: Statement | None = None) -> None:
+        """Take in what the primary has reported since it was last looked at."""
+        primary = self.driver_connection
+        session = self._session
+        session.status = primary.server_status
+        if not primary.tracks:
+            session.position_known = False
+        tails = primary.tails
+        if not tails:
+            return
+        changes = parse_tails(tails)
+        tails.clear()
+        flavor = self._cluster.flavor
+        for change in changes:
+            session.learn(change)
+            gtids = change.gtids if flavor == "mysql" else dict(change.variables).get("last_gtid")
+            if gtids:
+                session.position = session.position | parse_position(flavor, gtids)
+        if statement is not None:
+            session.may_have_changed(statement, changes)
+        self._choose_classifier()
+
+    def _finish_pending(self) -> None:
+        """Read what is left of the primary's last results, as PyMySQL does before a statement."""
+        self._pending = False
+        primary = self.driver_connection
+        result = primary._result
+        if result is not None and result.unbuffered_active:
+            warnings.warn("Previous unbuffered result was left incomplete", stacklevel=4)
+        try:
+            primary.finish_previous()
+        finally:
+            self._session.position_known = False
+            self._learn()
+
+    def next_result(self, unbuffered: bool = False) -> Any:
+        """Go on to the next result of the last statement; the cursors call this."""
+        member = self._last
+        connection = member.connection
+        connection.next_result(unbuffered)
+        if member is self._primary:
+            self._learn()
+            self._pending = bool(connection._result.has_next)
+        return self._finish(member, self.route.reason if self.route else "")
+
+    def affected_rows(self) -> Any:
+        """Return the number of rows that the last statement affected or returned."""
+        return self._affected_rows
+
+    def insert_id(self) -> Any:
+        """Return the AUTO_INCREMENT value of the last statement; 0 if nothing ran yet."""
+        return self._result.insert_id if self._result else 0
+
+    def show_warnings(self) -> Any:
+        """Return the warnings of the last statement, from the member that ran it."""
+        return self._last.connection.show_warnings()
+
+    # Transactions: all on the primary.
+
+    def begin(self) -> None:
+        """Begin a transaction."""
+        self._on_primary(self.driver_connection.begin, "BEGIN")
+
+    def commit(self) -> None:
+        """Commit the transaction; what it wrote is then part of the session's position."""
+        self._on_primary(self.driver_connection.commit, "COMMIT")
+
+    def rollback(self) -> None:
+        """Roll the transaction back."""
+        self._on_primary(self.driver_connection.rollback, "ROLLBACK")
+
+    def autocommit(self, value: Any) -> None:
+        """Switch autocommit on or off."""
+        self._on_primary(lambda: self.driver_connection.autocommit(value), "SET AUTOCOMMIT")
+
+    def get_autocommit(self) -> bool:
+        """Tell whether autocommit is on."""
+        return bool(self.driver_connection.get_autocommit())
+
+    def _on_primary(self, action: Callable[[], Any], what: str) -> None:
+        """Do what has a method of its own in PyMySQL, and learn from its OK packet."""
+        if self._pending:
+            self._finish_pending()
+        try:
+            action()
+        except err.MySQLError:
+            self._session.position_known = False
+            raise
+        finally:
+            self._last = self._primary
+            self._learn()
+        self.route = self._primary.taken(what)
+
+    # The session.
+
+    def select_db(self, db: Any) -> None:
+        """Change the default schema."""
+        self._on_primary(lambda: self.driver_connection.select_db(db), "USE")
+        self._session.set_schema(_text(db))
+
+    def set_character_set(self, charset: str, collation: str | None = None) -> None:
+        """Set the character set, and the collation, of the connection."""
+        self._session.expect_charset()
+        self._on_primary(
+            lambda: self.driver_connection.set_character_set(charset, collation), "SET NAMES"
+        )
+        self._replicas.encode_as(self.driver_connection)
+
+    def set_charset(self, charset: str) -> None:
+        """Deprecated: use `set_character_set`."""
+        warnings.warn(
+            "'set_charset' is deprecated, use 'set_character_set' instead",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        self.set_character_set(charset)
+
+    def character_set_name(self) -> str:
+        """Return the name of the connection's character set."""
+        return self.driver_connection.character_set_name()  # type: ignore[no-any-return]
+
+    def escape(self, obj: Any, mapping: Any = None) -> str:
+        """Escape a value for the session's sql_mode. Not for applications: use parameters."""
+        return self.driver_connection.escape(obj, mapping)  # type: ignore[no-any-return]
+
+    def literal(self, obj: Any) -> str:
+        """Deprecated alias of `escape`."""
+        warnings.warn(
+            "literal() is deprecated and will be removed in the next version.",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        return self.escape(obj)
+
+    # The connection.
+
+    def cursor(self, cursor: Any = None) -> Any:
+        """Make a cursor of the given class, or of `cursorclass`.
+
+        PyMySQL's cursor classes and subclasses of them also get `route`.
+        """
+        cls = cursor or self.cursorclass
+        if isinstance(cls, type) and issubclass(cls, Cursor):
+            cls = routed(cls)
+        return cls(self)
+
+    def ping(self, reconnect: bool = False) -> None:
+        """Check that the primary answers.
+
+        :param reconnect: deprecated: connect again if it does not.
+        """
+        if reconnect:
+            warnings.warn(
+                "The 'reconnect' argument is deprecated. "
+                "Create a new connection if you want to reconnect.",
+                DeprecationWarning,
+                stacklevel=2,
+            )
+        primary = self.driver_connection
+        try:
+            primary.ping()
+        except Exception:
+            if not reconnect:
+                raise
+            if not primary._closed:
+                primary.kill_socket()
+            self._replicas.close()
+            self.connect()
+
+    def kill(self, thread_id: int) -> Any:
+        """Kill a thread of the primary; `thread_id()` and CONNECTION_ID() are its numbers."""
+        if not isinstance(thread_id, int):
+            raise TypeError("thread_id must be an integer")
+        return self.query(f"KILL {thread_id:d}")
+
+    def thread_id(self) -> int:
+        """Return the number of the primary's thread."""
+        return self.driver_connection.thread_id()  # type: ignore[no-any-return]
+
+    def get_host_info(self) -> str:
+        """Tell how the primary is connected."""
+        return self.driver_connection.get_host_info()  # type: ignore[no-any-return]
+
+    def get_proto_info(self) -> int:
+        """Return the version of the protocol."""
+        return self.driver_connection.get_proto_info()  # type: ignore[no-any-return]
+
+    def get_server_info(self) -> str:
+        """Return the version of the primary."""
+        return self.driver_connection.get_server_info()  # type: ignore[no-any-return]
+
+    @property
+    def open(self) -> bool:
+        """Whether the connection to the primary is open."""
+        return bool(self.driver_connection.open)
+
+    def close(self) -> None:
+        """Close all members.
+
+        Raises Error if the connection is closed already.
+        """
+        try:
+            self.driver_connection.close()
+        finally:
+            if hasattr(self, "_replicas"):
+                self._replicas.close()
+
+    def _force_close(self) -> None:
+        self.driver_connection.kill_socket()
+        if hasattr(self, "_replicas"):
+            self._replicas.kill()
+
+    def __del__(self) -> None:
+        if hasattr(self, "driver_connection"):
+            self._force_close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+
+def _translate_aliases(options: dict[str, Any]) -> None:
+    # PyMySQL would name a line of ours in its warning.
+    for old, new in (("db", "database"), ("passwd", "password")):
+        value = options.pop(old, None)
+        if value is not None and not options.get(new):
+            warnings.warn(
+                f"'{old}' is deprecated, use '{new}'", DeprecationWarning, stacklevel=3
+            )
+            options[new] = value
+
+
+def _checked_options(own: dict[str, Any], connect_options: dict[str, Any]) -> Options:
+    try:
+        options = parse_options(own, connect_options.get("port") or DEFAULT_PORT, CONNECT_KEYWORDS)
+    except NotYet as error:
+        raise err.NotSupportedError(str(error)) from None
+    reads = os.environ.get("RWSPLIT_READS")
+    if reads:
+        if reads.lower() not in ("primary", "replicas"):
+            raise ValueError(f"RWSPLIT_READS: expected primary or replicas, got {reads!r}")
+        if reads.lower() == "primary":
+            options = options._replace(reads="primary")
+    return options
+
+
+def _check_replica_options(replicas: tuple[Endpoint, ...]) -> None:
+    for endpoint in replicas:
+        if endpoint.overrides:
+            try:
+                PhysicalConnection(None, **endpoint.overrides, defer_connect=True)
+            except ValueError as error:
+                raise ValueError(f"replicas: {endpoint.name}: {error}") from None
+
+
+def _text(value: Any) -> str | None:
+    return value.decode() if isinstance(value, bytes) else value

@@ -1,0 +1,261 @@
+"""Members: the physical connections of a virtual connection, and how each is set up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .._core.endpoint import Endpoint
+from .._core.position import GtidList, GtidSet, Position, parse_position
+from .._core.route import RouteTaken
+from .._core.session import Session
+from .._drivers.pymysql import PhysicalConnection, Setup, err
+from .cluster import Replica
+
+__all__ = [
+    "Member",
+    "PrimaryFacts",
+    "ask_position",
+    "open_primary",
+    "open_replica",
+    "primary_facts",
+    "replica_options",
+    "wait_sql",
+]
+
+
+class Member:
+    """One physical connection that a virtual connection holds to one endpoint."""
+
+    __slots__ = ("_taken", "connection", "name", "replica", "role", "version")
+
+    def __init__(self, connection: PhysicalConnection, name: str, replica: Replica | None) -> None:
+        self.connection = connection
+        self.name = name
+        self.replica = replica
+        self.role = "primary" if replica is None else "replica"
+        self.version = 0
+        """The version of the session state that it has."""
+        self._taken: dict[str, RouteTaken] = {}
+
+    def __repr__(self) -> str:
+        """Name the member and tell whether it is open."""
+        state = "open" if self.connection.open else "closed"
+        return f"<Member {self.name} {self.role} {state}>"
+
+    def taken(self, reason: str, waited: float = 0.0, retries: int = 0) -> RouteTaken:
+        """Return the route of a statement that ran here."""
+        if waited or retries:
+            return RouteTaken(self.name, self.role, reason, waited, retries)
+        known = self._taken.get(reason)
+        if known is None:
+            if len(self._taken) > 100:
+                self._taken.clear()
+            known = self._taken[reason] = RouteTaken(self.name, self.role, reason)
+        return known
+
+    def close(self) -> None:
+        """Close the connection; a server that is gone already is no error."""
+        if not self.connection._closed:
+            self.connection.close()
+
+
+class PrimaryFacts(NamedTuple):
+    """What a fresh connection to the primary told of it."""
+
+    flavor: str
+    version: str
+    position: Position | None
+    """None for a server that hands out no GTIDs, and why is in `no_gtids`."""
+    no_gtids: str
+    server: object
+    sql_mode: str
+
+
+# On the primary everything that a statement changes is wanted; on a replica only, on MySQL, where
+# the replica is: the last packet of every read then tells it.
+_TRACK_PRIMARY = {
+    "mysql": "SET SESSION session_track_gtids='OWN_GTID',session_track_system_variables='*',"
+    "session_track_schema=1,session_track_state_change=1,"
+    "session_track_transaction_info='CHARACTERISTICS'",
+    "mariadb": "SET SESSION session_track_system_variables='*',session_track_schema=1,"
+    "session_track_state_change=1,session_track_transaction_info='CHARACTERISTICS'",
+}
+_TRACK_REPLICA = {
+    "mysql": "SET SESSION session_track_gtids='ALL_GTIDS',session_track_system_variables='',"
+    "session_track_schema=0,session_track_state_change=0",
+    "mariadb": "SET SESSION session_track_system_variables='',session_track_schema=0,"
+    "session_track_state_change=0",
+}
+_ASK_PRIMARY = {
+    "mysql": "SELECT @@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),@@GLOBAL.log_bin,"
+    "@@GLOBAL.server_uuid,@@SESSION.sql_mode,@@GLOBAL.gtid_executed",
+    "mariadb": "SELECT 1,@@GLOBAL.log_bin,@@GLOBAL.server_id,@@SESSION.sql_mode,"
+    "@@GLOBAL.gtid_binlog_state",
+}
+_ASK_REPLICA = {
+    "mysql": "SELECT @@GLOBAL.server_uuid,@@GLOBAL.gtid_executed",
+    "mariadb": "SELECT @@GLOBAL.server_id,@@GLOBAL.gtid_slave_pos",
+}
+_ASK_POSITION = {
+    "primary": {
+        "mysql": "SELECT @@GLOBAL.gtid_executed",
+        "mariadb": "SELECT @@GLOBAL.gtid_current_pos",
+    },
+    "replica": {
+        "mysql": "SELECT @@GLOBAL.gtid_executed",
+        "mariadb": "SELECT @@GLOBAL.gtid_slave_pos",
+    },
+}
+
+# The second net under the classifier: a replica refuses most writes with error 1792.
+_READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
+
+
+class _PrimarySetup(Setup):
+    def statements(self, connection: PhysicalConnection) -> list[str]:
+        return [_TRACK_PRIMARY[connection.flavor], _ASK_PRIMARY[connection.flavor]]
+
+
+class _ReplicaSetup(Setup):
+    def __init__(self, flavor: str, difference: list[str]) -> None:
+        self._flavor = flavor
+        self._difference = difference
+
+    def statements(self, connection: PhysicalConnection) -> list[str]:
+        flavor = connection.flavor
+        if flavor != self._flavor:
+            raise ForeignServer(f"it is a {flavor} server, and the primary is {self._flavor}")
+        return [_TRACK_REPLICA[flavor], _READ_ONLY, *self._difference, _ASK_REPLICA[flavor]]
+
+
+class ForeignServer(err.InterfaceError):  # type: ignore[misc, unused-ignore]
+    """A server that is no replica of this cluster's primary."""
+
+
+def open_primary(options: Mapping[str, Any]) -> PhysicalConnection:
+    """Make the connection to the primary; its errors are PyMySQL's."""
+    return PhysicalConnection(_PrimarySetup(), **options)
+
+
+def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
+    """Read what the set-up of a connection to the primary brought."""
+    gtid_mode, log_bin, server, sql_mode, executed = connection.setup_rows[-1][0]
+    no_gtids = "" if gtid_mode else "its gtid_mode is OFF"
+    if not log_bin:
+        no_gtids = "its binary log is off"
+    return PrimaryFacts(
+        connection.flavor,
+        connection.server_version,
+        None if no_gtids else parse_position(connection.flavor, executed or ""),
+        no_gtids,
+        server,
+        _text(sql_mode),
+    )
+
+
+def open_replica(
+    replica: Replica, options: Mapping[str, Any], session: Session, primary: Member
+) -> Member:
+    """Connect to a replica and make it the same session.
+
+    Raises what PyMySQL raises, and ForeignServer for a server that is not (yet) seen to replicate
+    from this cluster's primary; only when that is in doubt is the primary asked.
+    """
+    cluster = replica.cluster
+    version = session.version
+    setup = _ReplicaSetup(cluster.flavor, session.difference(0)[0])
+    connection = PhysicalConnection(setup, **options)
+    try:
+        server, executed = connection.setup_rows[-1][0]
+        if server == cluster.primary_server:
+            raise ForeignServer("it is the primary itself, under another address")
+        if cluster.has_gtids:
+            position = parse_position(cluster.flavor, executed or "")
+            if not cluster.belongs(position):
+                # It may have gone on since the primary was last looked at.
+                cluster.lineage = ask_lineage(primary)
+            if not cluster.belongs(position):
+                raise ForeignServer(
+                    "it has none of the primary's transactions: it belongs to another cluster, "
+                    "or has not begun to replicate"
+                )
+            replica.reset_position(position)
+    except BaseException:
+        connection.close()
+        raise
+    connection.replica = replica.endpoint.name
+    member = Member(connection, replica.endpoint.name, replica)
+    member.version = version
+    return member
+
+
+def ask_position(member: Member) -> Position:
+    """Ask a member's server where it is, one round trip."""
+    flavor = member.connection.flavor
+    (text,) = member.connection.ask(_ASK_POSITION[member.role][flavor])
+    return parse_position(flavor, text or "")
+
+
+_PRIMARY_ONLY = frozenset(
+    {"init_command", "sql_mode", "local_infile", "database", "autocommit", "unix_socket"}
+    | {"read_default_file", "read_default_group", "cursorclass", "defer_connect"}
+)
+"""Connect keywords that a replica does not share. Its session state is replayed; a replica may
+never ask for a local file."""
+
+
+def replica_options(
+    given: Mapping[str, Any],
+    primary: PhysicalConnection,
+    endpoint: Endpoint,
+    connect_timeout: float,
+) -> dict[str, Any]:
+    """Return PyMySQL's keywords for a replica: the primary's, and what the endpoint overrides."""
+    options = {key: value for key, value in given.items() if key not in _PRIMARY_ONLY}
+    options.update(
+        user=primary.user,
+        password=primary.password,
+        charset=primary.charset,
+        collation=primary.collation,
+        bind_address=primary.bind_address,
+        autocommit=True,
+        connect_timeout=min(connect_timeout, primary.connect_timeout or connect_timeout),
+    )
+    if given.get("read_default_file") and primary._ssl_required:
+        options["ssl"] = primary.ctx  # the option file's TLS settings
+    options.update(endpoint.overrides)
+    options.update(host=endpoint.host, port=endpoint.port, unix_socket=endpoint.unix_socket)
+    return options
+
+
+def ask_lineage(primary: Member) -> Position:
+    """Ask the primary which transactions there have been, one round trip."""
+    flavor = primary.connection.flavor
+    *_, text = primary.connection.ask(_ASK_PRIMARY[flavor])
+    return parse_position(flavor, text or "")
+
+
+def wait_sql(position: Position, seconds: float) -> str:
+    """Return the statement that waits on a replica for a position; it returns 0 when it is there.
+
+    The session's own limits must not end the wait (MySQL manual, MAX_EXECUTION_TIME; MariaDB
+    knowledge base, SET STATEMENT and MASTER_GTID_WAIT), nor sql_select_limit swallow its answer. A
+    time of 0 would wait for ever.
+    """
+    assert seconds > 0
+    if isinstance(position, GtidSet):
+        limit = int(seconds * 1000) + 1000
+        return (
+            f"SELECT /*+ MAX_EXECUTION_TIME({limit}) */ "
+            f"WAIT_FOR_EXECUTED_GTID_SET('{position}',{seconds:.3f}) LIMIT 1"
+        )
+    assert isinstance(position, GtidList)
+    return (
+        "SET STATEMENT max_statement_time=0 FOR "
+        f"SELECT MASTER_GTID_WAIT('{position}',{seconds:.3f}) LIMIT 1"
+    )
+
+
+def _text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("latin-1")

@@ -1,0 +1,403 @@
+"""A virtual connection's reads on replicas: choosing one, bringing it up to date, going on if it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from time import monotonic
+from typing import Any, NamedTuple
+
+from pymysql import err
+
+from .._core.endpoint import Endpoint
+from .._core.options import Options
+from .._core.position import Position
+from .._core.route import Route
+from .._core.session import Session, quote_identifier
+from .._drivers.pymysql import PhysicalConnection, lost
+from .cluster import Cluster, Replica
+from .member import Member, ask_position, open_replica, wait_sql
+
+__all__ = ["Replicas", "Served", "Unserved"]
+
+_REFUSED_WRITE = (1290, 1792)
+"""A read-only server or transaction refused: nothing happened, and the statement is no read."""
+
+_PRIMARY_KNOWS_BETTER = frozenset({1044, 1049, 1054, 1109, 1142, 1143, 1146, 1305, 1370})
+"""No such schema, table, column or routine, or no right to it: a replica that has not caught up
+with another session's DDL or GRANT says so too, so the primary's answer is the one that counts."""
+
+_LOOK_SECONDS = 0.001
+"""A wait just long enough to learn whether a replica has caught up."""
+
+_ASIDE_SECONDS = 1.0
+"""How long a member that refused the session's state is left aside by this session."""
+
+
+class Served(NamedTuple):
+    """A read that a replica answered; the result is the member's connection's."""
+
+    member: Member
+    waited: float
+    retries: int
+
+
+class Unserved(NamedTuple):
+    """A read that no replica answered, and why; it is for the primary."""
+
+    reason: str
+    waited: float
+    retries: int
+    refused: bool = False
+    """A replica refused it as a write: a defect of the classifier."""
+
+
+class _Aside(Exception):  # noqa: N818 - never leaves this module
+    """The member can't be this session now."""
+
+
+class _Late(Exception):  # noqa: N818 - never leaves this module
+    """The replica did not catch up in time."""
+
+
+class Replicas:
+    """The members of one virtual connection that are replicas, opened when first needed."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        session: Session,
+        primary: Member,
+        options: Options,
+        connect_options: Callable[[Endpoint], dict[str, Any]],
+    ) -> None:
+        self.members: dict[str, Member] = {}
+        self._cluster = cluster
+        self._session = session
+        self._primary = primary
+        self._options = options
+        self._connect_options = connect_options
+        self._aside: dict[str, float] = {}
+        self._passed: dict[str, Position] = {}
+        """By replica, the position (this very object) that it was last found to have."""
+
+    def read(self, route: Route, sql: bytes, unbuffered: bool) -> Served | Unserved:
+        """Run a read on a replica that may serve it.
+
+        Raises what the server says of the statement itself.
+        """
+        cluster = self._cluster
+        if route.consistency != "eventual" and not cluster.has_gtids:
+            return Unserved("the primary has no GTIDs to wait for", 0.0, 0)
+        session = self._session
+        if session.unread:
+            self.read_back()
+        needed = None
+        if route.consistency != "session" or session.position is not session.origin:
+            needed = self._needed(route.consistency)
+        elif not session.position_known:
+            needed = self._needed("session")
+        waited = 0.0
+        retries = 0
+        tried: list[str] = []
+        while True:
+            choice = self._choose(route.endpoint, needed, tried)
+            if choice[0] is None:
+                return Unserved(choice[1], waited, retries)
+            replica, wait = choice
+            name = replica.endpoint.name
+            start = monotonic() if wait else 0.0
+            member = self.members.get(name)
+            fresh = member is None or member.connection._sock is None
+            try:
+                if member is None or fresh:
+                    member = self._open(replica, route.consistency)
+                    # A fresh member has told where it is: the wait may not be needed.
+                    if needed is None or self._has(replica, needed):
+                        wait = 0.0
+                if wait:
+                    assert needed is not None
+                    waited += self._run_after_wait(member, needed, wait, sql, unbuffered)
+                elif member.version == session.version:
+                    member.connection.query(sql, unbuffered)
+                else:
+                    self._run_after(member, [], sql, unbuffered)
+            except _Late:
+                waited += monotonic() - start
+                replica.timed_out()
+                tried.append(name)
+                retries += 1
+            except _Aside:
+                self._aside[name] = monotonic() + _ASIDE_SECONDS
+                tried.append(name)
+                retries += 1
+            except err.MySQLError as error:
+                code = error.args[0] if error.args else None
+                if lost(error):
+                    # An old connection may have been closed for idling: a fresh one tells.
+                    self._lost(replica, error, rest=fresh)
+                    if fresh:
+                        tried.append(name)
+                    retries += 1
+                elif code in _REFUSED_WRITE:
+                    return Unserved(f"{name} refused it: {error.args[-1]}", waited, retries, True)
+                elif code in _PRIMARY_KNOWS_BETTER:
+                    reason = f"{name} answered with error {code}, and may not have caught up"
+                    return Unserved(reason, waited, retries)
+                else:
+                    raise
+            else:
+                tails = member.connection.tails
+                if tails:
+                    replica.tail = tails[-1]
+                    tails.clear()
+                if replica.rests_until:
+                    replica.works()
+                return Served(member, waited, retries)
+
+    # Choosing.
+
+    def _needed(self, consistency: str) -> Position | None:
+        """Return the position that a replica must have to serve a read of this level."""
+        if consistency == "eventual":
+            return None
+        session = self._session
+        if consistency == "global":
+            return session.position | ask_position(self._primary)
+        if not session.position_known:
+            session.position = session.position | ask_position(self._primary)
+            session.position_known = True
+        return session.position or None
+
+    def _choose(
+        self, wanted: str | None, needed: Position | None, tried: Collection[str]
+    ) -> tuple[Replica, float] | tuple[None, str]:
+        """Choose a replica; with it, how long to wait there at most, or why there is none."""
+        cluster = self._cluster
+        usable = cluster.usable()
+        if wanted is not None or tried or self._aside:
+            usable = self._narrow(usable, wanted, tried)
+        if not usable:
+            return None, "no replica is usable" if wanted is None else f"{wanted} is not usable"
+        replicas = cluster.by_name
+        seconds = 0.0
+        ready: Collection[str] | None = None
+        if needed is not None:
+            ready = {end.name for end in usable if self._has(replicas[end.name], needed)}
+            if len(ready) == len(usable):
+                self._prune(needed)
+            else:
+                usable = tuple(
+                    [end for end in usable if end.name in ready or self._may_wait(end.name)]
+                )
+                if not usable:
+                    return None, "no replica has caught up with what the session must see"
+        name = self._options.policy(usable, next(cluster.turns)).name
+        if ready is not None and name not in ready:
+            # Where another replica or the primary can answer at once, a look is enough.
+            patient = not ready and self._options.on_lag == "wait"
+            seconds = self._options.max_wait if patient else _LOOK_SECONDS
+        return replicas[name], seconds
+
+    def _may_wait(self, name: str) -> bool:
+        """Tell whether to wait at a replica: not while it is late and was not seen to advance."""
+        replica = self._cluster.by_name[name]
+        if replica.late and replica.may_probe():
+            member = self.members.get(name)
+            if member is not None and member.connection.open:
+                try:
+                    replica.note_position(ask_position(member))
+                except err.MySQLError as error:
+                    self._lost(replica, error, rest=False)
+                    return False
+            else:
+                replica.late = False
+        return not replica.late
+
+    def _narrow(
+        self, usable: tuple[Endpoint, ...], wanted: str | None, tried: Collection[str]
+    ) -> tuple[Endpoint, ...]:
+        now = monotonic()
+        self._aside = {name: until for name, until in self._aside.items() if until > now}
+        return tuple(
+            [
+                end
+                for end in usable
+                if end.name not in tried
+                and end.name not in self._aside
+                and (wanted is None or end.name == wanted)
+            ]
+        )
+
+    def _has(self, replica: Replica, needed: Position) -> bool:
+        name = replica.endpoint.name
+        if self._passed.get(name) is needed:
+            return True
+        if not replica.has(needed):
+            return False
+        self._passed[name] = needed
+        return True
+
+    def _prune(self, needed: Position) -> None:
+        """Forget a position that every replica has: they keep it (see `Replica.floor`)."""
+        session = self._session
+        passed = self._passed
+        if needed is session.position and all(
+            passed.get(name) is needed for name in self._cluster.by_name
+        ):
+            session.position = session.origin
+            passed.clear()
+
+    # Running.
+
+    def _open(self, replica: Replica, consistency: str) -> Member:
+        name = replica.endpoint.name
+        self.members.pop(name, None)
+        try:
+            member = open_replica(
+                replica,
+                self._connect_options(replica.endpoint),
+                self._session,
+                self._primary,
+            )
+        except err.MySQLError as error:
+            if error.args and error.args[0] == _NO_SUCH_SCHEMA:
+                # A schema that the primary has is on its way here.
+                raise _Aside from error
+            replica.rest(_words(error))
+            raise Unreachable(2013, _words(error)) from error
+        member.connection.decoders = self._primary.connection.decoders
+        self.members[name] = member
+        return member
+
+    def _run_after_wait(
+        self, member: Member, needed: Position, seconds: float, sql: bytes, unbuffered: bool
+    ) -> float:
+        """Wait for a position and run the statement behind it; returns the seconds waited."""
+        start = monotonic()
+        wait = wait_sql(needed, seconds)
+        if unbuffered:
+            # A long result behind a wait that failed would have to be read and thrown away.
+            self._run_after(member, [wait], None, unbuffered)
+            elapsed = monotonic() - start
+            member.connection.query(sql, unbuffered)
+        else:
+            elapsed = self._run_after(member, [wait], sql, unbuffered)
+        replica = member.replica
+        assert replica is not None
+        replica.note_position(needed)
+        replica.caught_up()
+        self._passed[member.name] = needed
+        return elapsed
+
+    def _run_after(
+        self, member: Member, wait: list[str], sql: bytes | None, unbuffered: bool
+    ) -> float:
+        """Send the state's difference, the wait and the statement in one round trip."""
+        start = monotonic()
+        session = self._session
+        connection = member.connection
+        prelude: list[str] = []
+        if member.version != session.version:
+            prelude, confirm = session.difference(member.version)
+            if confirm:
+                _check_state(connection.run_all(prelude))
+                member.version = session.version
+                prelude = []
+        if sql is None:
+            replies = connection.run_all([*prelude, *wait])
+        else:
+            replies = connection.query_after([*prelude, *wait], sql, unbuffered)
+        elapsed = monotonic() - start
+        try:
+            _check_state(replies[: len(prelude)])
+            member.version = session.version
+            if wait:
+                _check_wait(replies[-1])
+        except (_Aside, _Late):
+            if sql is not None:
+                connection.discard_query()
+            raise
+        if sql is not None:
+            connection.finish_query(unbuffered)
+        return elapsed
+
+    def _lost(self, replica: Replica, error: err.MySQLError, rest: bool) -> None:
+        """Drop a member whose connection was lost, and let the replica rest if asked to."""
+        member = self.members.pop(replica.endpoint.name, None)
+        if member is not None:
+            member.connection.kill_socket()
+        if rest and not isinstance(error, Unreachable):
+            replica.rest(_words(error))
+
+    def read_back(self) -> None:
+        """Read from the primary the variables that may have changed and that it did not report."""
+        session = self._session
+        names = sorted(session.unread)
+        columns = ",".join(f"@@SESSION.{quote_identifier(name)}" for name in names)
+        try:
+            values = self._primary.connection.ask(f"SELECT {columns}")
+        except err.MySQLError as error:
+            if lost(error):
+                raise
+            # One of them is no session variable; asked one by one, the others still answer.
+            values = tuple([self._read_one(name) for name in names])
+        for name, value in zip(names, values, strict=True):
+            if name not in session.pins:
+                session.set_variable(name, value)
+        session.unread.clear()
+
+    def _read_one(self, name: str) -> object:
+        try:
+            (value,) = self._primary.connection.ask(f"SELECT @@SESSION.{quote_identifier(name)}")
+        except err.MySQLError as error:
+            if lost(error):
+                raise
+            self._session.pins[name] = f"the value of {name} can't be read back"
+            return None
+        return value
+
+    def encode_as(self, primary: PhysicalConnection) -> None:
+        """Read and write text in the primary's character set from now on."""
+        for member in self.members.values():
+            connection = member.connection
+            connection.charset = primary.charset
+            connection.collation = primary.collation
+            connection.encoding = primary.encoding
+
+    def kill(self) -> None:
+        """Close the sockets of all of them without a word."""
+        for member in self.members.values():
+            member.connection.kill_socket()
+        self.members.clear()
+
+    def close(self) -> None:
+        """Close all of them."""
+        for member in self.members.values():
+            member.close()
+        self.members.clear()
+
+
+_NO_SUCH_SCHEMA = 1049
+
+
+class Unreachable(err.OperationalError):  # type: ignore[misc, unused-ignore]
+    """A replica that could not be connected to; it is resting already."""
+
+
+def _words(error: err.MySQLError) -> str:
+    if len(error.args) > 1:
+        return f"({error.args[0]}) {error.args[1]}"
+    return str(error) or type(error).__name__
+
+
+def _check_state(replies: list[Any]) -> None:
+    for reply in replies:
+        if isinstance(reply, err.MySQLError):
+            raise _Aside from reply
+
+
+def _check_wait(reply: Any) -> None:
+    if isinstance(reply, err.MySQLError):
+        raise _Late from reply
+    if reply.rows[0][0] not in (0, b"0", "0"):
+        raise _Late

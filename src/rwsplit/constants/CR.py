@@ -1,0 +1,3 @@
+"""PyMySQL's `constants.CR`, under the name that `import rwsplit as pymysql` looks for."""
+
+from pymysql.constants.CR import *  # noqa: F403

@@ -1,0 +1,3 @@
+"""PyMySQL's `constants.FLAG`, under the name that `import rwsplit as pymysql` looks for."""
+
+from pymysql.constants.FLAG import *  # noqa: F403

@@ -1,0 +1,1 @@
+"""PyMySQL's constants, as a real package: SQLAlchemy imports its modules by name."""

@@ -1,0 +1,3 @@
+"""Fixtures of all tests; real servers start when a test first wants one."""
+
+pytest_plugins = ["rwsplit.sandbox.pytest_plugin"]

@@ -1,0 +1,220 @@
+"""A session never reads before its own writes, on an account with no privilege beyond its own data."""
+
+import threading
+import time
+
+import pytest
+
+import rwsplit
+
+
+def rounds(cursor, count, start=0):
+    """Write and read back; returns the roles that answered the reads."""
+    roles = []
+    for number in range(start, start + count):
+        cursor.execute("REPLACE INTO t VALUES (1, %s)", (number,))
+        cursor.execute("SELECT v FROM t WHERE id = %s", (1,))
+        assert cursor.fetchone() == (number,), cursor.route
+        roles.append(cursor.route.role)
+    return roles
+
+
+def test_a_thousand_writes_are_read_back_from_stalled_replicas(cluster, connect, table):
+    """Never stale, and about as fast as on the primary alone; resumed, the replicas serve again."""
+    connection = connect()
+    cursor = connection.cursor()
+    rounds(cursor, 5)
+    with rwsplit.connect(
+        autocommit=True, **{**cluster.connect_options, "replicas": []}
+    ) as alone:
+        start = time.perf_counter()
+        rounds(alone.cursor(), 300)
+        per_round = (time.perf_counter() - start) / 300
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    start = time.perf_counter()
+    roles = rounds(cursor, 1000)
+    taken = time.perf_counter() - start
+    assert set(roles[10:]) == {"primary"}
+    print(f"stalled: {taken / 1000 / per_round:.2f} times the primary alone")
+    # Not a benchmark: it tells waiting once from waiting in every round, which would be 100 s.
+    assert taken < 1000 * per_round * 3 + 5
+    for replica in cluster.replicas:
+        cluster.resume(replica)
+    cluster.wait_caught_up()
+    time.sleep(1.1)  # the longest pause between two looks at a late replica
+    roles = rounds(cursor, 400)
+    share = roles.count("replica") / len(roles)
+    print(f"resumed: {share:.0%} of the reads on replicas")
+    assert share >= 0.95
+
+
+def test_one_stalled_replica_costs_one_wait(cluster, connect, table):
+    cursor = connect().cursor()
+    cluster.stall(cluster.replicas[0])
+    roles = rounds(cursor, 100)
+    assert roles.count("replica") >= 95
+    healthy = f"127.0.0.1:{cluster.replicas[1].port}"
+    cursor.execute("SELECT v FROM t")
+    assert cursor.route.endpoint == healthy
+
+
+def test_the_account_has_no_privilege_beyond_its_database(cluster):
+    with cluster.connect(cluster.primary) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SHOW GRANTS")
+        on_everything = [row[0] for row in cursor.fetchall() if " ON *.* " in row[0]]
+    assert all("GRANT USAGE" in grant for grant in on_everything)
+
+
+WRITES = {
+    "a statement": lambda connection: connection.cursor().execute("UPDATE t SET v = v + 1"),
+    "commit()": lambda connection: (
+        connection.begin(),
+        connection.cursor().execute("UPDATE t SET v = v + 1"),
+        connection.commit(),
+    ),
+    "COMMIT": lambda connection: [
+        connection.cursor().execute(sql)
+        for sql in ("BEGIN", "UPDATE t SET v = v + 1", "COMMIT")
+    ],
+    "autocommit(True)": lambda connection: (
+        connection.autocommit(False),
+        connection.cursor().execute("UPDATE t SET v = v + 1"),
+        connection.autocommit(True),
+    ),
+    "DDL": lambda connection: [
+        connection.cursor().execute(sql)
+        for sql in ("DROP TABLE t", "CREATE TABLE t AS SELECT 1 AS id, 6 AS v")
+    ],
+    "executemany": lambda connection: connection.cursor().executemany(
+        "INSERT INTO t VALUES (%s, %s) ON DUPLICATE KEY UPDATE v = v + 1", [(1, 1), (2, 1)]
+    ),
+    "a procedure": lambda connection: connection.cursor().callproc("bump"),
+    "a writing function": lambda connection: connection.cursor().execute("SELECT bumped()"),
+    "a failed statement that committed": lambda connection: fails(connection, "CALL bump_and_fail()"),
+}
+
+
+def fails(connection, sql):
+    with pytest.raises(rwsplit.MySQLError):
+        connection.cursor().execute(sql)
+
+
+@pytest.fixture
+def routines(cluster, table):
+    statements = [
+        "DROP PROCEDURE IF EXISTS bump",
+        "DROP PROCEDURE IF EXISTS bump_and_fail",
+        "DROP FUNCTION IF EXISTS bumped",
+        "CREATE PROCEDURE bump() BEGIN UPDATE t SET v = v + 1; SELECT 1; END",
+        "CREATE PROCEDURE bump_and_fail() BEGIN UPDATE t SET v = v + 1; "
+        "SIGNAL SQLSTATE '45000'; END",
+        "CREATE FUNCTION bumped() RETURNS INT MODIFIES SQL DATA "
+        "BEGIN UPDATE t SET v = v + 1; RETURN 1; END",
+        "INSERT INTO t VALUES (1, 5)",
+    ]
+    with cluster.admin(cluster.primary, database=cluster.connect_options["database"]) as admin:
+        cursor = admin.cursor()
+        for statement in statements:
+            cursor.execute(statement)
+    cluster.wait_caught_up()
+
+
+@pytest.mark.parametrize("write", WRITES, ids=lambda name: name.replace(" ", "-"))
+def test_every_way_of_writing_is_read_back(cluster, connect, routines, write):
+    """With the replicas late, a read after the write is right, whatever wrote."""
+    connection = connect()
+    cursor = connection.cursor()
+    cursor.execute("SELECT v FROM t WHERE id = 1")
+    assert cursor.route.role == "replica"
+    assert cursor.fetchone() == (5,)
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    WRITES[write](connection)
+    for _ in range(4):
+        cursor.execute("SELECT v FROM t WHERE id = 1")
+        assert cursor.fetchone() == (6,), cursor.route
+    for replica in cluster.replicas:
+        cluster.resume(replica)
+    cluster.wait_caught_up()
+    time.sleep(1.1)
+    for _ in range(4):
+        cursor.execute("SELECT v FROM t WHERE id = 1")
+        assert cursor.fetchone() == (6,), cursor.route
+    assert cursor.route.role == "replica"
+
+
+def test_the_wait_is_what_keeps_reads_right(cluster, connect, table, monkeypatch):
+    """The checks above can fail: without the position, a late replica's answer is stale."""
+    connection = connect()
+    cursor = connection.cursor()
+    rounds(cursor, 2)
+    cluster.wait_caught_up()
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    monkeypatch.setattr(rwsplit._shell.replicas.Replicas, "_needed", lambda *_: None)
+    with pytest.raises(AssertionError):
+        rounds(cursor, 3, start=50)
+
+
+def test_global_reads_see_what_others_committed(cluster, connect, table):
+    reader = connect(consistency="global").cursor()
+    writer = connect().cursor()
+    for number in range(30):
+        writer.execute("REPLACE INTO t VALUES (1, %s)", (number,))
+        reader.execute("SELECT v FROM t WHERE id = 1")
+        assert reader.fetchone() == (number,)
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    for number in range(30, 40):
+        writer.execute("REPLACE INTO t VALUES (1, %s)", (number,))
+        reader.execute("SELECT v FROM t WHERE id = 1")
+        assert reader.fetchone() == (number,)
+
+
+def test_eventual_reads_stay_on_late_replicas(cluster, connect, table):
+    cursor = connect(consistency="eventual").cursor()
+    cursor.execute("INSERT INTO t VALUES (1, 1)")
+    cluster.wait_caught_up()
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    cursor.execute("UPDATE t SET v = 2")
+    cursor.execute("SELECT v FROM t")
+    assert cursor.fetchone() == (1,)
+    assert cursor.route.role == "replica"
+    cursor.execute("/* rwsplit: consistency=session */ SELECT v FROM t")
+    assert cursor.fetchone() == (2,)
+
+
+def test_on_lag_primary_never_waits(cluster, connect, table):
+    cursor = connect(on_lag="primary", max_wait=5).cursor()
+    rounds(cursor, 2)
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    start = time.perf_counter()
+    rounds(cursor, 20)
+    assert time.perf_counter() - start < 4
+    assert cursor.route.waited == 0
+
+
+def test_the_wait_is_not_ended_by_the_sessions_own_limits(cluster, connect, table):
+    """max_execution_time, max_statement_time and sql_select_limit are for the application."""
+    cursor = connect(max_wait=3).cursor()
+    if cluster.flavor == "mysql":
+        cursor.execute("SET SESSION max_execution_time = 20")
+    else:
+        cursor.execute("SET SESSION max_statement_time = 0.02")
+    rounds(cursor, 2)
+    cluster.wait_caught_up()
+    rounds(cursor, 2)
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    cursor.execute("REPLACE INTO t VALUES (1, 77)")
+    resumed = threading.Timer(0.3, lambda: [cluster.resume(r) for r in cluster.replicas])
+    resumed.start()
+    cursor.execute("SELECT v FROM t")
+    resumed.join()
+    assert cursor.fetchone() == (77,)
+    assert cursor.route.role == "replica"
+    assert cursor.route.waited > 0.1

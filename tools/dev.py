@@ -1,0 +1,129 @@
+#!/usr/bin/env python3
+"""Sets up what a clone needs, then runs one thing: `python3 tools/dev.py demo|test|check|bench`.
+
+Everything goes into the clone (`.venv`, `.servers`), so it works where the system's Python is
+externally managed. Only missing Debian packages want root: MariaDB's server, and Python's venv
+module where Debian has split it off; the command is shown before it runs, and if root can't be had
+the script says what to install. Arguments after the command are handed on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+SERVER_DIRS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec")
+
+
+def say(text: str) -> None:
+    print(f"== {text}", flush=True)
+
+
+def run(*command: str | Path, **options) -> None:
+    try:
+        subprocess.run(list(map(str, command)), check=True, cwd=ROOT, **options)
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.returncode or 1)
+
+
+def apt_install(package: str, why: str) -> None:
+    """Install a Debian package; it wants root, and says so."""
+    install = ["apt-get", "install", "-y", "--no-install-recommends", package]
+    as_root = [] if os.geteuid() == 0 else ["sudo"]
+    if not shutil.which("apt-get") or (as_root and not shutil.which("sudo")):
+        sys.exit(f"{why}: please install it (Debian's package is {package}) and run this again")
+    say(f"{why}; this wants root: {' '.join([*as_root, *install])}")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    run(*as_root, "apt-get", "update", "-q", env=environment, stdout=subprocess.DEVNULL)
+    run(*as_root, *install, env=environment, stdout=subprocess.DEVNULL)
+
+
+def make_venv() -> None:
+    stamp = VENV / ".installed"
+    project = (ROOT / "pyproject.toml").read_bytes()
+    if stamp.is_file() and stamp.read_bytes() == project and PYTHON.exists():
+        return
+    try:
+        import ensurepip  # noqa: F401 - Debian splits it off
+        import venv  # noqa: F401
+    except ImportError:
+        apt_install("python3-venv", "Python's venv module is missing")
+    say("installing rwsplit and its tools into .venv")
+    run(sys.executable, "-m", "venv", VENV)
+    run(PYTHON, "-m", "pip", "install", "-q", "-e", ".", *requirements())
+    stamp.write_bytes(project)
+
+
+def requirements() -> list[str]:
+    """The dependency groups of pyproject.toml: the pip of an older Python can't read them."""
+    import tomllib
+
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
+    return [line for name in ("test", "lint") for line in groups[name]]
+
+
+def have(*names: str) -> bool:
+    path = os.pathsep.join([os.environ.get("PATH", ""), *SERVER_DIRS])
+    return any(shutil.which(name, path=path) for name in names)
+
+
+def wanted_flavors() -> list[str]:
+    flavors = os.environ.get("RWSPLIT_TEST_FLAVORS", "mysql,mariadb")
+    return [flavor.strip() for flavor in flavors.split(",") if flavor.strip()]
+
+
+def get_servers() -> None:
+    flavors = wanted_flavors()
+    if "mariadb" in flavors and not (have("mariadbd") or "RWSPLIT_MARIADB_HOME" in os.environ):
+        apt_install("mariadb-server", "MariaDB's server is missing")
+    if "mysql" in flavors and not mysql_at_hand():
+        run(PYTHON, ROOT / "tools" / "get_mysql.py")
+
+
+def mysql_at_hand() -> bool:
+    code = "from rwsplit.sandbox import find_servers; find_servers('mysql')"
+    return subprocess.run([PYTHON, "-c", code], cwd=ROOT, capture_output=True).returncode == 0
+
+
+def demo(arguments: list[str]) -> None:
+    get_servers()
+    run(PYTHON, "examples/quickstart.py", *(arguments or wanted_flavors()))
+
+
+def test(arguments: list[str]) -> None:
+    get_servers()
+    run(PYTHON, "-m", "pytest", *arguments)
+
+
+def check(arguments: list[str]) -> None:
+    run(PYTHON, "-m", "ruff", "check")
+    run(PYTHON, "-m", "ruff", "format", "--check")
+    run(PYTHON, "-m", "mypy")
+
+
+def bench(arguments: list[str]) -> None:
+    get_servers()
+    run(PYTHON, "-m", "benchmarks", *arguments)
+
+
+COMMANDS = {"demo": demo, "test": test, "check": check, "bench": bench}
+
+
+def main(arguments: list[str]) -> None:
+    if sys.version_info < (3, 11):
+        sys.exit(f"rwsplit needs Python 3.11 or later; this is {sys.version.split()[0]}")
+    if not arguments or arguments[0] not in COMMANDS:
+        sys.exit(f"{__doc__}\nusage: python3 tools/dev.py {'|'.join(COMMANDS)} [ARGUMENTS]")
+    os.chdir(ROOT)
+    make_venv()
+    COMMANDS[arguments[0]](arguments[1:])
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
