@@ -30,14 +30,7 @@ from pymysql import (
     version_info,
 )
 from pymysql.constants import FIELD_TYPE
-
-from . import charset, connections, constants, converters, cursors, err, times
-from ._core.classify import classify
-from ._core.route import RouteTaken
-from ._core.statement import Kind, Statement
-from ._shell.cluster import Cluster
-from .connections import Connection
-from .err import (
+from pymysql.err import (
     DatabaseError,
     DataError,
     Error,
@@ -50,7 +43,7 @@ from .err import (
     ProgrammingError,
     Warning,  # noqa: A004 - PEP 249 names it so
 )
-from .times import (
+from pymysql.times import (
     Date,
     DateFromTicks,
     Time,
@@ -58,6 +51,13 @@ from .times import (
     Timestamp,
     TimestampFromTicks,
 )
+
+from . import charset, connections, constants, converters, cursors, err, times
+from ._core.classify import classify
+from ._core.route import RouteTaken
+from ._core.statement import Kind, Statement
+from ._shell.cluster import Cluster
+from .connections import Connection
 
 Connect = connect = Connection
 

@@ -64,7 +64,8 @@ def test_only_the_driver_uses_the_internals_of_pymysql():
         private = [
             name
             for name in imports(path)
-            if name.startswith("pymysql.") and any(p.startswith("_") and not p.endswith("__") for p in name.split("."))
+            if name.startswith("pymysql.")
+            and any(p.startswith("_") and not p.endswith("__") for p in name.split("."))
         ]
         assert path.name == "_auth.py" or not private, path
 

@@ -1,4 +1,4 @@
-"""Mistakes: what is wrong with the keywords is said at connect(), what is wrong with a replica once."""
+"""Mistakes: a bad keyword is named at connect(), a bad replica in one warning."""
 
 import logging
 import socket
@@ -136,9 +136,7 @@ def test_a_replica_of_another_cluster_serves_nothing(cluster, connect, caplog):
         for consistency in ("session", "eventual"):
             caplog.clear()
             name = f"foreign-{consistency}"
-            connection = connect(
-                replicas=[{**foreign, "name": name}, own], consistency=consistency
-            )
+            connection = connect(replicas=[{**foreign, "name": name}, own], consistency=consistency)
             check_left_out(connection, name, caplog, "another cluster")
         caplog.clear()
         primary = {**foreign, "port": options["port"], "name": "foreign-primary"}

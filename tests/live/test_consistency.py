@@ -1,4 +1,4 @@
-"""A session never reads before its own writes, on an account with no privilege beyond its own data."""
+"""A session never reads before its own writes, and needs no privilege for it."""
 
 import threading
 import time
@@ -24,9 +24,7 @@ def test_a_thousand_writes_are_read_back_from_stalled_replicas(cluster, connect,
     connection = connect()
     cursor = connection.cursor()
     rounds(cursor, 5)
-    with rwsplit.connect(
-        autocommit=True, **{**cluster.connect_options, "replicas": []}
-    ) as alone:
+    with rwsplit.connect(autocommit=True, **{**cluster.connect_options, "replicas": []}) as alone:
         start = time.perf_counter()
         rounds(alone.cursor(), 300)
         per_round = (time.perf_counter() - start) / 300
@@ -75,8 +73,7 @@ WRITES = {
         connection.commit(),
     ),
     "COMMIT": lambda connection: [
-        connection.cursor().execute(sql)
-        for sql in ("BEGIN", "UPDATE t SET v = v + 1", "COMMIT")
+        connection.cursor().execute(sql) for sql in ("BEGIN", "UPDATE t SET v = v + 1", "COMMIT")
     ],
     "autocommit(True)": lambda connection: (
         connection.autocommit(False),
@@ -92,7 +89,9 @@ WRITES = {
     ),
     "a procedure": lambda connection: connection.cursor().callproc("bump"),
     "a writing function": lambda connection: connection.cursor().execute("SELECT bumped()"),
-    "a failed statement that committed": lambda connection: fails(connection, "CALL bump_and_fail()"),
+    "a failed statement that committed": lambda connection: fails(
+        connection, "CALL bump_and_fail()"
+    ),
 }
 
 

@@ -72,6 +72,17 @@ class Classifier:
             self.templates[template] = found
         return found
 
+    def demote(self, sql: str | bytes, template: str | None, reason: str) -> None:
+        """Take a statement for a write from now on: a read-only server refused to run it."""
+        demoted = self.statement(sql)._replace(kind=Kind.WRITE, reason=reason, may_write=True)
+        text = _decode(sql, self.dialect)
+        if text is not None and not has_code(text):
+            said = hints(text, self.dialect) if has_hints(text) else NO_HINTS
+            self._digests[(" ".join(scan(text, self.dialect)), said)] = demoted
+        self.texts[sql] = demoted
+        if template is not None:
+            self.templates[template] = demoted
+
     def _template(self, template: str) -> Statement | None:
         texts = representatives(template, self.dialect)
         if not texts:

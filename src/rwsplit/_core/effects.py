@@ -234,8 +234,11 @@ class _Walk:
     def _is_structure(self, index: int, token: Token, qualified: bool) -> bool:
         if self._frames[-1].expects_table:
             # INSERT INTO t (a, b); JSON_TABLE( is built in, here and nowhere else.
-            if token.kind == WORD and token.text in ("JSON_TABLE", "LATERAL"):
-                return token.text == "JSON_TABLE"
+            if token.kind == WORD and token.text == "JSON_TABLE":
+                self._frames[-1].expects_table = False
+                return True
+            if token.kind == WORD and token.text == "LATERAL":
+                return False
             return self._table(index, token) and not self._query
         if qualified:
             # Behind a table's name: REFERENCES db.t (c), INSERT INTO db.t (c).
@@ -422,8 +425,7 @@ _KEYWORDS: dict[str, Callable[[_Walk, int], None]] = {
     "SET": _Walk._set,
     **dict.fromkeys(
         words(
-            "DELETE INSERT REPLACE DROP ALTER CREATE CALL GRANT REVOKE LOAD RENAME KILL PROCEDURE",
-            "OUTFILE DUMPFILE INFILE",
+            "DELETE INSERT REPLACE DROP ALTER CREATE CALL GRANT REVOKE LOAD RENAME KILL PROCEDURE"
         ),
         _Walk._verb,
     ),

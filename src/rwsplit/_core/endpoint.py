@@ -78,20 +78,19 @@ def _parse_replica(
     key: str, entry: object, default_port: int, connect_keywords: frozenset[str]
 ) -> Endpoint:
     if isinstance(entry, str):
-        host, port = _split_address(key, entry, default_port)
-        return Endpoint(address(host, port), host, port)
+        where = _split_address(key, entry, default_port)
+        return Endpoint(address(*where), *where)
     if not isinstance(entry, Mapping):
         raise ValueError(f"{key}: expected 'host[:port]' or a dict, got {type(entry).__name__}")
     for name in entry:
         if name not in _OWN_KEYS and name not in connect_keywords:
             raise ValueError(f"{key}: unknown key {name!r}")
     socket = _optional_text(key, entry, "unix_socket")
-    host = _optional_text(key, entry, "host")
-    if host is None and socket is None:
+    host = _optional_text(key, entry, "host") or ("localhost" if socket else None)
+    if host is None:
         raise ValueError(f"{key}: 'host' (or 'unix_socket') is missing")
     port = _port(f"{key}.port", entry["port"]) if "port" in entry else default_port
     weight = _whole(f"{key}.weight", entry.get("weight", 1), least=0)
-    host = host or "localhost"
     return Endpoint(
         name=_optional_text(key, entry, "name") or socket or address(host, port),
         host=host,

@@ -89,9 +89,9 @@ _BOTH_NATIVE = words(
     "JSON_MERGE JSON_MERGE_PATCH JSON_MERGE_PRESERVE JSON_OBJECT JSON_QUOTE JSON_REMOVE",
     "JSON_REPLACE JSON_SEARCH JSON_SET JSON_TYPE JSON_UNQUOTE JSON_VALID LAST_DAY",
     "LAST_INSERT_ID LCASE LEAST LENGTH LN LOAD_FILE LOCATE LOG LOG10 LOG2 LOWER LPAD LTRIM",
-    "MAKEDATE MAKETIME MAKE_SET MASTER_POS_WAIT MD5 MONTHNAME NAME_CONST NULLIF OCT OCTET_LENGTH",
+    "MAKEDATE MAKETIME MAKE_SET MASTER_POS_WAIT MONTHNAME NAME_CONST NULLIF OCT OCTET_LENGTH",
     "ORD PERIOD_ADD PERIOD_DIFF PI POW POWER QUOTE RADIANS RAND REGEXP_INSTR REGEXP_REPLACE",
-    "REGEXP_SUBSTR RELEASE_ALL_LOCKS RELEASE_LOCK ROUND RPAD RTRIM SEC_TO_TIME SHA SHA1 SHA2",
+    "REGEXP_SUBSTR RELEASE_ALL_LOCKS RELEASE_LOCK ROUND RPAD RTRIM SEC_TO_TIME SHA2",
     "SIGN SIN SLEEP SOUNDEX SPACE SQRT STRCMP STR_TO_DATE SUBSTRING_INDEX SUBTIME TAN TIMEDIFF",
     "TIME_FORMAT TIME_TO_SEC TO_BASE64 TO_DAYS TO_SECONDS UCASE UNCOMPRESS UNCOMPRESSED_LENGTH",
     "UNHEX UNIX_TIMESTAMP UPDATEXML UPPER UUID UUID_SHORT VERSION WEEKDAY WEEKOFYEAR YEARWEEK",
@@ -243,6 +243,10 @@ _SINCE: dict[str, dict[str, tuple[int, int, int]]] = {
 }
 
 
+# Gone from MySQL 9.6; on it the name may be a component's function or a stored one.
+_MYSQL_UNTIL = dict.fromkeys(words("MD5 SHA SHA1"), (9, 6, 0))
+
+
 class Builtins(NamedTuple):
     """The names of one dialect."""
 
@@ -258,14 +262,17 @@ def builtins(flavor: str, version: tuple[int, int, int]) -> Builtins:
     known = version if version > OLDEST[flavor] else OLDEST[flavor]
     newer = frozenset(name for name, since in _SINCE[flavor].items() if since <= known)
     if flavor == "mysql":
+        older = frozenset(
+            name for name, until in _MYSQL_UNTIL.items() if (0, 0, 0) < version < until
+        )
         return Builtins(
-            _BOTH_NATIVE | _BOTH_GEO | _MYSQL_NATIVE | (newer - {"ST_COLLECT"}),
+            _BOTH_NATIVE | _BOTH_GEO | _MYSQL_NATIVE | older | (newer - {"ST_COLLECT"}),
             _TOKENS | _MYSQL_TOKENS | (newer & {"ST_COLLECT"}),
             _KEYWORDS | _MYSQL_KEYWORDS,
             CLAUSES | _MYSQL_CLAUSES,
         )
     return Builtins(
-        _BOTH_NATIVE | _BOTH_GEO | _MARIADB_NATIVE | newer,
+        _BOTH_NATIVE | _BOTH_GEO | _MARIADB_NATIVE | frozenset(_MYSQL_UNTIL) | newer,
         _TOKENS | _MARIADB_TOKENS,
         _KEYWORDS | _MARIADB_KEYWORDS,
         CLAUSES | _MARIADB_CLAUSES,

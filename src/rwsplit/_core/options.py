@@ -11,7 +11,7 @@ from .policy import POLICIES, Policy
 __all__ = ["KEYWORDS", "NotYet", "Options", "parse_options"]
 
 
-class NotYet(ValueError):
+class NotYet(ValueError):  # noqa: N818 - it names what the keyword is
     """A keyword that is part of the design and that this release does not act on yet."""
 
 

@@ -128,10 +128,9 @@ class GtidList:
         """Read a GTID list as a server prints it; raises ValueError for anything else."""
         domains: dict[int, dict[int, int]] = {}
         for part in _as_text(text).split(","):
-            part = part.strip()
-            if not part:
+            fields = part.strip().split("-")
+            if fields == [""]:
                 continue
-            fields = part.split("-")
             if len(fields) != 3 or not all(f.isascii() and f.isdigit() for f in fields):
                 raise ValueError(f"no MariaDB GTID: {part[:80]!r}")
             domain, server, number = (int(field) for field in fields)
@@ -239,10 +238,9 @@ def _same_list(one: GtidList, other: Position) -> GtidList:
 def _parse_set(text: str) -> dict[str, _Intervals]:
     found: dict[str, list[_Interval]] = {}
     for entry in text.split(","):
-        entry = entry.strip().lower()
-        if not entry:
+        uuid, *parts = [part.strip() for part in entry.lower().split(":")]
+        if not uuid and not parts:
             continue
-        uuid, *parts = [part.strip() for part in entry.split(":")]
         if not _UUID.fullmatch(uuid) or not parts:
             raise ValueError(f"no GTID set: {entry[:80]!r}")
         source = uuid
@@ -296,7 +294,8 @@ def _covers(have: _Intervals, wanted: _Intervals) -> bool:
 def _subtract(intervals: _Intervals, minus: _Intervals) -> _Intervals:
     left: list[_Interval] = []
     at = 0
-    for first, last in intervals:
+    for start, last in intervals:
+        first = start
         while at < len(minus) and minus[at][1] < first:
             at += 1
         look = at

@@ -223,6 +223,19 @@ class Session:
             return f"it reads @{min(statement.user_variables_read)}, which only the primary has"
         return None
 
+    def is_free(self, must_see: bool) -> bool:
+        """Tell whether nothing binds a plain read, and nothing has to be asked or waited for.
+
+        `must_see` is whether the reads must see the session's position.
+        """
+        return (
+            not self.pins
+            and not self.temporary
+            and not self.unread
+            and self.status & (IN_TRANSACTION | AUTOCOMMIT) == AUTOCOMMIT
+            and (not must_see or (self.position is self.origin and self.position_known))
+        )
+
     def _names_temporary(self, statement: Statement) -> bool:
         names = {table.name.lower() for table in self.temporary}
         return any(table.name.lower() in names for table in statement.tables)

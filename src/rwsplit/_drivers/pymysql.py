@@ -57,7 +57,7 @@ DEFAULT_ENCODERS: dict[Any, Any] = {
     time.struct_time: converters.escape_struct_time,
     Decimal: converters.Decimal2Literal,
 }
-"""PyMySQL's own escaping, written out: an application may have put its own into PyMySQL's table."""
+"""PyMySQL's own escaping, written out: applications put functions of theirs into its table."""
 
 _WANTED = CLIENT.SESSION_TRACK | CLIENT.DEPRECATE_EOF
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
@@ -72,11 +72,12 @@ _PIPELINE_BYTES = 64 * 1024
 _MOST_COLUMNS = 1000
 
 
-class Result(MySQLResult):  # type: ignore[misc, unused-ignore]
+class Result(MySQLResult):  # type: ignore[misc]
     """A result whose last packet is an OK packet, also after rows (CLIENT_DEPRECATE_EOF)."""
 
     route: Any = None
     """The route taken by the statement, for `cursor.route`."""
+    message: Any
 
     def __init__(self, connection: PhysicalConnection) -> None:
         super().__init__(connection)
@@ -151,13 +152,16 @@ def _column_encoding(field: FieldDescriptorPacket, encoding: str | None) -> str 
 _BINARY_CHARSET = 63
 
 
-class PhysicalConnection(Connection):  # type: ignore[misc, unused-ignore]
+class PhysicalConnection(Connection):  # type: ignore[misc]
     """One socket to one server.
 
     `setup` are statements to run right after authentication, in the same round trip as SET NAMES;
     their rows are kept in `setup_rows`. `tails` collects the ends of OK packets in which the server
     reported a change and that nobody has read yet.
     """
+
+    client_flag: int
+    _result: Any
 
     def __init__(self, setup: Setup | None = None, **options: Any) -> None:
         self.tails: list[bytes] = []
@@ -243,7 +247,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc, unused-ignore]
         self._result = result
         if result.server_status is not None:
             self.server_status = result.server_status
-        return result.affected_rows  # type: ignore[no-any-return, unused-ignore]
+        return result.affected_rows  # type: ignore[no-any-return]
 
     def show_warnings(self) -> Any:
         """Run SHOW WARNINGS; the connection's result stays what it is."""
@@ -264,7 +268,9 @@ class PhysicalConnection(Connection):  # type: ignore[misc, unused-ignore]
         self._write_bytes(b"".join(map(self._command_packet, statements)))
         return [self._read_reply() for _ in statements]
 
-    def query_after(self, prelude: Sequence[str | bytes], sql: bytes, unbuffered: bool) -> list[Any]:
+    def query_after(
+        self, prelude: Sequence[str | bytes], sql: bytes, unbuffered: bool
+    ) -> list[Any]:
         """Send `prelude` and then `sql`; the result of `sql` becomes the connection's result.
 
         Returns the replies to the prelude (see `run_all`). An error of `sql` itself is raised by
@@ -390,7 +396,7 @@ def _tls_context(sslp: Any, build: Any) -> ssl.SSLContext:
 
 
 def _context_key(sslp: Mapping[str, Any]) -> Any:
-    # A certificate may be renewed in place: the file's time is part of what the context was made of.
+    # A certificate may be renewed in place: its file's time is part of what a context is made of.
     files = [sslp.get(name) for name in ("ca", "capath", "cert", "key")]
     times = [os.stat(name).st_mtime_ns for name in files if name and os.path.exists(name)]  # noqa: PTH110, PTH116
     return (tuple(sorted((name, repr(value)) for name, value in sslp.items())), tuple(times))
@@ -410,9 +416,7 @@ def _unverified_context() -> ssl.SSLContext:
 def lost(error: BaseException) -> bool:
     """Tell whether an error means that the connection itself is gone."""
     return isinstance(error, err.InterfaceError) or (
-        isinstance(error, err.OperationalError)
-        and bool(error.args)
-        and error.args[0] in _LOST
+        isinstance(error, err.OperationalError) and bool(error.args) and error.args[0] in _LOST
     )
 
 

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Sequence
 from time import monotonic
 
+from cachetools import LRUCache
+
 from .._core.endpoint import Endpoint
 from .._core.position import Position, empty, lineage, parse_position
 from .._core.tracking import parse, state_block
@@ -80,22 +82,21 @@ class Replica:
             self._position = position if known is None else known | position
             self.late = False
 
-    def reset_position(self, position: Position) -> None:
+    def reset_position(self, position: Position) -> bool:
         """Note the whole position of a replica that was just connected to.
 
-        A server that was rebuilt or that crashed may have less than before.
+        A server that was rebuilt or that crashed may have less than before; returns False then, and
+        until it has that again.
         """
-        known = self._position
-        if known is not None and not position.covers(known):
-            logger.warning(
-                "replica %s came back with less than it had; it is left out until it has caught up",
-                self.endpoint.name,
-            )
-            self.floor = known
-            self._position = position
-            self.tail = self._parsed_tail = b""
-        else:
+        expected = self.floor or self._position
+        if expected is None or position.covers(expected):
+            self.floor = None
             self.note_position(position)
+            return True
+        self.floor = expected
+        self._position = position
+        self.tail = self._parsed_tail = b""
+        return False
 
     def has(self, position: Position) -> bool:
         """Tell whether the replica is known to have this position, and all that it once had."""
@@ -105,14 +106,7 @@ class Replica:
             gtids = parse(state_block(tail)).gtids
             if gtids is not None:
                 self.note_position(parse_position(self.cluster.flavor, gtids))
-        known = self._position
-        if known is None or not known.covers(position):
-            return False
-        if self.floor is not None:
-            if not known.covers(self.floor):
-                return False
-            self.floor = None
-        return True
+        return self._position is not None and self._position.covers(position)
 
     # Whether to wait for it.
 
@@ -180,8 +174,10 @@ class Cluster:
         self.primary_server: object = None
         """The primary's own name for itself: no replica has the same."""
         self._warned: set[str] = set()
-        self._usable: tuple[Endpoint, ...] = ()
-        self._refresh_at = 0.0
+        self.candidates: tuple[Endpoint, ...] = ()
+        """The replicas that may be asked, when last looked at: see `usable`."""
+        self.refresh_at = 0.0
+        """When to look again (monotonic seconds): somebody's rest is over; 0 for nobody rests."""
         self.refresh()
 
     def __repr__(self) -> str:
@@ -191,20 +187,20 @@ class Cluster:
 
     def usable(self) -> tuple[Endpoint, ...]:
         """Return the replicas that may be asked now: of those not resting, the lowest rank."""
-        if self._refresh_at and monotonic() >= self._refresh_at:
+        if self.refresh_at and monotonic() >= self.refresh_at:
             self.refresh()
-        return self._usable
+        return self.candidates
 
     def refresh(self) -> None:
         """Look again at who is resting."""
         now = monotonic()
         awake = [replica.endpoint for replica in self.replicas if replica.rests_until <= now]
         lowest = min((endpoint.rank for endpoint in awake), default=0)
-        self._refresh_at = min(
+        self.refresh_at = min(
             (replica.rests_until for replica in self.replicas if replica.rests_until > now),
             default=0.0,
         )
-        self._usable = tuple([endpoint for endpoint in awake if endpoint.rank == lowest])
+        self.candidates = tuple([endpoint for endpoint in awake if endpoint.rank == lowest])
 
     def warn_once(self, message: str, *args: object) -> None:
         """Log a warning about the cluster, once a process."""
@@ -229,7 +225,8 @@ class Cluster:
         return lineage(self.lineage, replica_position)
 
 
-_clusters: dict[object, Cluster] = {}
+# Only knowledge is lost with the one that was not used for longest, and it is learned again.
+_clusters: LRUCache[object, Cluster] = LRUCache(_MOST_CLUSTERS)
 _lock = threading.Lock()
 
 
@@ -239,8 +236,5 @@ def cluster_of(primary: Endpoint, replicas: Sequence[Endpoint]) -> Cluster:
     with _lock:
         cluster = _clusters.get(key)
         if cluster is None:
-            if len(_clusters) >= _MOST_CLUSTERS:
-                # Only knowledge is lost with the oldest one, and it is learned again.
-                del _clusters[next(iter(_clusters))]
             cluster = _clusters[key] = Cluster(primary, replicas)
     return cluster

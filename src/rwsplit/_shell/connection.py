@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from pymysql import err
 from pymysql.constants import SERVER_STATUS
@@ -31,7 +31,11 @@ from .member import Member, open_primary, primary_facts, replica_options
 from .replicas import Replicas, Served
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
+
+    from typing_extensions import Unpack
+
+    from .keywords import ConnectKeywords
 
 __all__ = ["Connection"]
 
@@ -138,7 +142,8 @@ class Connection:
     _read_timeout = _OfPrimary()
     _write_timeout = _OfPrimary()
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, **keywords: Unpack[ConnectKeywords]) -> None:
+        options: dict[str, Any] = {**keywords}
         _translate_aliases(options)
         own = {key: options.pop(key) for key in [*options] if key not in CONNECT_KEYWORDS}
         self._options = _checked_options(own, options)
@@ -179,6 +184,13 @@ class Connection:
             cluster, session, self._primary, self._options, self._replica_options
         )
         self._splits = bool(self._options.replicas) and self._options.reads == "replicas"
+        self._must_see = self._options.consistency != "eventual"
+        self._may_be_free = (
+            self._splits
+            and self._options.consistency != "global"
+            and (cluster.has_gtids or not self._must_see)
+        )
+        self._free = False
         self._result = None
         self._pending = False
         self._start_session(facts.sql_mode)
@@ -236,9 +248,7 @@ class Connection:
 
     def query(self, sql: Any, unbuffered: bool = False) -> Any:
         """Run a statement where it belongs; the cursors call this."""
-        template = self._template
-        if template is not None:
-            self._template = None
+        template, self._template = self._template, None
         if self._pending:
             self._finish_pending()
         session = self._session
@@ -246,11 +256,17 @@ class Connection:
             self._replicas.read_back()
             self._choose_classifier()
         statement = self._classify(sql, template)
-        decision = route(statement, session, self._options.consistency)
         if not isinstance(sql, bytes):
-            sql = sql.encode(self.driver_connection.encoding) if isinstance(sql, str) else bytes(sql)
+            sql = (
+                sql.encode(self.driver_connection.encoding) if isinstance(sql, str) else bytes(sql)
+            )
+        if self._free and statement.kind is _READ and statement.hint is None:
+            member = self._replicas.ready_member()
+            if member is not None and not statement.user_variables_read:
+                return self._query_ready(member, statement, sql, unbuffered, template)
+        decision = route(statement, session, self._options.consistency)
         if decision.destination is _REPLICA and self._splits:
-            return self._query_replica(statement, decision, sql, unbuffered)
+            return self._query_replica(statement, decision, sql, unbuffered, template)
         if decision.destination is _LAST and self._last is not self._primary:
             return self._query_last(decision.reason, sql, unbuffered)
         return self._query_primary(statement, decision.reason, sql, unbuffered)
@@ -277,17 +293,55 @@ class Connection:
             and primary.encoders == DEFAULT_ENCODERS
         )
 
+    def _query_ready(
+        self,
+        member: Member,
+        statement: Statement,
+        sql: bytes,
+        unbuffered: bool,
+        template: tuple[Any, str] | None,
+    ) -> Any:
+        """The straight road of a read: a member that needs nothing but the statement."""
+        connection = member.connection
+        try:
+            connection.query(sql, unbuffered)
+        except err.MySQLError as error:
+            decision = route(statement, self._session, self._options.consistency)
+            return self._query_replica(
+                statement, decision, sql, unbuffered, template, (member, error)
+            )
+        tails = connection.tails
+        if tails:
+            member.replica.tail = tails[-1]  # type: ignore[union-attr]
+            tails.clear()
+        self._last = member
+        reason = statement.reason
+        self.route = taken = member.known_routes.get(reason) or member.taken(reason)
+        self._result = result = connection._result
+        result.route = taken
+        self._affected_rows = rows = result.affected_rows
+        return rows
+
     def _query_replica(
-        self, statement: Statement, decision: Route, sql: bytes, unbuffered: bool
+        self,
+        statement: Statement,
+        decision: Route,
+        sql: bytes,
+        unbuffered: bool,
+        template: tuple[Any, str] | None,
+        failed: tuple[Member, err.MySQLError] | None = None,
     ) -> Any:
         if self.driver_connection._sock is None:
             raise err.InterfaceError(0, "")
-        served = self._replicas.read(decision, sql, unbuffered)
+        try:
+            served = self._replicas.read(decision, sql, unbuffered, failed)
+        finally:
+            self._note_freedom()
         if isinstance(served, Served):
             member = served.member
             return self._finish(member, decision.reason, served.waited, served.retries)
         if served.refused:
-            self._classifier.demote(sql, served.reason)
+            self._classifier.demote(sql, template[0] if template else None, served.reason)
             logger.error(
                 "a statement was taken for a read, and a replica refused it; it runs on the "
                 "primary from now on; please report it: %s: %s",
@@ -338,9 +392,7 @@ class Connection:
                 session.position_known = False
         self._learn(statement)
 
-    def _finish(
-        self, member: Member, reason: str, waited: float = 0.0, retries: int = 0
-    ) -> Any:
+    def _finish(self, member: Member, reason: str, waited: float = 0.0, retries: int = 0) -> Any:
         connection = member.connection
         self._last = member
         self.route = taken = member.taken(reason, waited, retries)
@@ -358,6 +410,7 @@ class Connection:
             session.position_known = False
         tails = primary.tails
         if not tails:
+            self._note_freedom()
             return
         changes = parse_tails(tails)
         tails.clear()
@@ -370,6 +423,11 @@ class Connection:
         if statement is not None:
             session.may_have_changed(statement, changes)
         self._choose_classifier()
+        self._note_freedom()
+
+    def _note_freedom(self) -> None:
+        """Note whether a plain read may go to any replica without more ado: see `_query_ready`."""
+        self._free = self._may_be_free and self._session.is_free(self._must_see)
 
     def _finish_pending(self) -> None:
         """Read what is left of the primary's last results, as PyMySQL does before a statement."""
@@ -577,9 +635,7 @@ def _translate_aliases(options: dict[str, Any]) -> None:
     for old, new in (("db", "database"), ("passwd", "password")):
         value = options.pop(old, None)
         if value is not None and not options.get(new):
-            warnings.warn(
-                f"'{old}' is deprecated, use '{new}'", DeprecationWarning, stacklevel=3
-            )
+            warnings.warn(f"'{old}' is deprecated, use '{new}'", DeprecationWarning, stacklevel=3)
             options[new] = value
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from pymysql import err
+
 from .._core.endpoint import Endpoint
 from .._core.position import GtidList, GtidSet, Position, parse_position
 from .._core.route import RouteTaken
 from .._core.session import Session
-from .._drivers.pymysql import PhysicalConnection, Setup, err
+from .._drivers.pymysql import PhysicalConnection, Setup
 from .cluster import Replica
 
 __all__ = [
@@ -27,7 +29,7 @@ __all__ = [
 class Member:
     """One physical connection that a virtual connection holds to one endpoint."""
 
-    __slots__ = ("_taken", "connection", "name", "replica", "role", "version")
+    __slots__ = ("connection", "known_routes", "name", "replica", "role", "version")
 
     def __init__(self, connection: PhysicalConnection, name: str, replica: Replica | None) -> None:
         self.connection = connection
@@ -36,7 +38,8 @@ class Member:
         self.role = "primary" if replica is None else "replica"
         self.version = 0
         """The version of the session state that it has."""
-        self._taken: dict[str, RouteTaken] = {}
+        self.known_routes: dict[str, RouteTaken] = {}
+        """By reason, the routes of statements that ran here without waiting."""
 
     def __repr__(self) -> str:
         """Name the member and tell whether it is open."""
@@ -47,11 +50,11 @@ class Member:
         """Return the route of a statement that ran here."""
         if waited or retries:
             return RouteTaken(self.name, self.role, reason, waited, retries)
-        known = self._taken.get(reason)
+        known = self.known_routes.get(reason)
         if known is None:
-            if len(self._taken) > 100:
-                self._taken.clear()
-            known = self._taken[reason] = RouteTaken(self.name, self.role, reason)
+            if len(self.known_routes) > 100:
+                self.known_routes.clear()
+            known = self.known_routes[reason] = RouteTaken(self.name, self.role, reason)
         return known
 
     def close(self) -> None:
@@ -129,7 +132,7 @@ class _ReplicaSetup(Setup):
         return [_TRACK_REPLICA[flavor], _READ_ONLY, *self._difference, _ASK_REPLICA[flavor]]
 
 
-class ForeignServer(err.InterfaceError):  # type: ignore[misc, unused-ignore]
+class ForeignServer(err.InterfaceError):  # type: ignore[misc]
     """A server that is no replica of this cluster's primary."""
 
 
@@ -180,7 +183,8 @@ def open_replica(
                     "it has none of the primary's transactions: it belongs to another cluster, "
                     "or has not begun to replicate"
                 )
-            replica.reset_position(position)
+            if not replica.reset_position(position):
+                raise ForeignServer("it came back with less than it had, and has not caught up")
     except BaseException:
         connection.close()
         raise

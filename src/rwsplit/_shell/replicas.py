@@ -1,4 +1,4 @@
-"""A virtual connection's reads on replicas: choosing one, bringing it up to date, going on if it fails."""
+"""A virtual connection's reads on replicas: one is chosen, brought up to date, and runs it."""
 
 from __future__ import annotations
 
@@ -80,10 +80,28 @@ class Replicas:
         self._passed: dict[str, Position] = {}
         """By replica, the position (this very object) that it was last found to have."""
 
-    def read(self, route: Route, sql: bytes, unbuffered: bool) -> Served | Unserved:
+    def ready_member(self) -> Member | None:
+        """Return the member whose turn it is, if it is there and is the same session already."""
+        cluster = self._cluster
+        usable = cluster.candidates if not cluster.refresh_at else cluster.usable()
+        if not usable or self._aside:
+            return None
+        member = self.members.get(self._options.policy(usable, next(cluster.turns)).name)
+        if member is None or member.version != self._session.version:
+            return None
+        return member
+
+    def read(
+        self,
+        route: Route,
+        sql: bytes,
+        unbuffered: bool,
+        failed: tuple[Member, err.MySQLError] | None = None,
+    ) -> Served | Unserved:
         """Run a read on a replica that may serve it.
 
-        Raises what the server says of the statement itself.
+        `failed` is a member that tried already, and its error. Raises what the server says of the
+        statement itself.
         """
         cluster = self._cluster
         if route.consistency != "eventual" and not cluster.has_gtids:
@@ -99,8 +117,15 @@ class Replicas:
         waited = 0.0
         retries = 0
         tried: list[str] = []
+        if failed is not None:
+            retries = 1
+            where, error = failed[0].name, failed[1]
+            if not lost(error):
+                reason = _primary_decides(where, error)
+                return Unserved(reason, waited, retries, error.args[0] in _REFUSED_WRITE)
+            self._lost(cluster.by_name[where], error, rest=False)
         while True:
-            choice = self._choose(route.endpoint, needed, tried)
+            choice = self._choose(route.endpoint, needed, tried, waited)
             if choice[0] is None:
                 return Unserved(choice[1], waited, retries)
             replica, wait = choice
@@ -110,12 +135,11 @@ class Replicas:
             fresh = member is None or member.connection._sock is None
             try:
                 if member is None or fresh:
-                    member = self._open(replica, route.consistency)
+                    member = self._open(replica)
                     # A fresh member has told where it is: the wait may not be needed.
-                    if needed is None or self._has(replica, needed):
+                    if needed is not None and self._has(replica, needed):
                         wait = 0.0
                 if wait:
-                    assert needed is not None
                     waited += self._run_after_wait(member, needed, wait, sql, unbuffered)
                 elif member.version == session.version:
                     member.connection.query(sql, unbuffered)
@@ -125,34 +149,21 @@ class Replicas:
                 waited += monotonic() - start
                 replica.timed_out()
                 tried.append(name)
-                retries += 1
             except _Aside:
                 self._aside[name] = monotonic() + _ASIDE_SECONDS
                 tried.append(name)
-                retries += 1
             except err.MySQLError as error:
-                code = error.args[0] if error.args else None
-                if lost(error):
-                    # An old connection may have been closed for idling: a fresh one tells.
-                    self._lost(replica, error, rest=fresh)
-                    if fresh:
-                        tried.append(name)
-                    retries += 1
-                elif code in _REFUSED_WRITE:
-                    return Unserved(f"{name} refused it: {error.args[-1]}", waited, retries, True)
-                elif code in _PRIMARY_KNOWS_BETTER:
-                    reason = f"{name} answered with error {code}, and may not have caught up"
-                    return Unserved(reason, waited, retries)
-                else:
-                    raise
+                if not lost(error):
+                    reason = _primary_decides(name, error)
+                    return Unserved(reason, waited, retries, error.args[0] in _REFUSED_WRITE)
+                # An old connection may have been closed for idling: a fresh one tells.
+                self._lost(replica, error, rest=fresh)
+                if fresh:
+                    tried.append(name)
             else:
-                tails = member.connection.tails
-                if tails:
-                    replica.tail = tails[-1]
-                    tails.clear()
-                if replica.rests_until:
-                    replica.works()
+                _learn(replica, member)
                 return Served(member, waited, retries)
+            retries += 1
 
     # Choosing.
 
@@ -169,7 +180,7 @@ class Replicas:
         return session.position or None
 
     def _choose(
-        self, wanted: str | None, needed: Position | None, tried: Collection[str]
+        self, wanted: str | None, needed: Position | None, tried: Collection[str], waited: float
     ) -> tuple[Replica, float] | tuple[None, str]:
         """Choose a replica; with it, how long to wait there at most, or why there is none."""
         cluster = self._cluster
@@ -177,6 +188,8 @@ class Replicas:
         if wanted is not None or tried or self._aside:
             usable = self._narrow(usable, wanted, tried)
         if not usable:
+            if waited:
+                return None, _NOT_CAUGHT_UP
             return None, "no replica is usable" if wanted is None else f"{wanted} is not usable"
         replicas = cluster.by_name
         seconds = 0.0
@@ -186,16 +199,21 @@ class Replicas:
             if len(ready) == len(usable):
                 self._prune(needed)
             else:
+                patience = self._options.max_wait - waited
                 usable = tuple(
-                    [end for end in usable if end.name in ready or self._may_wait(end.name)]
+                    [
+                        end
+                        for end in usable
+                        if end.name in ready or (patience > 0 and self._may_wait(end.name))
+                    ]
                 )
                 if not usable:
-                    return None, "no replica has caught up with what the session must see"
+                    return None, _NOT_CAUGHT_UP
         name = self._options.policy(usable, next(cluster.turns)).name
         if ready is not None and name not in ready:
             # Where another replica or the primary can answer at once, a look is enough.
             patient = not ready and self._options.on_lag == "wait"
-            seconds = self._options.max_wait if patient else _LOOK_SECONDS
+            seconds = self._options.max_wait - waited if patient else _LOOK_SECONDS
         return replicas[name], seconds
 
     def _may_wait(self, name: str) -> bool:
@@ -249,7 +267,7 @@ class Replicas:
 
     # Running.
 
-    def _open(self, replica: Replica, consistency: str) -> Member:
+    def _open(self, replica: Replica) -> Member:
         name = replica.endpoint.name
         self.members.pop(name, None)
         try:
@@ -270,9 +288,10 @@ class Replicas:
         return member
 
     def _run_after_wait(
-        self, member: Member, needed: Position, seconds: float, sql: bytes, unbuffered: bool
+        self, member: Member, needed: Position | None, seconds: float, sql: bytes, unbuffered: bool
     ) -> float:
         """Wait for a position and run the statement behind it; returns the seconds waited."""
+        assert needed is not None
         start = monotonic()
         wait = wait_sql(needed, seconds)
         if unbuffered:
@@ -379,9 +398,31 @@ class Replicas:
 
 _NO_SUCH_SCHEMA = 1049
 
+_NOT_CAUGHT_UP = "no replica has caught up with what the session must see"
 
-class Unreachable(err.OperationalError):  # type: ignore[misc, unused-ignore]
+
+class Unreachable(err.OperationalError):  # type: ignore[misc]
     """A replica that could not be connected to; it is resting already."""
+
+
+def _learn(replica: Replica, member: Member) -> None:
+    """Take in what a read told of its replica."""
+    tails = member.connection.tails
+    if tails:
+        replica.tail = tails[-1]
+        tails.clear()
+    if replica.rests_until:
+        replica.works()
+
+
+def _primary_decides(name: str, error: err.MySQLError) -> str:
+    """Tell why an error of a replica is not the application's answer; else raise it."""
+    code = error.args[0] if error.args else None
+    if code in _REFUSED_WRITE:
+        return f"{name} refused it: {error.args[-1]}"
+    if code in _PRIMARY_KNOWS_BETTER:
+        return f"{name} answered with error {code}, and may not have caught up"
+    raise error
 
 
 def _words(error: err.MySQLError) -> str:

@@ -1,3 +1,3 @@
-"""PyMySQL's `constants.SERVER_STATUS`, under the name that `import rwsplit as pymysql` looks for."""
+"""PyMySQL's `constants.SERVER_STATUS`, where `import rwsplit as pymysql` looks."""
 
 from pymysql.constants.SERVER_STATUS import *  # noqa: F403

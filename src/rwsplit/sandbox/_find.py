@@ -25,17 +25,17 @@ _ADVICE = {
   Ubuntu:  sudo apt-get install mysql-server-core
   Fedora:  sudo dnf install community-mysql-server
   macOS:   brew install mysql
-  or point RWSPLIT_MYSQL_HOME at an unpacked distribution (the folder that holds bin/mysqld).""",
+  or point RWSPLIT_MYSQL_HOME at an unpacked distribution (the folder of bin/mysqld).""",
     "mariadb": """\
   Debian:  sudo apt-get install mariadb-server
   Ubuntu:  sudo apt-get install mariadb-server
   Fedora:  sudo dnf install mariadb-server
   macOS:   brew install mariadb
-  or point RWSPLIT_MARIADB_HOME at an unpacked distribution (the folder that holds bin/mariadbd).""",
+  or point RWSPLIT_MARIADB_HOME at an unpacked distribution (the folder of bin/mariadbd).""",
 }
 
 
-class ServersNotFound(RuntimeError):
+class ServersNotFound(RuntimeError):  # noqa: N818 - as in FileNotFoundError's family
     """No server of a flavor is on this machine; the message says what to install."""
 
 

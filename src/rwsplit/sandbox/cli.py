@@ -47,10 +47,11 @@ def _say(text: str) -> None:
 
 
 def _how_to_connect(sandbox: Sandbox) -> str:
-    options = "".join(
-        f"    {name}={value!r},\n" for name, value in sandbox.connect_options.items()
+    options = "".join(f"    {name}={value!r},\n" for name, value in sandbox.connect_options.items())
+    servers = "".join(
+        f"#   {server.name}: mysql -h {server.host} -P {server.port} -u app -psecret shop\n"
+        for server in sandbox.servers
     )
-    servers = "".join(f"#   {server.name}: mysql -h {server.host} -P {server.port} -u app -psecret shop\n" for server in sandbox.servers)
     return (
         f"\nimport rwsplit\n\nconnection = rwsplit.connect(\n{options}    autocommit=True,\n)\n\n"
         f"# Straight to one server:\n{servers}"

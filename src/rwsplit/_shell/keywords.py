@@ -1,0 +1,73 @@
+"""The keywords of `connect()` with their types, for type checkers and editors."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from pymysql.cursors import Cursor
+from typing_extensions import TypedDict
+
+from .._core.policy import Policy
+
+__all__ = ["ConnectKeywords"]
+
+
+class _PyMySQLKeywords(TypedDict, total=False):
+    """PyMySQL's own."""
+
+    user: str | None
+    password: str | bytes
+    host: str | None
+    database: str | None
+    unix_socket: str | None
+    port: int
+    charset: str
+    collation: str | None
+    sql_mode: str | None
+    read_default_file: str | None
+    conv: Mapping[Any, Any] | None
+    use_unicode: bool
+    client_flag: int
+    cursorclass: type[Cursor]
+    init_command: str | None
+    connect_timeout: float
+    read_default_group: str | None
+    autocommit: bool | None
+    local_infile: bool
+    max_allowed_packet: int
+    defer_connect: bool
+    auth_plugin_map: Mapping[Any, Any] | None
+    read_timeout: float | None
+    write_timeout: float | None
+    bind_address: str | None
+    binary_prefix: bool
+    program_name: str | None
+    server_public_key: bytes | None
+    ssl: ssl.SSLContext | Mapping[str, Any] | None
+    ssl_ca: str | None
+    ssl_cert: str | None
+    ssl_disabled: bool | None
+    ssl_key: str | None
+    ssl_key_password: str | None
+    ssl_verify_cert: bool | None
+    ssl_verify_identity: bool | None
+    compress: Any
+    named_pipe: Any
+    passwd: str | None
+    db: str | None
+
+
+class ConnectKeywords(_PyMySQLKeywords, total=False):
+    """PyMySQL's, and rwsplit's."""
+
+    replicas: Sequence[str | Mapping[str, Any]] | None
+    consistency: Literal["eventual", "session", "global"]
+    on_lag: Literal["wait", "primary"]
+    max_wait: float
+    transactions: Literal["verify", "primary"]
+    reads: Literal["replicas", "primary"]
+    policy: Literal["round_robin"] | Policy
+    functions: Mapping[str, Literal["read", "write"]]
+    replica_connect_timeout: float
