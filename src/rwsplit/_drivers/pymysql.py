@@ -14,7 +14,6 @@ from __future__ import annotations
 import datetime
 import inspect
 import os
-import select
 import ssl
 import struct
 import time
@@ -342,21 +341,6 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if isinstance(reply, err.MySQLError):
             raise reply
         return reply.rows[0]  # type: ignore[no-any-return]
-
-    def is_dead(self) -> bool:
-        """Tell, without a round trip, whether the server has hung up.
-
-        Nothing is due on a connection between statements, so anything to read there is the end of
-        the connection or the server's goodbye.
-        """
-        sock = self._sock
-        if sock is None:
-            return True
-        if self._result is not None and (self._result.unbuffered_active or self._result.has_next):
-            return False
-        poll = select.poll()
-        poll.register(sock, select.POLLIN)
-        return bool(poll.poll(0))
 
     def kill_socket(self) -> None:
         """Close the socket without a word, for a connection whose protocol state is unknown."""

@@ -76,6 +76,8 @@ class Replicas:
         self._primary = primary
         self._options = options
         self._connect_options = connect_options
+        self._turn: int | None = None
+        """A turn that was taken, and that its replica could not use straight away."""
         self._aside: dict[str, float] = {}
         self._passed: dict[str, Position] = {}
         """By replica, the position (this very object) that it was last found to have."""
@@ -86,8 +88,10 @@ class Replicas:
         usable = cluster.candidates if not cluster.refresh_at else cluster.usable()
         if not usable or self._aside:
             return None
-        member = self.members.get(self._options.policy(usable, next(cluster.turns)).name)
+        turn = next(cluster.turns)
+        member = self.members.get(self._options.policy(usable, turn).name)
         if member is None or member.version != self._session.version:
+            self._turn = turn
             return None
         return member
 
@@ -106,24 +110,17 @@ class Replicas:
         cluster = self._cluster
         if route.consistency != "eventual" and not cluster.has_gtids:
             return Unserved("the primary has no GTIDs to wait for", 0.0, 0)
-        session = self._session
-        if session.unread:
-            self.read_back()
-        needed = None
-        if route.consistency != "session" or session.position is not session.origin:
-            needed = self._needed(route.consistency)
-        elif not session.position_known:
-            needed = self._needed("session")
-        waited = 0.0
-        retries = 0
-        tried: list[str] = []
         if failed is not None:
-            retries = 1
-            where, error = failed[0].name, failed[1]
+            member, error = failed
             if not lost(error):
-                reason = _primary_decides(where, error)
-                return Unserved(reason, waited, retries, error.args[0] in _REFUSED_WRITE)
-            self._lost(cluster.by_name[where], error, rest=False)
+                return _unserved(member.name, error, 0.0, 1)
+            self._lost(member.name, error, rest=False)
+        if self._session.unread:
+            self.read_back()
+        needed = self._needed(route.consistency)
+        waited = 0.0
+        retries = int(failed is not None)
+        tried: list[str] = []
         while True:
             choice = self._choose(route.endpoint, needed, tried, waited)
             if choice[0] is None:
@@ -131,20 +128,14 @@ class Replicas:
             replica, wait = choice
             name = replica.endpoint.name
             start = monotonic() if wait else 0.0
-            member = self.members.get(name)
-            fresh = member is None or member.connection._sock is None
+            fresh = name not in self.members
             try:
-                if member is None or fresh:
-                    member = self._open(replica)
-                    # A fresh member has told where it is: the wait may not be needed.
-                    if needed is not None and self._has(replica, needed):
-                        wait = 0.0
-                if wait:
-                    waited += self._run_after_wait(member, needed, wait, sql, unbuffered)
-                elif member.version == session.version:
-                    member.connection.query(sql, unbuffered)
+                used = self._open(replica) if fresh else self.members[name]
+                # A fresh member has told where it is: the wait may not be needed.
+                if wait and not (fresh and self._has(replica, needed)):
+                    waited += self._run_after_wait(used, needed, wait, sql, unbuffered)
                 else:
-                    self._run_after(member, [], sql, unbuffered)
+                    self._run_after(used, [], sql, unbuffered)
             except _Late:
                 waited += monotonic() - start
                 replica.timed_out()
@@ -154,15 +145,14 @@ class Replicas:
                 tried.append(name)
             except err.MySQLError as error:
                 if not lost(error):
-                    reason = _primary_decides(name, error)
-                    return Unserved(reason, waited, retries, error.args[0] in _REFUSED_WRITE)
+                    return _unserved(name, error, waited, retries)
                 # An old connection may have been closed for idling: a fresh one tells.
-                self._lost(replica, error, rest=fresh)
+                self._lost(name, error, rest=fresh)
                 if fresh:
                     tried.append(name)
             else:
-                _learn(replica, member)
-                return Served(member, waited, retries)
+                _learn(replica, used)
+                return Served(used, waited, retries)
             retries += 1
 
     # Choosing.
@@ -174,6 +164,8 @@ class Replicas:
         session = self._session
         if consistency == "global":
             return session.position | ask_position(self._primary)
+        if session.position_known and session.position is session.origin:
+            return None
         if not session.position_known:
             session.position = session.position | ask_position(self._primary)
             session.position_known = True
@@ -209,7 +201,9 @@ class Replicas:
                 )
                 if not usable:
                     return None, _NOT_CAUGHT_UP
-        name = self._options.policy(usable, next(cluster.turns)).name
+        turn = next(cluster.turns) if self._turn is None else self._turn
+        self._turn = None
+        name = self._options.policy(usable, turn).name
         if ready is not None and name not in ready:
             # Where another replica or the primary can answer at once, a look is enough.
             patient = not ready and self._options.on_lag == "wait"
@@ -225,7 +219,7 @@ class Replicas:
                 try:
                     replica.note_position(ask_position(member))
                 except err.MySQLError as error:
-                    self._lost(replica, error, rest=False)
+                    self._lost(name, error, rest=False)
                     return False
             else:
                 replica.late = False
@@ -246,7 +240,9 @@ class Replicas:
             ]
         )
 
-    def _has(self, replica: Replica, needed: Position) -> bool:
+    def _has(self, replica: Replica, needed: Position | None) -> bool:
+        if needed is None:
+            return True
         name = replica.endpoint.name
         if self._passed.get(name) is needed:
             return True
@@ -340,13 +336,13 @@ class Replicas:
             connection.finish_query(unbuffered)
         return elapsed
 
-    def _lost(self, replica: Replica, error: err.MySQLError, rest: bool) -> None:
+    def _lost(self, name: str, error: err.MySQLError, rest: bool) -> None:
         """Drop a member whose connection was lost, and let the replica rest if asked to."""
-        member = self.members.pop(replica.endpoint.name, None)
+        member = self.members.pop(name, None)
         if member is not None:
             member.connection.kill_socket()
         if rest and not isinstance(error, Unreachable):
-            replica.rest(_words(error))
+            self._cluster.by_name[name].rest(_words(error))
 
     def read_back(self) -> None:
         """Read from the primary the variables that may have changed and that it did not report."""
@@ -415,13 +411,14 @@ def _learn(replica: Replica, member: Member) -> None:
         replica.works()
 
 
-def _primary_decides(name: str, error: err.MySQLError) -> str:
+def _unserved(name: str, error: err.MySQLError, waited: float, retries: int) -> Unserved:
     """Tell why an error of a replica is not the application's answer; else raise it."""
     code = error.args[0] if error.args else None
     if code in _REFUSED_WRITE:
-        return f"{name} refused it: {error.args[-1]}"
+        return Unserved(f"{name} refused it: {error.args[-1]}", waited, retries, refused=True)
     if code in _PRIMARY_KNOWS_BETTER:
-        return f"{name} answered with error {code}, and may not have caught up"
+        reason = f"{name} answered with error {code}, and may not have caught up"
+        return Unserved(reason, waited, retries)
     raise error
 
 
