@@ -487,7 +487,7 @@ write         CHECK TABLE t
 write         ANALYZE LOCAL TABLE t
 write         GRANT SELECT ON shop.* TO nobody
 write         REVOKE SELECT ON shop.* FROM nobody
-write         SET PASSWORD = 'x'
+write!        SET PASSWORD = 'x'
 
 # Administration
 write         FLUSH TABLES

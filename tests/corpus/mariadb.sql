@@ -86,7 +86,7 @@ write         BEGIN NOT ATOMIC SELECT 1; END
 write         BEGIN NOT ATOMIC INSERT INTO t (id) VALUES (306); END
 write         IF 1 THEN SELECT 1; END IF
 write         FOR i IN 1..2 DO SELECT i; END FOR
-write         LOOP SELECT 1; END LOOP
+write         WHILE 0 DO SELECT 1; END WHILE
 write         EXECUTE IMMEDIATE 'SELECT 1'
 write         EXECUTE IMMEDIATE 'INSERT INTO t (id) VALUES (307)'
 write         EXECUTE IMMEDIATE @a

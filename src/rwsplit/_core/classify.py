@@ -141,6 +141,8 @@ class Classifier:
                 if other.kind is not Kind.READ:
                     reason = f"another version would run the comment: {other.reason}"
                     return other._replace(reason=reason)
+        elif found.kind_if_reading is not None and len(readings) > 1:
+            return found._replace(kind_if_reading=None)
         elif self.dialect.number == 0 and any(other != found for other in readings[1:]):
             return found._replace(
                 kind=Kind.UNKNOWN,
@@ -252,6 +254,7 @@ def _several(parts: Iterable[Statement]) -> Statement:
         temporary_dropped=tuple(name for part in parts for name in part.temporary_dropped),
         renames=tuple(pair for part in parts for pair in part.renames),
         functions=_union(part.functions for part in parts),
+        kind_if_reading=_if_reading(parts, kind),
         depends=_union(part.depends for part in parts),
         implicit_commit=any(part.implicit_commit for part in parts),
         may_change_session=kind is not Kind.READ,
@@ -259,6 +262,14 @@ def _several(parts: Iterable[Statement]) -> Statement:
         may_write=any(part.may_write or part.kind in _MAY_COMMIT for part in parts),
         parts=parts,
     )
+
+
+def _if_reading(parts: tuple[Statement, ...], kind: Kind) -> Kind | None:
+    """What several are, once their functions are known only to read."""
+    if kind is not Kind.PRIMARY_READ or not any(part.functions for part in parts):
+        return None
+    kinds = {part.kind_if_reading or part.kind for part in parts}
+    return Kind.READ if kinds == {Kind.READ} else kind
 
 
 _MAY_COMMIT = (Kind.WRITE, Kind.UNKNOWN, Kind.TRANSACTION)

@@ -117,10 +117,7 @@ class Hints(tuple[Hint | None, tuple[str, ...], str | None]):
 NO_HINTS = Hints((None, (), None))
 
 _OURS = re.compile(r"\A[\s*!+]*rwsplit\s*:(.*)\Z", re.DOTALL | re.IGNORECASE)
-_FOREIGN = (
-    re.compile(r"\A\s*(maxscale\s+.*\S)\s*\Z", re.DOTALL | re.IGNORECASE),
-    re.compile(r"(?:\A|[\s;])(hostgroup\s*=\s*\d+)(?=[\s;]|\Z)", re.IGNORECASE),
-)
+_PROXYSQL = re.compile(r"(?:\A|[\s;])hostgroup\s*+=\s*+(\d+)(?=[\s;]|\Z)", re.IGNORECASE)
 _LEVELS = ("eventual", "session", "global")
 _MARKS = ("rwsplit", "maxscale", "hostgroup")
 
@@ -146,13 +143,19 @@ def hints(text: str, dialect: Dialect) -> Hints:
                 hint = _parse(ours[1], hint or Hint())
             except ValueError as error:
                 return Hints((None, tuple(foreign), str(error)))
-        for pattern in _FOREIGN:
-            found = pattern.search(content)
-            if found is not None:
-                foreign.append(
-                    " ".join(found[1].lower().split()).replace(" =", "=").replace("= ", "=")
-                )
+        foreign.extend(_foreign(content))
     return Hints((hint, tuple(foreign), None))
+
+
+def _foreign(content: str) -> Iterator[str]:
+    """The hints of other proxies in one comment, in one spelling."""
+    if len(content) > 1000:
+        return
+    words = content.lower().split()
+    if words[:1] == ["maxscale"] and len(words) > 1:
+        yield " ".join(words)
+    for found in _PROXYSQL.finditer(content):
+        yield f"hostgroup={found[1]}"
 
 
 def _comments(text: str, dialect: Dialect) -> Iterator[str]:
@@ -182,5 +185,5 @@ def _parse(text: str, hint: Hint) -> Hint:
         elif key == "max_staleness" and re.fullmatch(r"\d{1,9}(?:\.\d{1,9})?", value):
             hint = hint._replace(max_staleness=float(value))
         else:
-            raise ValueError(f"hint 'rwsplit:{text}': {word!r} is not understood")
+            raise ValueError(f"hint 'rwsplit:{text[:100]}': {word[:100]!r} is not understood")
     return hint

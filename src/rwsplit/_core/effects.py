@@ -272,7 +272,6 @@ class _Walk:
 
     def _stored(self, name: str) -> None:
         self._effects.functions.add(name)
-        self._effects.demand(Kind.PRIMARY_READ, f"{name}() may be a stored function that writes")
 
     def _wrong_geometry(self, index: int, name: str) -> bool:
         """Whether MariaDB may take a geometry's constructor for a stored function."""
@@ -280,9 +279,10 @@ class _Walk:
             return False
         if name != "POINT":
             return self._is_op(index + 2, ")")
-        # Literals fold with their commas, so POINT(1, 2) looks like POINT(1).
+        # Literals fold with their commas, so POINT(1, 2) looks like POINT(1). Not far: the time
+        # must stay linear.
         depth, position = 1, index + 2
-        while depth and position < len(self._tokens):
+        while depth and position < min(len(self._tokens), index + 200):
             depth += self._is_op(position, "(") - self._is_op(position, ")")
             if depth == 1 and self._is_op(position, ","):
                 return False

@@ -243,8 +243,8 @@ _SINCE: dict[str, dict[str, tuple[int, int, int]]] = {
 }
 
 
-# Gone from MySQL 9.6; on it the name may be a component's function or a stored one.
-_MYSQL_UNTIL = dict.fromkeys(words("MD5 SHA SHA1"), (9, 6, 0))
+MYSQL_UNTIL = dict.fromkeys(words("MD5 SHA SHA1"), (9, 6, 0))
+"""Gone from MySQL in this version: then the name is a component's function, or a stored one."""
 
 
 class Builtins(NamedTuple):
@@ -263,7 +263,7 @@ def builtins(flavor: str, version: tuple[int, int, int]) -> Builtins:
     newer = frozenset(name for name, since in _SINCE[flavor].items() if since <= known)
     if flavor == "mysql":
         older = frozenset(
-            name for name, until in _MYSQL_UNTIL.items() if (0, 0, 0) < version < until
+            name for name, until in MYSQL_UNTIL.items() if (0, 0, 0) < version < until
         )
         return Builtins(
             _BOTH_NATIVE | _BOTH_GEO | _MYSQL_NATIVE | older | (newer - {"ST_COLLECT"}),
@@ -272,7 +272,7 @@ def builtins(flavor: str, version: tuple[int, int, int]) -> Builtins:
             CLAUSES | _MYSQL_CLAUSES,
         )
     return Builtins(
-        _BOTH_NATIVE | _BOTH_GEO | _MARIADB_NATIVE | frozenset(_MYSQL_UNTIL) | newer,
+        _BOTH_NATIVE | _BOTH_GEO | _MARIADB_NATIVE | frozenset(MYSQL_UNTIL) | newer,
         _TOKENS | _MARIADB_TOKENS,
         _KEYWORDS | _MARIADB_KEYWORDS,
         CLAUSES | _MARIADB_CLAUSES,

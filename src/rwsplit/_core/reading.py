@@ -33,10 +33,19 @@ def is_word(tokens: Tokens, index: int, *words: str) -> bool:
     return index < len(tokens) and tokens[index].kind == WORD and tokens[index].text in words
 
 
+_READS = (Kind.READ, Kind.FOLLOW_READ, Kind.PRIMARY_READ)
+
+
 def build(effects: Effects, verb: str, **fields: Any) -> Statement:
     """The statement that the effects make, with what only its verb could tell."""
     functions = frozenset(effects.functions)
-    kind = fields.pop("kind", effects.kind)
+    given = fields.pop("kind", None)
+    kind, reason, otherwise = given or effects.kind, effects.reason, None
+    if functions and given is None and kind in _READS:
+        if kind is not Kind.PRIMARY_READ:
+            reason = f"{min(functions)}() may be a stored function that writes"
+            fields.pop("reason", None)
+        otherwise, kind = kind, Kind.PRIMARY_READ
     may_write = kind in (Kind.WRITE, Kind.UNKNOWN) or effects.kind in (Kind.WRITE, Kind.UNKNOWN)
     values: dict[str, Any] = {
         "tables": tuple(effects.tables),
@@ -51,12 +60,13 @@ def build(effects: Effects, verb: str, **fields: Any) -> Statement:
         "releases": frozenset(effects.releases),
         "depends": frozenset(effects.depends),
         "functions": functions,
+        "kind_if_reading": otherwise,
         "volatile": effects.volatile or bool(functions),
         "may_write": may_write or bool(functions),
         "may_change_session": bool(functions) or kind is Kind.UNKNOWN,
     }
     values.update(fields)
-    reason = values.pop("reason", None) or effects.reason
+    reason = values.pop("reason", None) or reason
     return Statement(kind, reason, verb, **values)
 
 

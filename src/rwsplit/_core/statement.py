@@ -75,6 +75,9 @@ class Statement(NamedTuple):
     """Tables renamed (from, to): a temporary table may be among them."""
     functions: frozenset[str] = frozenset()
     """Stored functions that it calls or may call: no known built-in has that name."""
+    kind_if_reading: Kind | None = None
+    """The kind, once each of `functions` is known only to read; None if they are not what
+    decides it."""
     depends: frozenset[str] = frozenset()
     """What of the connection's own state the answer depends on: `last_insert_id`, ..."""
     transaction: str | None = None

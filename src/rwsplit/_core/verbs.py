@@ -56,7 +56,11 @@ def classify_tokens(tokens: Tokens, dialect: Dialect) -> Statement:
         # Where the text cannot be read to its end, nothing but the verb is sure.
         kind = Kind.WRITE if found.kind is Kind.WRITE else Kind.UNKNOWN
         found = found._replace(
-            kind=kind, reason=f"not understood: {odd.text}", may_write=True, may_change_session=True
+            kind=kind,
+            reason=f"not understood: {odd.text}",
+            may_write=True,
+            may_change_session=True,
+            kind_if_reading=None,
         )
     return found
 
@@ -150,6 +154,7 @@ def _explain(tokens: Tokens, dialect: Dialect) -> Statement:
         reason=f"{verb} INTO sets user variables" if into else f"{verb}: {inner.reason}",
         locks=frozenset(),
         may_write=bool(inner.functions),
+        kind_if_reading=None if into else inner.kind_if_reading,
     )
 
 
@@ -233,8 +238,8 @@ def _set_kind(found: Assignments, effects: Effects) -> Statement:
 def _set_statement(tokens: Tokens, dialect: Dialect) -> Statement:
     """MariaDB's SET STATEMENT variables FOR statement: the inner one, with those variables."""
     end = _top_level(tokens, "FOR")
-    if end is None:
-        return unknown(tokens, dialect, "SET STATEMENT without FOR")
+    if end is None or is_word(tokens, end + 1, "SET"):
+        return unknown(tokens, dialect, "SET STATEMENT without FOR and a statement")
     inner = classify_tokens(tokens[end + 1 :], dialect)
     effects = Effects()
     walk(tokens[2:end], dialect, effects)

@@ -60,6 +60,16 @@ class _OfPrimary:
         setattr(instance.driver_connection, self._name, value)
 
 
+class _NotConnected:
+    """What a connection has only once it is connected: PyMySQL's error until then."""
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        raise err.InterfaceError(0, "")
+
+
+_NOT_CONNECTED: Any = _NotConnected()
+
+
 class Connection:
     """A virtual connection: one primary and its replicas behind PyMySQL's own interface.
 
@@ -128,6 +138,12 @@ class Connection:
     server_status = _OfPrimary()
     protocol_version = _OfPrimary()
     salt = _OfPrimary()
+
+    _cluster: Cluster = _NOT_CONNECTED
+    _primary: Member = _NOT_CONNECTED
+    _last: Member = _NOT_CONNECTED
+    _session: Session = _NOT_CONNECTED
+    _replicas: Replicas = _NOT_CONNECTED
 
     # Private names that PyMySQL's users' tests look at.
     _sock = _OfPrimary()
@@ -230,7 +246,7 @@ class Connection:
 
     def __repr__(self) -> str:
         """Tell the connection's state: members, session, no password."""
-        if not hasattr(self, "_primary"):
+        if "_primary" not in self.__dict__:
             return "<rwsplit.Connection not connected>"
         state = "open" if self.open else "closed"
         replicas = ", ".join(map(repr, self._replicas.members.values()))
@@ -611,16 +627,16 @@ class Connection:
         try:
             self.driver_connection.close()
         finally:
-            if hasattr(self, "_replicas"):
+            if "_replicas" in self.__dict__:
                 self._replicas.close()
 
     def _force_close(self) -> None:
         self.driver_connection.kill_socket()
-        if hasattr(self, "_replicas"):
+        if "_replicas" in self.__dict__:
             self._replicas.kill()
 
     def __del__(self) -> None:
-        if hasattr(self, "driver_connection"):
+        if "driver_connection" in self.__dict__:
             self._force_close()
 
     def __enter__(self) -> Self:
