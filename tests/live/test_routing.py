@@ -1,5 +1,7 @@
 """Where statements go, on real servers: the answers tell which server gave them."""
 
+import pytest
+
 import rwsplit
 import rwsplit as pymysql
 
@@ -246,5 +248,70 @@ def test_no_replicas_is_plain_pymysql(cluster, connect):
         assert ask(cursor, "SELECT @@server_id") == cluster.primary.server_id
 
 
-def test_a_write_hidden_in_a_function_is_caught_by_the_second_net(cluster, connect, table):
-    """The classifier is told that it reads; the replica refuses it; the primary runs it."""
+@pytest.fixture
+def functions(cluster, connect, table):
+    """Stored functions that do, and do not do, what they declare."""
+    bodies = {
+        "does_counts": "READS SQL DATA BEGIN DECLARE n INT; SELECT COUNT(*) INTO n FROM t; RETURN n; END",
+        "does_writes": "MODIFIES SQL DATA BEGIN INSERT INTO t VALUES (99, 99); RETURN 1; END",
+        "does_locks": "NO SQL RETURN GET_LOCK('rwsplit', 0)",
+        "does_sets": "NO SQL BEGIN SET @hidden = 1; RETURN 1; END",
+        "does_silent": "RETURN 1",
+        "does_nested": "READS SQL DATA RETURN does_locks()",
+    }
+    cursor = connect().cursor()
+    for name, body in bodies.items():
+        cursor.execute(f"DROP FUNCTION IF EXISTS {name}")
+        cursor.execute(f"CREATE FUNCTION {name}() RETURNS INT {body}")
+    cluster.wait_caught_up()
+
+
+def test_a_stored_function_is_a_read_if_declaration_and_body_say_so(cluster, connect, functions):
+    cursor = connect().cursor()
+    for name in ("does_writes", "does_locks", "does_sets", "does_silent", "does_nested"):
+        cursor.execute(f"SELECT {name}()")
+        assert cursor.route.role == "primary", name
+        assert "()" in cursor.route.reason
+    cluster.wait_caught_up()
+    cursor = connect().cursor()
+    cursor.execute("SELECT does_counts()")
+    assert cursor.route.role == "replica"
+    assert cursor.fetchone() == (1,)
+
+
+def test_a_function_is_looked_up_again_after_its_ddl(cluster, connect, functions):
+    cursor = connect().cursor()
+    cursor.execute("SELECT does_counts()")
+    assert cursor.route.role == "replica"
+    cursor.execute("DROP FUNCTION does_counts")
+    cursor.execute(
+        "CREATE FUNCTION does_counts() RETURNS INT MODIFIES SQL DATA "
+        "BEGIN INSERT INTO t VALUES (5, 5); RETURN 1; END"
+    )
+    cursor.execute("SELECT does_counts()")
+    assert cursor.route.role == "primary"
+
+
+def test_functions_can_be_declared_by_the_application(cluster, connect, functions):
+    cursor = connect(functions={"does_silent": "read", "does_counts": "write"}).cursor()
+    cursor.execute("SELECT does_silent()")
+    assert cursor.route.role == "replica"
+    cursor.execute("SELECT does_counts()")
+    assert cursor.route.role == "primary"
+
+
+def test_a_write_that_was_taken_for_a_read_is_caught(cluster, connect, functions, caplog):
+    """Declared reading, it writes: the replica refuses it, and the primary runs it, once."""
+    cursor = connect(functions={"does_writes": "read"}).cursor()
+    cursor.execute("SELECT does_writes() AS lie")
+    assert cursor.route.role == "primary"
+    assert "refused" in cursor.route.reason
+    assert cursor.fetchone() == (1,)
+    assert [r.levelname for r in caplog.records if "please report" in r.getMessage()] == ["ERROR"]
+    cursor.execute("SELECT COUNT(*) FROM t")
+    assert cursor.fetchone() == (1,)
+    cursor.execute("DELETE FROM t")
+    caplog.clear()
+    cursor.execute("SELECT does_writes() AS lie")
+    assert cursor.route.role == "primary"
+    assert not caplog.records, "it is a write from now on"

@@ -79,7 +79,10 @@ class Classifier:
         if text is not None and not has_code(text):
             said = hints(text, self.dialect) if has_hints(text) else NO_HINTS
             self._digests[(" ".join(scan(text, self.dialect)), said)] = demoted
-        self.texts[sql] = demoted
+        # Other literals of the same digest may be among the known texts.
+        self.texts.clear()
+        self.templates.clear()
+        self.texts[sql] = self.texts[text or sql] = demoted
         if template is not None:
             self.templates[template] = demoted
 

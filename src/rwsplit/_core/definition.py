@@ -120,8 +120,9 @@ def definition(tokens: Tokens, dialect: Dialect) -> Statement:
         fields["renames"] = renames
     elif what in ("DATABASE", "SCHEMA"):
         fields["databases"] = tuple(table.name for table in names[:1])
-        # Dropping the current schema leaves the session without one.
-        fields["may_change_session"] = verb == "DROP"
+        # Dropping the current schema leaves the session without one, altering it changes
+        # character_set_database.
+        fields["may_change_session"] = verb != "CREATE"
     elif what in ROUTINES and names:
         fields["name"] = str(names[0])
         fields["may_change_session"] = any(token.text == ";" for token in tokens)

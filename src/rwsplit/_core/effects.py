@@ -155,7 +155,9 @@ class _Walk:
 
     def _system_variable(self, index: int, name: str) -> None:
         position = index + 1
-        while self._is_op(position, "."):
+        for _ in range(3):
+            if not self._is_op(position, "."):
+                break
             name += "." + self._at(position + 1).text.lower()
             position += 2
         scope, _, rest = name.partition(".")
@@ -282,7 +284,7 @@ class _Walk:
         # Literals fold with their commas, so POINT(1, 2) looks like POINT(1). Not far: the time
         # must stay linear.
         depth, position = 1, index + 2
-        while depth and position < min(len(self._tokens), index + 200):
+        while depth and position < min(len(self._tokens), index + 40):
             depth += self._is_op(position, "(") - self._is_op(position, ")")
             if depth == 1 and self._is_op(position, ","):
                 return False

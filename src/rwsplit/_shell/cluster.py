@@ -13,6 +13,7 @@ from cachetools import LRUCache
 from .._core.endpoint import Endpoint
 from .._core.position import Position, empty, lineage, parse_position
 from .._core.tracking import parse, state_block
+from .catalogue import Catalogue
 
 __all__ = ["Cluster", "Replica", "cluster_of", "logger"]
 
@@ -173,6 +174,7 @@ class Cluster:
         """The primary's executed transactions when last seen: a replica must share some."""
         self.primary_server: object = None
         """The primary's own name for itself: no replica has the same."""
+        self.catalogue = Catalogue()
         self._warned: set[str] = set()
         self.candidates: tuple[Endpoint, ...] = ()
         """The replicas that may be asked, when last looked at: see `usable`."""

@@ -25,6 +25,7 @@ from .._drivers.pymysql import (
     DEFAULT_ENCODERS,
     PhysicalConnection,
 )
+from .catalogue import changes_functions
 from .cluster import Cluster, cluster_of, logger
 from .cursor import routed
 from .member import Member, open_primary, primary_facts, replica_options
@@ -280,6 +281,14 @@ class Connection:
             member = self._replicas.ready_member()
             if member is not None and not statement.user_variables_read:
                 return self._query_ready(member, statement, sql, unbuffered, template)
+        if statement.functions and self._splits:
+            statement = self._cluster.catalogue.resolve(
+                statement,
+                self.driver_connection,
+                session.schema,
+                self._classifier.dialect,
+                self._options.functions,
+            )
         decision = route(statement, session, self._options.consistency)
         if decision.destination is _REPLICA and self._splits:
             return self._query_replica(statement, decision, sql, unbuffered, template)
@@ -403,6 +412,8 @@ class Connection:
         session = self._session
         if statement.kind is not _READ:
             session.expect(statement, succeeded)
+            if changes_functions(statement):
+                self._cluster.catalogue.clear()
             if statement.may_change_session:
                 # More than one transaction may have been committed, and only the last reported.
                 session.position_known = False

@@ -1,0 +1,120 @@
+"""The catalogue of stored functions: what the primary says of them, looked up once for each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from time import monotonic
+
+from pymysql import err
+
+from .._core.dialect import Dialect
+from .._core.routines import Routine, with_functions
+from .._core.session import literal
+from .._core.statement import Statement
+from .._drivers.pymysql import PhysicalConnection, lost
+
+__all__ = ["Catalogue", "changes_functions"]
+
+_KEPT_SECONDS = 60.0
+"""How long a look-up counts: another process may replace a function unseen."""
+
+_MOST = 1000
+
+_ROUTINE = (
+    "SELECT SQL_DATA_ACCESS,ROUTINE_DEFINITION,SQL_MODE FROM information_schema.ROUTINES "
+    "WHERE ROUTINE_TYPE='FUNCTION' AND ROUTINE_SCHEMA={schema} AND ROUTINE_NAME={name}"
+)
+_PARAMETERS = (
+    "SELECT PARAMETER_NAME FROM information_schema.PARAMETERS WHERE ROUTINE_TYPE='FUNCTION' "
+    "AND ORDINAL_POSITION>0 AND SPECIFIC_SCHEMA={schema} AND SPECIFIC_NAME={name}"
+)
+
+
+class Catalogue:
+    """What is known of the stored functions of one cluster; shared by its connections."""
+
+    def __init__(self) -> None:
+        self._routines: dict[tuple[str, str], Routine] = {}
+        self._statements: dict[tuple[int, str | None], tuple[Statement, Statement]] = {}
+        self._asked = 0.0
+
+    def clear(self) -> None:
+        """Forget all: a function was made, changed or dropped."""
+        self._routines.clear()
+        self._statements.clear()
+
+    def resolve(
+        self,
+        statement: Statement,
+        primary: PhysicalConnection,
+        schema: str | None,
+        dialect: Dialect,
+        declared: Mapping[str, str],
+    ) -> Statement:
+        """Return the statement as it is once the functions that it calls are known.
+
+        Asks the primary for those that are not known yet. `declared` is the `functions` option,
+        which goes before the catalogue.
+        """
+        if monotonic() - self._asked > _KEPT_SECONDS or len(self._statements) > _MOST:
+            self.clear()
+            self._asked = monotonic()
+        key = (id(statement), schema)
+        known = None if declared else self._statements.get(key)
+        if known is not None and known[0] is statement:
+            return known[1]
+
+        def look_up(name: str) -> Routine | str | None:
+            said = declared.get(name.lower())
+            return said if said is not None else self._routine(name, primary, schema)
+
+        resolved = with_functions(statement, look_up, dialect)
+        if not declared:
+            self._statements[key] = statement, resolved
+        return resolved
+
+    def _routine(
+        self, name: str, primary: PhysicalConnection, schema: str | None
+    ) -> Routine | None:
+        database, dot, function = name.rpartition(".")
+        database = database if dot else schema or ""
+        if not database:
+            return None
+        key = (database, function.lower())
+        known = self._routines.get(key)
+        if known is None:
+            try:
+                known = _ask(primary, database, function)
+            except err.MySQLError as error:
+                if lost(error):
+                    raise
+                return None
+            self._routines[key] = known
+        return known
+
+
+def _ask(primary: PhysicalConnection, database: str, function: str) -> Routine:
+    where = {"schema": literal(database), "name": literal(function)}
+    found, parameters = primary.run_all([_ROUTINE.format(**where), _PARAMETERS.format(**where)])
+    for reply in (found, parameters):
+        if isinstance(reply, err.MySQLError):
+            raise reply
+    if not found.rows:
+        return Routine(exists=False)
+    access, body, sql_mode = map(_text, found.rows[0])
+    return Routine(
+        access or "",
+        body,
+        database,
+        frozenset(_text(row[0] or "").lower() for row in parameters.rows),
+        sql_mode or "",
+    )
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def changes_functions(statement: Statement) -> bool:
+    """Tell whether a statement may make, change or drop a stored function."""
+    return "FUNCTION" in statement.verb or "DATABASE" in statement.verb or bool(statement.parts)
