@@ -53,13 +53,28 @@ from pymysql.times import (
 )
 
 from . import charset, connections, constants, converters, cursors, err, times
-from ._core.classify import classify
 from ._core.route import RouteTaken
 from ._core.statement import Kind, Statement
 from ._shell.cluster import Cluster
 from .connections import Connection
 
 Connect = connect = Connection
+
+
+def classify(
+    sql: str | bytes | bytearray,
+    flavor: str = "mysql",
+    version: str | tuple[int, ...] | None = None,
+    sql_mode: str = "",
+) -> Statement:
+    """Tell what a server of this flavor, version and sql_mode would do with a text, and why.
+
+    Raises TypeError for what is neither str nor bytes, ValueError for another flavor, and for no
+    text anything else.
+    """
+    from ._core.classify import classify as read  # noqa: PLC0415 - a mere import spares it
+
+    return read(sql, flavor, version, sql_mode)
 
 
 def install_as_MySQLdb() -> None:  # noqa: N802 - PyMySQL's name

@@ -21,7 +21,7 @@ __all__ = ["representatives"]
 # What PyMySQL renders values as. A float, a date or bytes scan as the string does.
 _RENDERED = ("'a'", "-1", "NULL", "(1,'a')", "-1.5e0", "_binary'a'")
 
-_NAMED = re.compile(r"%\([^()%]*\)s")
+_NAMED = re.compile(r"%\([^()%]*+\)s")
 
 
 @cache
@@ -29,7 +29,7 @@ def _units(dialect: Dialect) -> re.Pattern[str]:
     quoted = "|".join((string("'", dialect), string('"', dialect), BACKTICKS))
     return re.compile(
         rf"(?P<hidden>{quoted}|{LINE_COMMENT}|{BLOCK_COMMENT})"
-        r"|(?P<place>%(?:\([^()%]*\))?s)|(?P<escape>%%)|(?P<bad>%|['\"`]|/\*)"
+        r"|(?P<place>%(?:\([^()%]*+\))?s)|(?P<escape>%%)|(?P<bad>%|['\"`]|/\*)"
         r"|(?P<word>[0-9A-Za-z$_@.\u0080-\U0010ffff]++)|(?P<space>[ \t\n\v\f\r]++)|(?P<other>.)",
         re.DOTALL,
     )

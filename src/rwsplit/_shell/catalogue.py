@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from time import monotonic
+from typing import TYPE_CHECKING
 
 from pymysql import err
 
 from .._core.dialect import Dialect
-from .._core.routines import Routine, with_functions
 from .._core.session import literal
 from .._core.statement import Statement
 from .._drivers.pymysql import PhysicalConnection, lost
+
+if TYPE_CHECKING:
+    from .._core.routines import Routine
 
 __all__ = ["Catalogue", "changes_functions"]
 
@@ -56,6 +59,8 @@ class Catalogue:
         Asks the primary for those that are not known yet. `declared` is the `functions` option,
         which goes before the catalogue.
         """
+        from .._core.routines import with_functions  # noqa: PLC0415 - it brings the classifier
+
         if monotonic() - self._asked > _KEPT_SECONDS or len(self._statements) > _MOST:
             self.clear()
             self._asked = monotonic()
@@ -94,6 +99,8 @@ class Catalogue:
 
 
 def _ask(primary: PhysicalConnection, database: str, function: str) -> Routine:
+    from .._core.routines import Routine  # noqa: PLC0415 - it brings the classifier
+
     where = {"schema": literal(database), "name": literal(function)}
     found, parameters = primary.run_all([_ROUTINE.format(**where), _PARAMETERS.format(**where)])
     for reply in (found, parameters):

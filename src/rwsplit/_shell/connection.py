@@ -11,7 +11,6 @@ from pymysql import err
 from pymysql.constants import SERVER_STATUS
 from pymysql.cursors import Cursor
 
-from .._core.classify import classifier
 from .._core.dialect import Dialect
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address
 from .._core.options import NotYet, Options, parse_options
@@ -231,6 +230,9 @@ class Connection:
         lexing = session.value("sql_mode"), session.value("character_set_client")
         if lexing != self._lexing:
             self._lexing = lexing
+            # Imported when first needed: it makes up a third of the import otherwise.
+            from .._core.classify import classifier  # noqa: PLC0415
+
             sql_mode, charset = lexing
             cluster = self._cluster
             self._classifier = classifier(
