@@ -252,7 +252,8 @@ def test_no_replicas_is_plain_pymysql(cluster, connect):
 def functions(cluster, connect, table):
     """Stored functions that do, and do not do, what they declare."""
     bodies = {
-        "does_counts": "READS SQL DATA BEGIN DECLARE n INT; SELECT COUNT(*) INTO n FROM t; RETURN n; END",
+        "does_counts": "READS SQL DATA BEGIN DECLARE n INT; "
+        "SELECT COUNT(*) INTO n FROM t; RETURN n; END",
         "does_writes": "MODIFIES SQL DATA BEGIN INSERT INTO t VALUES (99, 99); RETURN 1; END",
         "does_locks": "NO SQL RETURN GET_LOCK('rwsplit', 0)",
         "does_sets": "NO SQL BEGIN SET @hidden = 1; RETURN 1; END",

@@ -250,6 +250,8 @@ class _Walk:
             return True  # a type, or an alias with its columns
         if token.kind == WORD and token.text in ANY_SOME:
             return before.kind == OP and before.text in "=<>"
+        if token.kind == WORD and token.text == "OFFSET":
+            return before.kind == LITERAL or (before.kind == OP and before.text == ")")
         if token.kind == WORD and token.text == "AGAINST":
             return before.kind == OP and before.text == ")"
         if token.kind == WORD and token.text == "COLUMNS" and before.kind == LITERAL:

@@ -28,6 +28,8 @@ _LOCAL = """
     CONTRIBUTORS; USER_STATISTICS; CLIENT_STATISTICS; INDEX_STATISTICS; TABLE_STATISTICS;
     QUERY_RESPONSE_TIME; WSREP_STATUS; WSREP_MEMBERSHIP
 """
+# It reads the grant tables by locking them (MySQL).
+_LOCKS = "CREATE USER"
 
 
 def _forms(text: str) -> list[tuple[str, ...]]:
@@ -38,6 +40,7 @@ _FORMS: dict[tuple[str, ...], Kind] = {
     **dict.fromkeys(_forms(_READS), Kind.READ),
     **dict.fromkeys(_forms(_FOLLOWS), Kind.FOLLOW_READ),
     **dict.fromkeys(_forms(_LOCAL), Kind.PRIMARY_READ),
+    **dict.fromkeys(_forms(_LOCKS), Kind.PRIMARY_READ),
 }
 _MODIFIERS = frozenset(("FULL", "EXTENDED", "GLOBAL", "SESSION", "LOCAL", "HISTORY"))
 _OF_TABLE = frozenset(("COLUMNS", "FIELDS", "INDEX", "INDEXES", "KEYS"))
@@ -67,7 +70,8 @@ def show(tokens: Sequence[Token], dialect: Dialect, effects: Effects) -> str:
     walk(_condition(tokens, start), dialect, effects)
     if _FORMS[form] is Kind.FOLLOW_READ:
         effects.depends.add("profile" if form[0].startswith("PROFILE") else "warnings")
-    effects.demand(_FORMS[form], f"{verb} {_SAYS[_FORMS[form]]}")
+    says = "locks the grant tables" if form == tuple(_LOCKS.split()) else _SAYS[_FORMS[form]]
+    effects.demand(_FORMS[form], f"{verb} {says}")
     if effects.kind is Kind.READ:
         effects.reason = f"{verb} {_SAYS[Kind.READ]}"
     return verb
