@@ -29,7 +29,7 @@ read          EXPLAIN ANALYZE SELECT * FROM t
 read          EXPLAIN FORMAT=TREE SELECT * FROM t
 read          EXPLAIN TABLE t
 read          SHOW EXTENDED FULL COLUMNS FROM t
-read          SHOW CREATE USER CURRENT_USER()
+primary_read  SHOW CREATE USER CURRENT_USER()
 read          SHOW REPLICA STATUS
 read          SELECT VECTOR_DIM(STRING_TO_VECTOR('[1,2]'))
 primary_read  SELECT * FROM t FOR SHARE
