@@ -75,6 +75,8 @@ class Classifier:
     def demote(self, sql: str | bytes, template: str | None, reason: str) -> None:
         """Take a statement for a write from now on: a read-only server refused to run it."""
         demoted = self.statement(sql)._replace(kind=Kind.WRITE, reason=reason, may_write=True)
+        if len(self._digests) >= _DIGESTS:
+            self._digests.clear()
         text = _decode(sql, self.dialect)
         if text is not None and not has_code(text):
             said = hints(text, self.dialect) if has_hints(text) else NO_HINTS
