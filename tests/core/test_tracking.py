@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwsplit._core.tracking import Changes, info_string, parse, read_lenenc, state_block
+from rwsplit._core.tracking import Changes, info_string, only_gtid, parse, read_lenenc, state_block
 
 
 def lenenc(number):
@@ -80,6 +80,29 @@ def test_the_tail_of_a_packet_is_split_as_plain_pymysql_shows_it():
     ]:
         assert info_string(tail) == shown
         assert state_block(tail) == state
+
+
+@given(
+    st.none() | st.integers(1, 10**19),
+    st.sampled_from(["mysql", "mariadb"]),
+    st.sampled_from(["", "schema", "sysvar", "state"]),
+    st.integers(1, 10**12),
+)
+def test_a_lone_gtid_is_told_from_all_else(statement, flavor, beside, number):
+    """The short way gives what the long way gives, or nothing."""
+    block = b"" if statement is None else entry(0, text("statement_id") + text(str(statement)))
+    if flavor == "mysql":
+        gtid = f"3e11fa47-71ca-11e1-9e33-c80aa9429562:{number}"
+        block += entry(3, b"\0" + text(gtid))
+    else:
+        gtid = f"0-1-{number}"
+        block += entry(0, text("last_gtid") + text(gtid))
+    extra = {"schema": entry(1, text("shop")), "state": entry(2, text("1")), "": b""}
+    extra["sysvar"] = entry(0, text("autocommit") + text("ON"))
+    for whole in (block + extra[beside], extra[beside] + block):
+        for tail in (b"\0", text("Rows matched: 1")):
+            found = only_gtid(tail + lenenc(len(whole)) + whole)
+            assert found == (None if beside else gtid.encode())
 
 
 @given(st.binary(max_size=60))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from .position import Position
+from .position import Position, parse_position
 from .statement import Kind, Statement, TableName
 from .tracking import Changes
 
@@ -48,6 +48,8 @@ LEXING = frozenset({"sql_mode", "character_set_client"})
 
 _CHARSET = frozenset({"character_set_client", "character_set_results", "collation_connection"})
 
+_MOST_COMMITTED = 100
+
 _PLAIN_TEXT = re.compile(r"[A-Za-z0-9_,.:/+ -]*")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
@@ -67,11 +69,12 @@ class Session:
     """
 
     __slots__ = (
+        "_committed",
         "_entries",
+        "_position",
         "_values",
         "origin",
         "pins",
-        "position",
         "position_known",
         "schema",
         "status",
@@ -87,8 +90,8 @@ class Session:
         """The primary's server status after its last statement."""
         self.origin = position
         """The position of a session that has nothing to see."""
-        self.position = position
-        """The high-water position: a replica must have it before it may serve the session."""
+        self._position = position
+        self._committed: list[str | bytes] = []
         self.position_known = True
         """False after an error that may have come behind a commit, or a write without a GTID."""
         self.pins: dict[str, str] = {}
@@ -109,7 +112,30 @@ class Session:
         facts += self.pins
         return f"<Session {' '.join(facts)}>"
 
+    @property
+    def position(self) -> Position:
+        """The high-water position: a replica must have it before it may serve the session."""
+        committed = self._committed
+        if committed:
+            texts = [text if isinstance(text, str) else text.decode("ascii") for text in committed]
+            committed.clear()
+            added = parse_position(self.origin.flavor, ",".join(texts))
+            self._position = self._position | added
+        return self._position
+
+    @position.setter
+    def position(self, position: Position) -> None:
+        self._committed.clear()
+        self._position = position
+
     # Learning from the primary.
+
+    def has_committed(self, gtids: str | bytes) -> None:
+        """Note what the session committed, as the server prints it."""
+        # Added up when a read asks for it: most writes are followed by others.
+        self._committed.append(gtids)
+        if len(self._committed) > _MOST_COMMITTED:
+            self._position = self.position
 
     def set_variable(self, name: str, value: object) -> None:
         """Note the value that a system variable now has on the primary."""
@@ -233,7 +259,10 @@ class Session:
             and not self.temporary
             and not self.unread
             and self.status & (IN_TRANSACTION | AUTOCOMMIT) == AUTOCOMMIT
-            and (not must_see or (self.position is self.origin and self.position_known))
+            and (
+                not must_see
+                or (self.position_known and not self._committed and self._position is self.origin)
+            )
         )
 
     def _names_temporary(self, statement: Statement) -> bool:

@@ -6,12 +6,14 @@ Source: MySQL manual, "Client/Server Protocol", OK_Packet and SESSION_TRACK; Mar
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 __all__ = [
     "SESSION_STATE_CHANGED",
     "Changes",
     "info_string",
+    "only_gtid",
     "parse",
     "parse_tails",
     "read_lenenc",
@@ -137,6 +139,22 @@ def _pairs(data: bytes) -> list[_Pair]:
         if name != _NOISE:
             pairs.append((_text(name), _text(value)))
     return pairs
+
+
+_ONLY_A_GTID = re.compile(
+    rb"(?:\x00[\x0f-\x2b]\x0cstatement_id[\x01-\x14][0-9]+)?"
+    rb"(?:\x03[\x03-\xfa]\x00[\x01-\xfa]|\x00[\x0b-\xfa]\x09last_gtid[\x05-\xfa])"
+    rb"([0-9a-f:-]+)"
+)
+
+
+def only_gtid(tail: bytes) -> bytes | None:
+    """Return the GTID of a statement that the server reports nothing else of, as most writes are.
+
+    None for anything else, which `parse_tails` reads.
+    """
+    found = _ONLY_A_GTID.fullmatch(state_block(tail))
+    return None if found is None else found[1]
 
 
 def parse_tails(tails: list[bytes]) -> list[Changes]:

@@ -14,11 +14,11 @@ from pymysql.cursors import Cursor
 from .._core.dialect import Dialect
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address
 from .._core.options import NotYet, Options, parse_options
-from .._core.position import empty, parse_position
+from .._core.position import empty
 from .._core.route import Destination, Route, RouteTaken, route
 from .._core.session import LEXING, Session, can_write
 from .._core.statement import Kind, Statement
-from .._core.tracking import parse_tails
+from .._core.tracking import only_gtid, parse_tails
 from .._drivers.pymysql import (
     CONNECT_KEYWORDS,
     DEFAULT_ENCODERS,
@@ -441,6 +441,13 @@ class Connection:
         if not tails:
             self._note_freedom()
             return
+        if len(tails) == 1:
+            gtid = only_gtid(tails[0])
+            if gtid is not None:
+                tails.clear()
+                session.has_committed(gtid)
+                self._free = False
+                return
         changes = parse_tails(tails)
         tails.clear()
         flavor = self._cluster.flavor
@@ -448,7 +455,7 @@ class Connection:
             session.learn(change)
             gtids = change.gtids if flavor == "mysql" else dict(change.variables).get("last_gtid")
             if gtids:
-                session.position = session.position | parse_position(flavor, gtids)
+                session.has_committed(gtids)
         if statement is not None:
             session.may_have_changed(statement, changes)
         self._choose_classifier()
