@@ -202,7 +202,9 @@ read          SHOW CHARSET LIKE 'utf8%'
 read          SHOW COLLATION LIKE 'utf8mb4%'
 read          SHOW PRIVILEGES
 read          SHOW TRIGGERS
-read          SHOW EVENTS
+primary_read  SHOW EVENTS
+primary_read  SHOW CREATE EVENT e
+primary_read  SELECT event_name, status FROM information_schema.events
 read          SHOW PROCEDURE STATUS WHERE Db = 'shop'
 read          SHOW FUNCTION STATUS LIKE 'f%'
 read          DESCRIBE t

@@ -77,14 +77,7 @@ class Judge:
     def run(
         self, sql: str, sql_mode: str = "", in_transaction: bool = False, read_only: bool = False
     ) -> Change:
-        connection = self.cluster.connect(
-            self.server,
-            autocommit=True,
-            client_flag=CLIENT.MULTI_STATEMENTS,
-            read_timeout=30,
-            ssl_disabled=True,
-            local_infile=False,
-        )
+        connection = self._connect()
         try:
             if sql_mode:
                 _all(connection, f"SET SESSION sql_mode = '{sql_mode}'")
@@ -96,6 +89,15 @@ class Judge:
         finally:
             with contextlib.suppress(Exception):
                 connection.close()
+
+    def _connect(self) -> Any:
+        options = {"client_flag": CLIENT.MULTI_STATEMENTS, "read_timeout": 30}
+        try:
+            return self.cluster.connect(self.server, **options, ssl_disabled=True)
+        except RuntimeError:
+            # Without the `cryptography` package, MySQL wants the first log-in to come over TLS.
+            self.cluster.connect(self.server).close()
+            return self.cluster.connect(self.server, **options, ssl_disabled=True)
 
     def _run(self, connection: Any, sql: str, in_transaction: bool) -> Change:
         position, session = self.position(), self._session(connection)

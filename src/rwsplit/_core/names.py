@@ -41,7 +41,7 @@ _LOCAL_INFORMATION = words(
     "client_statistics index_statistics table_statistics user_statistics optimizer_trace feedback",
     "plugins all_plugins thread_pool_groups thread_pool_queues thread_pool_stats thread_pool_waits",
     "query_cache_info query_response_time locales metadata_lock_info disks optimizer_costs files",
-    "spider_alloc_mem wsrep_membership wsrep_status",
+    "spider_alloc_mem wsrep_membership wsrep_status events",
 )
 _LOCAL_MYSQL = words(
     "general_log slow_log gtid_executed gtid_slave_pos slave_master_info slave_relay_log_info",
