@@ -9,7 +9,7 @@ import pymysql
 
 from rwsplit.sandbox import Sandbox
 
-from . import statements
+from . import classify, statements
 from .measure import render
 
 
@@ -20,6 +20,7 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"Python {platform.python_version()}, PyMySQL {pymysql.VERSION_STRING}", end="")
     print(f", {arguments.rounds} interleaved rounds; medians\n", flush=True)
+    print(classify.table(), end="\n\n", flush=True)
     for flavor in arguments.flavor or ("mysql", "mariadb"):
         with Sandbox(flavor, replicas=2) as cluster:
             print(f"{flavor} {cluster.version}, a primary and two replicas on loopback:\n")

@@ -1,7 +1,4 @@
-"""The three speeds of the classifier, beside sqlglot's own parse.
-
-PYTHONPATH=src python benchmarks/classify.py
-"""
+"""The three speeds of the classifier, beside sqlglot's own parse."""
 
 from __future__ import annotations
 
@@ -66,17 +63,15 @@ def parsed(shape: str) -> float:
     return median(lambda number: sqlglot.parse_one(texts[number], dialect="mysql"), 9, 10)
 
 
-def main() -> None:
-    print(f"{'':20}{'chars':>7}{'known':>10}{'new literals':>14}{'first sight':>13}{'sqlglot':>11}")
+def table() -> str:
+    """The table, as Markdown."""
+    lines = [
+        "| the classifier | characters | known | new literals | first sight | sqlglot's parse |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for name, shape in SHAPES.items():
         text = shape.replace("{}", "7")
         row = (known(text), new_literals(shape), first_sight(shape), parsed(shape))
-        figures = "".join(
-            f"{figure:>{width}.{2 if figure < 1 else 1}f} µs"
-            for figure, width in zip(row, (7, 11, 10, 8), strict=True)
-        )
-        print(f"{name:20}{len(text):>7}{figures}")
-
-
-if __name__ == "__main__":
-    main()
+        figures = " | ".join([f"{figure:,.{2 if figure < 1 else 1}f} µs" for figure in row])
+        lines.append(f"| {name} | {len(text)} | {figures} |")
+    return "\n".join(lines)

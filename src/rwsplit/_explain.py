@@ -26,7 +26,7 @@ def explain(sql: str, flavor: str, sql_mode: str = "") -> str:
 
 def _facts(statement: Statement) -> list[tuple[str, str]]:
     facts = statement._asdict()
-    for name in ("parts", "body"):
+    for name in ("parts", "body", "plain"):
         facts.pop(name)
     shown = [(name, str(facts.pop(name))) for name in _SHOWN_FIRST]
     return shown + [

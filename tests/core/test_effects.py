@@ -291,10 +291,3 @@ def test_many_threads_get_the_same_answers():
     finally:
         sys.setswitchinterval(before)
     assert not wrong
-
-
-def test_what_is_not_understood_is_counted_once_a_digest():
-    mine = Classifier(Dialect.of("mysql", "8.4.0"))
-    for number in range(5):
-        assert mine.statement(f"FROBNICATE {number}").kind is Kind.UNKNOWN
-    assert mine.unknown == 1

@@ -301,6 +301,59 @@ def test_functions_can_be_declared_by_the_application(cluster, connect, function
     assert cursor.route.role == "primary"
 
 
+def test_a_malformed_hint_is_a_warning_and_no_hint(connect, caplog):
+    cursor = connect().cursor()
+    for _ in range(3):
+        cursor.execute("SELECT /* rwsplit: primry */ 1")
+        assert cursor.route.role == "replica"
+    (record,) = [r for r in caplog.records if "primry" in r.getMessage()]
+    assert record.levelname == "WARNING"
+    cursor.execute("SELECT 'rwsplit: primry'")
+    assert cursor.route.role == "replica"
+
+
+def test_hints_of_other_proxies_count_where_they_are_mapped(cluster, connect):
+    name = cluster.connect_options["replicas"][1]
+    mapped = connect(
+        hints={"hostgroup=7": f"replica={name}", "MaxScale route  to master": "primary"}
+    )
+    cursor = mapped.cursor()
+    for _ in range(4):
+        cursor.execute("SELECT /* hostgroup=7 */ 1")
+        assert cursor.route.endpoint == name
+        cursor.execute("SELECT 1 -- maxscale route to master")
+        assert cursor.route.role == "primary"
+        cursor.execute("SELECT 1 /* hostgroup=8 */")
+        assert cursor.route.role == "replica"
+        cursor.execute("DO /* hostgroup=7 */ SLEEP(0)")
+        assert cursor.route.role == "primary"
+    cursor = connect().cursor()
+    cursor.execute("SELECT 1 -- maxscale route to master")
+    assert cursor.route.role == "replica", "nothing maps it"
+
+
+@pytest.mark.parametrize(
+    ("hints", "what"),
+    [
+        ({"route to slave": "replica"}, "maxscale"),
+        ({"hostgroup=1": "replic"}, "replic"),
+        (7, "dict"),
+    ],
+)
+def test_a_bad_mapping_of_hints_is_named(hints, what):
+    with pytest.raises(ValueError, match=f"^hints.*{what}"):
+        rwsplit.connect(hints=hints, replicas=[])
+
+
+def test_what_is_not_understood_is_counted(connect):
+    connection = connect()
+    before = connection.cluster.counts["unknown statements"]
+    for _ in range(2):
+        with pytest.raises(rwsplit.ProgrammingError):
+            connection.cursor().execute("FROBNICATE 5")
+    assert connection.cluster.counts["unknown statements"] == before + 2
+
+
 def test_a_write_that_was_taken_for_a_read_is_caught(cluster, connect, functions, caplog):
     """Declared reading, it writes: the replica refuses it, and the primary runs it, once."""
     cursor = connect(functions={"does_writes": "read"}).cursor()

@@ -33,15 +33,13 @@ class Classifier:
     at once. Bounded: at most 4096 entries each, none longer than 4096 characters.
     """
 
-    __slots__ = ("_digests", "dialect", "templates", "texts", "unknown")
+    __slots__ = ("_digests", "dialect", "templates", "texts")
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self.texts: dict[str | bytes, Statement] = {}
         self.templates: dict[str, Statement | None] = {}
         self._digests: dict[tuple[str, Hints], Statement | None] = {}
-        self.unknown = 0
-        """How many digests were not understood at their first sight."""
 
     def statement(self, sql: str | bytes | bytearray) -> Statement:
         """Classify one text. Raises TypeError for what is no text, and nothing else."""
@@ -74,7 +72,9 @@ class Classifier:
 
     def demote(self, sql: str | bytes, template: str | None, reason: str) -> None:
         """Take a statement for a write from now on: a read-only server refused to run it."""
-        demoted = self.statement(sql)._replace(kind=Kind.WRITE, reason=reason, may_write=True)
+        demoted = self.statement(sql)._replace(
+            kind=Kind.WRITE, reason=reason, may_write=True, plain=False
+        )
         if len(self._digests) >= _DIGESTS:
             self._digests.clear()
         text = _decode(sql, self.dialect)
@@ -119,9 +119,10 @@ class Classifier:
         found = self._digests.get(digest)
         if found is None:
             found = _first_sight(tokens(scanned, self.dialect), self.dialect)
-            self.unknown += found.kind is Kind.UNKNOWN
-            if said is not NO_HINTS:
+            if said != NO_HINTS:
                 found = found._replace(hint=said[0], foreign_hints=said[1], bad_hint=said[2])
+            elif found.kind is Kind.READ and not found.functions:
+                found = found._replace(plain=True)
             if found.verb in _LITERAL_MATTERS:
                 return self._with_body(text, found)
             if len(digest[0]) <= _DIGEST_LENGTH:

@@ -10,7 +10,16 @@ from .dialect import OLDEST, Dialect
 from .lexer import BACKTICKS, BLOCK_COMMENT, LINE_COMMENT, string
 from .statement import Hint
 
-__all__ = ["Hints", "Resolved", "has_code", "has_hints", "hints", "resolve"]
+__all__ = [
+    "Hints",
+    "Resolved",
+    "has_code",
+    "has_hints",
+    "hints",
+    "parse_foreign_hint",
+    "parse_hint",
+    "resolve",
+]
 
 # What a server skips when the version says so: one more comment may be nested in it.
 _SKIPPED = re.compile(r"(?:[^*/]++|/\*(?:[^*]++|\*(?!/))*+\*/|\*(?!/)|/(?!\*))*+\*/", re.DOTALL)
@@ -140,7 +149,7 @@ def hints(text: str, dialect: Dialect) -> Hints:
         ours = _OURS.match(content)
         if ours is not None:
             try:
-                hint = _parse(ours[1], hint or Hint())
+                hint = parse_hint(ours[1], hint or Hint())
             except ValueError as error:
                 return Hints((None, tuple(foreign), str(error)))
         foreign.extend(_foreign(content))
@@ -168,7 +177,15 @@ def _comments(text: str, dialect: Dialect) -> Iterator[str]:
                 yield comment.lstrip("#") if comment[0] == "#" else comment[2:]
 
 
-def _parse(text: str, hint: Hint) -> Hint:
+def parse_foreign_hint(text: str) -> str:
+    """A hint of another proxy in the one spelling that `Statement` has; raises ValueError."""
+    found = [*_foreign(text)]
+    if len(found) != 1:
+        raise ValueError("expected 'maxscale ...' or 'hostgroup=NUMBER'")
+    return found[0]
+
+
+def parse_hint(text: str, hint: Hint = Hint()) -> Hint:  # noqa: B008 - a constant value
     """The words of one hint; ValueError says which word is not understood."""
     words = [word for word in re.split(r"[\s,;]+", text.strip()) if word]
     if not words:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from .endpoint import Endpoint, parse_replicas
 from .policy import POLICIES, Policy
+from .statement import Hint
 
 __all__ = ["KEYWORDS", "NotYet", "Options", "parse_options"]
 
@@ -29,6 +30,8 @@ class Options(NamedTuple):
     reads: str = "replicas"
     policy: Policy = POLICIES["round_robin"]
     functions: Mapping[str, str] = {}
+    hints: Mapping[str, Hint] = {}
+    """What the hints of other proxies stand for."""
     replica_connect_timeout: float = 1.0
 
 
@@ -110,6 +113,20 @@ def _functions(key: str, value: object) -> Mapping[str, str]:
     return {name.lower(): what for name, what in value.items()}
 
 
+def _hints(key: str, value: object) -> Mapping[str, Hint]:
+    from .comments import parse_foreign_hint, parse_hint  # noqa: PLC0415 - only few need them
+
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{key}: expected a dict of hints, got {type(value).__name__}")
+    found = {}
+    for foreign, ours in value.items():
+        try:
+            found[parse_foreign_hint(str(foreign))] = parse_hint(str(ours))
+        except ValueError as error:
+            raise ValueError(f"{key}[{foreign!r}]: {error}") from None
+    return found
+
+
 _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "consistency": _one_of("eventual", "session", "global"),
     "on_lag": _one_of("wait", "primary"),
@@ -118,6 +135,7 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "reads": _one_of("replicas", "primary"),
     "policy": _policy,
     "functions": _functions,
+    "hints": _hints,
     "replica_connect_timeout": _seconds,
 }
 

@@ -103,6 +103,9 @@ class Statement(NamedTuple):
     """What a PREPARE with a literal text would run."""
     parts: tuple[Statement, ...] = ()
     """The statements of a multi-statement text."""
+    plain: bool = False
+    """A read without a hint, one that was not understood included, and without functions that the
+    catalogue would have to tell of: only the session can say more about its route."""
 
     @property
     def is_read(self) -> bool:

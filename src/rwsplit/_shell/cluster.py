@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from time import monotonic
 
@@ -26,6 +27,7 @@ _LONGEST_PROBE_PAUSE = 1.0
 one: doubled each time, up to the longest."""
 
 _MOST_CLUSTERS = 100
+_MOST_WARNINGS = 1000
 
 
 class Replica:
@@ -175,6 +177,9 @@ class Cluster:
         self.primary_server: object = None
         """The primary's own name for itself: no replica has the same."""
         self.catalogue = Catalogue()
+        self.counts: Counter[str] = Counter()
+        """How often it came to what should not happen: `unknown statements`, that the classifier
+        did not understand, and `refused reads`, that it took for reads and a replica did not."""
         self._warned: set[str] = set()
         self.candidates: tuple[Endpoint, ...] = ()
         """The replicas that may be asked, when last looked at: see `usable`."""
@@ -207,7 +212,7 @@ class Cluster:
     def warn_once(self, message: str, *args: object) -> None:
         """Log a warning about the cluster, once a process."""
         text = message % args
-        if text not in self._warned:
+        if text not in self._warned and len(self._warned) < _MOST_WARNINGS:
             self._warned.add(text)
             logger.warning("%s", text)
 

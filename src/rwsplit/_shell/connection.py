@@ -88,6 +88,8 @@ class Connection:
     :param policy: which replica serves a read: `"round_robin"` (default), or a callable
         `policy(endpoints, turn)` that returns one of them.
     :param functions: stored functions declared `"read"` or `"write"`, by name.
+    :param hints: what the hints of other proxies stand for, as `{"maxscale route to slave":
+        "replica", "hostgroup=1": "primary"}`; those not named here are mere comments.
     :param replica_connect_timeout: seconds (default 1.0).
 
     Raises TypeError for an unknown keyword and ValueError for a bad value, naming it, before any
@@ -279,7 +281,7 @@ class Connection:
             sql = (
                 sql.encode(self.driver_connection.encoding) if isinstance(sql, str) else bytes(sql)
             )
-        if self._free and statement.kind is _READ and statement.hint is None:
+        if self._free and statement.plain:
             member = self._replicas.ready_member()
             if member is not None and not statement.user_variables_read:
                 return self._query_ready(member, statement, sql, unbuffered, template)
@@ -291,6 +293,12 @@ class Connection:
                 self._classifier.dialect,
                 self._options.functions,
             )
+        if statement.foreign_hints and self._options.hints:
+            statement = self._translate_hints(statement)
+        if statement.bad_hint is not None:
+            self._cluster.warn_once("%s; it is not followed", statement.bad_hint)
+        if statement.kind is Kind.UNKNOWN:
+            self._cluster.counts["unknown statements"] += 1
         decision = route(statement, session, self._options.consistency)
         if decision.destination is _REPLICA and self._splits:
             return self._query_replica(statement, decision, sql, unbuffered, template)
@@ -311,6 +319,12 @@ class Connection:
         if isinstance(sql, bytearray):
             sql = bytes(sql)
         return known.texts.get(sql) or known.statement(sql)
+
+    def _translate_hints(self, statement: Statement) -> Statement:
+        """Take the first foreign hint that the configuration knows, if there is none of ours."""
+        known = self._options.hints
+        hint = next((known[said] for said in statement.foreign_hints if said in known), None)
+        return statement._replace(hint=hint) if statement.hint is None else statement
 
     def _template_counts(self) -> bool:
         """Tell whether parameters are escaped by PyMySQL's own rules, backslashes and all."""
@@ -368,6 +382,7 @@ class Connection:
             member = served.member
             return self._finish(member, decision.reason, served.waited, served.retries)
         if served.refused:
+            self._cluster.counts["refused reads"] += 1
             self._classifier.demote(sql, template[0] if template else None, served.reason)
             logger.error(
                 "a statement was taken for a read, and a replica refused it; it runs on the "

@@ -70,4 +70,5 @@ class ConnectKeywords(_PyMySQLKeywords, total=False):
     reads: Literal["replicas", "primary"]
     policy: Literal["round_robin"] | Policy
     functions: Mapping[str, Literal["read", "write"]]
+    hints: Mapping[str, str]
     replica_connect_timeout: float
