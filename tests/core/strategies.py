@@ -4,6 +4,7 @@ import random
 
 from hypothesis import strategies as st
 
+from rwsplit._core.position import BinlogState, GtidList, GtidSet
 from tests.corpus import corpus
 
 VERSIONS = {"mysql": "9.7.4", "mariadb": "10.11.19-MariaDB"}
@@ -66,3 +67,50 @@ def noise(dice: random.Random) -> str:
     return dice.choice(
         (" ", "\n", "\t ", "  ", "/* c */", " -- FOR UPDATE\n", "# INTO OUTFILE 'x'\n", " /**/ ")
     )
+
+
+# Positions: few servers and small numbers, so that sets overlap, touch and lie inside each other.
+
+UUIDS = tuple(f"{digit * 8}-0000-0000-0000-00000000000{digit}" for digit in "123")
+
+
+@st.composite
+def gtid_texts(draw: st.DrawFn) -> str:
+    """A GTID set as somebody may write it: intervals in any order, overlapping, tagged."""
+    entries = []
+    for uuid in draw(st.lists(st.sampled_from(UUIDS), max_size=4)):
+        parts = [uuid]
+        for tag in draw(st.lists(st.sampled_from(("", "a", "tag_2")), min_size=1, max_size=2)):
+            if tag or len(parts) == 1:
+                parts += [tag] if tag else []
+            else:
+                continue
+            for _ in range(draw(st.integers(1, 4))):
+                first = draw(st.integers(1, 30))
+                last = draw(st.integers(first, min(first + 10, 35)))
+                parts.append(f"{first}-{last}" if last > first else str(first))
+        entries.append(":".join(parts))
+    return draw(st.sampled_from((",", ",\n", " , "))).join(entries)
+
+
+def gtid_sets() -> st.SearchStrategy[GtidSet]:
+    """MySQL positions."""
+    return gtid_texts().map(GtidSet.parse)
+
+
+_GTIDS = st.lists(
+    st.tuples(st.integers(1, 3), st.integers(1, 3), st.integers(1, 6)).map(
+        lambda gtid: "-".join(map(str, gtid))
+    ),
+    max_size=5,
+).map(",".join)
+
+
+def gtid_lists() -> st.SearchStrategy[GtidList]:
+    """MariaDB positions: one place in each domain, as servers have it."""
+    return _GTIDS.map(GtidList.parse)
+
+
+def binlog_states() -> st.SearchStrategy[BinlogState]:
+    """What MariaDB servers have logged."""
+    return _GTIDS.map(BinlogState.parse)

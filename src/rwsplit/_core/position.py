@@ -138,7 +138,7 @@ class GtidSet:
         if not isinstance(other, GtidSet):
             raise _flavors_differ(self, other)
         mine = self._sources
-        if not mine:
+        if not mine and other:
             return other
         merged = mine
         for source, added in other._sources.items():
@@ -260,7 +260,7 @@ class GtidList:
         if not isinstance(other, GtidList):
             raise _flavors_differ(self, other)
         mine = self._domains
-        if not mine:
+        if not mine and other:
             return other
         merged = mine
         for domain, theirs in other._domains.items():
@@ -358,7 +358,7 @@ def parse_history(flavor: str, text: str | bytes) -> History:
     return GtidSet.parse(text) if flavor == "mysql" else BinlogState.parse(text)
 
 
-def lineage(primary: History | Position, replica: Position) -> bool:
+def lineage(primary: History, replica: Position) -> bool:
     """Tell whether a server at `replica` has transactions of the primary's history.
 
     An empty position is satisfied by any server, so one that shares nothing is not trusted.
@@ -370,8 +370,6 @@ def lineage(primary: History | Position, replica: Position) -> bool:
     """
     if isinstance(primary, GtidSet):
         return isinstance(replica, GtidSet) and bool(primary & replica)
-    if isinstance(primary, GtidList):
-        primary = BinlogState(_highest(primary))
     return isinstance(replica, GtidList) and primary.shares(replica)
 
 
@@ -537,8 +535,8 @@ def _union(one: _Bounds, other: _Bounds) -> _Bounds:
     if len(other) <= _FEW:
         # A few intervals are spliced into many.
         for start, end in _pairs(other):
-            i, j = bisect_left(one, start), bisect_right(one, end)
-            if i != j or not i % 2:
+            if not _covers(one, (start, end)):
+                i, j = bisect_left(one, start), bisect_right(one, end)
                 one = (*one[:i], *(() if i % 2 else (start,)), *(() if j % 2 else (end,)), *one[j:])
         return one
     return one if _covers(one, other) else _normal([*one, *other])

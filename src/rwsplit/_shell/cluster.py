@@ -12,7 +12,13 @@ from time import monotonic
 from cachetools import LRUCache
 
 from .._core.endpoint import Endpoint
-from .._core.position import Position, empty, lineage, parse_position
+from .._core.position import (
+    History,
+    Position,
+    lineage,
+    parse_history,
+    parse_position,
+)
 from .._core.tracking import parse, state_block
 from .catalogue import Catalogue
 
@@ -172,7 +178,7 @@ class Cluster:
         self.flavor = "mysql"
         self.version = ""
         self.has_gtids = True
-        self.lineage: Position = empty("mysql")
+        self.history: History = parse_history("mysql", "")
         """The primary's executed transactions when last seen: a replica must share some."""
         self.primary_server: object = None
         """The primary's own name for itself: no replica has the same."""
@@ -217,19 +223,19 @@ class Cluster:
             logger.warning("%s", text)
 
     def learn_primary(
-        self, flavor: str, version: str, position: Position | None, server: object
+        self, flavor: str, version: str, history: History | None, server: object
     ) -> None:
-        """Take in what a new connection to the primary told; a None position: it has no GTIDs."""
+        """Take in what a new connection to the primary told; without a history: no GTIDs."""
         self.flavor = flavor
         self.version = version
         self.primary_server = server
-        self.has_gtids = position is not None
-        if position is not None:
-            self.lineage = position
+        self.has_gtids = history is not None
+        if history is not None:
+            self.history = history
 
     def belongs(self, replica_position: Position) -> bool:
         """Tell whether a server with this position replicates from this cluster's primary."""
-        return lineage(self.lineage, replica_position)
+        return lineage(self.history, replica_position)
 
 
 # Only knowledge is lost with the one that was not used for longest, and it is learned again.

@@ -188,7 +188,7 @@ class Connection:
         where = primary.unix_socket or address(primary.host, primary.port)
         endpoint = Endpoint(where, primary.host, primary.port, primary.unix_socket, "primary")
         self._cluster = cluster = cluster_of(endpoint, self._options.replicas)
-        cluster.learn_primary(facts.flavor, facts.version, facts.position, facts.server)
+        cluster.learn_primary(facts.flavor, facts.version, facts.history, facts.server)
         if facts.no_gtids and self._options.replicas and self._options.consistency != "eventual":
             cluster.warn_once(
                 "primary %s hands out no GTIDs (%s): reads under consistency='session' and "

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 from pymysql import err
 
 from .._core.endpoint import Endpoint
-from .._core.position import GtidList, GtidSet, Position, parse_position
+from .._core.position import (
+    GtidList,
+    GtidSet,
+    History,
+    Position,
+    parse_history,
+    parse_position,
+)
 from .._core.route import RouteTaken
 from .._core.session import Session
 from .._drivers.pymysql import PhysicalConnection, Setup
@@ -68,7 +75,7 @@ class PrimaryFacts(NamedTuple):
 
     flavor: str
     version: str
-    position: Position | None
+    history: History | None
     """None for a server that hands out no GTIDs, and why is in `no_gtids`."""
     no_gtids: str
     server: object
@@ -150,7 +157,7 @@ def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
     return PrimaryFacts(
         connection.flavor,
         connection.server_version,
-        None if no_gtids else parse_position(connection.flavor, executed or ""),
+        None if no_gtids else parse_history(connection.flavor, executed or ""),
         no_gtids,
         server,
         _text(sql_mode),
@@ -177,7 +184,7 @@ def open_replica(
             position = parse_position(cluster.flavor, executed or "")
             if not cluster.belongs(position):
                 # It may have gone on since the primary was last looked at.
-                cluster.lineage = ask_lineage(primary)
+                cluster.history = ask_history(primary)
             if not cluster.belongs(position):
                 raise ForeignServer(
                     "it has none of the primary's transactions: it belongs to another cluster, "
@@ -233,11 +240,11 @@ def replica_options(
     return options
 
 
-def ask_lineage(primary: Member) -> Position:
+def ask_history(primary: Member) -> History:
     """Ask the primary which transactions there have been, one round trip."""
     flavor = primary.connection.flavor
     *_, text = primary.connection.ask(_ASK_PRIMARY[flavor])
-    return parse_position(flavor, text or "")
+    return parse_history(flavor, text or "")
 
 
 def wait_sql(position: Position, seconds: float) -> str:
