@@ -121,7 +121,7 @@ class Classifier:
             found = _first_sight(tokens(scanned, self.dialect), self.dialect)
             if said != NO_HINTS:
                 found = found._replace(hint=said[0], foreign_hints=said[1], bad_hint=said[2])
-            elif found.kind is Kind.READ and not found.functions:
+            elif found.kind is Kind.READ and not (found.functions or found.user_variables_read):
                 found = found._replace(plain=True)
             if found.verb in _LITERAL_MATTERS:
                 return self._with_body(text, found)
@@ -254,6 +254,7 @@ def _several(parts: Iterable[Statement]) -> Statement:
         user_variables_written=_union(part.user_variables_written for part in parts),
         system_variables_read=_union(part.system_variables_read for part in parts),
         system_variables_written=_union(part.system_variables_written for part in parts),
+        system_variables_defaulted=_union(part.system_variables_defaulted for part in parts),
         locks=_union(part.locks for part in parts),
         releases=_union(part.releases for part in parts),
         temporary_made=tuple(name for part in parts for name in part.temporary_made),

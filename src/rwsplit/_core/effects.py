@@ -39,6 +39,7 @@ class Effects:
         "locks",
         "reason",
         "releases",
+        "system_defaulted",
         "system_read",
         "system_written",
         "tables",
@@ -54,6 +55,7 @@ class Effects:
         self.user_read: set[str] = set()
         self.user_written: set[str] = set()
         self.system_read: set[str] = set()
+        self.system_defaulted: set[str] = set()
         self.system_written: set[str] = set()
         self.functions: set[str] = set()
         self.locks: set[str] = set()

@@ -56,6 +56,7 @@ def build(effects: Effects, verb: str, **fields: Any) -> Statement:
         "user_variables_written": frozenset(effects.user_written),
         "system_variables_read": frozenset(effects.system_read),
         "system_variables_written": frozenset(effects.system_written),
+        "system_variables_defaulted": frozenset(effects.system_defaulted),
         "locks": frozenset(effects.locks),
         "releases": frozenset(effects.releases),
         "depends": frozenset(effects.depends),

@@ -28,6 +28,8 @@ class Route(NamedTuple):
     consistency: str = "session"
     endpoint: str | None = None
     """The one replica that a hint asks for."""
+    prepared: str | None = None
+    """The prepared statement that it executes."""
 
 
 class RouteTaken(NamedTuple):
@@ -65,16 +67,25 @@ def route(statement: Statement, session: Session, consistency: str) -> Route:
         return Route(_PRIMARY, statement.reason)
     if session.status & _TRANSACTION_BITS != AUTOCOMMIT:
         return Route(_PRIMARY, _transaction_reason(session))
-    if session.pins or session.temporary or statement.user_variables_read:
+    if session.next_transaction:
+        return Route(_PRIMARY, "SET TRANSACTION was for this statement")
+    if (
+        session.pins
+        or session.temporary
+        or statement.functions
+        or (session.heavy and statement.user_variables_read)
+    ):
         bound = session.binds(statement)
         if bound:
             return Route(_PRIMARY, bound)
+    prepared = statement.name if statement.verb == "EXECUTE" else None
     hint = statement.hint
     if hint is None:
-        return Route(_REPLICA, statement.reason, consistency)
+        return Route(_REPLICA, statement.reason, consistency, None, prepared)
     if hint.route == "primary":
         return Route(_PRIMARY, "a hint asks for the primary")
-    return Route(_REPLICA, statement.reason, hint.consistency or consistency, hint.replica)
+    level = hint.consistency or consistency
+    return Route(_REPLICA, statement.reason, level, hint.replica, prepared)
 
 
 def _transaction_reason(session: Session) -> str:

@@ -6,21 +6,24 @@ member carries the version of the state that it has and is brought the differenc
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from .position import Position, parse_position
 from .statement import Kind, Statement, TableName
 from .tracking import Changes
+from .values import literal, quote_identifier, simple_assignments
 
 __all__ = [
     "AUTOCOMMIT",
     "IN_TRANSACTION",
     "LEXING",
+    "TABLES_MADE",
+    "Prepared",
     "Session",
     "can_write",
-    "literal",
-    "quote_identifier",
 ]
 
 IN_TRANSACTION = 0x0001
@@ -40,18 +43,31 @@ _STAY_ON_PRIMARY = re.compile(r"sql_log_bin|gtid_|timestamp|insert_id|pseudo_|ra
 """Variables that change what the next statements do and can't be replayed: while one is set, the
 session stays on the primary."""
 
+_HARMLESS = {
+    "sql_log_bin": {"ON", "1"},
+    "gtid_next": {"AUTOMATIC"},
+    "pseudo_slave_mode": {"OFF", "0"},
+    "pseudo_replica_mode": {"OFF", "0"},
+    "skip_replication": {"OFF", "0"},
+}
+"""Values with which such a variable binds nothing any more."""
+
 _ESCAPING = frozenset({"sql_mode", "character_set_client", "collation_connection"})
 """A member must have confirmed these before it is sent text that was escaped under them."""
 
 LEXING = frozenset({"sql_mode", "character_set_client"})
 """Variables that decide how a text is read; they must be known before the next one is."""
 
-_CHARSET = frozenset({"character_set_client", "character_set_results", "collation_connection"})
-
 _MOST_COMMITTED = 100
 
-_PLAIN_TEXT = re.compile(r"[A-Za-z0-9_,.:/+ -]*")
-_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+_LARGEST_VALUE = 1 << 20
+"""A user variable whose value takes more characters than this is left on the primary."""
+
+_MOST_PREPARED = 1000
+
+TABLES_MADE = {"mysql": "Com_create_table", "mariadb": "Com_create_temporary_table"}
+"""The session status variables that count temporary tables, those made in routines included; MySQL
+counts all tables in one."""
 
 _PINS = {
     "tables": "LOCK TABLES holds tables on the primary",
@@ -60,6 +76,16 @@ _PINS = {
     "instance": "the session holds a lock on the primary's instance",
     "xa": "an XA transaction is open on the primary",
 }
+
+
+class Prepared(NamedTuple):
+    """A statement that PREPARE named, and that replicas may run."""
+
+    sql: bytes
+    """The PREPARE, as the application sent it."""
+    body: Statement
+    setting: tuple[str | None, ...]
+    """What the text was read under: sql_mode, character set, collation, schema."""
 
 
 class Session:
@@ -72,14 +98,22 @@ class Session:
         "_committed",
         "_entries",
         "_position",
+        "_user_locks",
         "_values",
+        "heavy",
+        "next_transaction",
         "origin",
         "pins",
         "position_known",
+        "prepared",
         "schema",
         "status",
+        "suspect",
+        "tables_made",
         "temporary",
+        "unlisted",
         "unread",
+        "unread_users",
         "version",
     )
 
@@ -99,7 +133,23 @@ class Session:
         self.temporary: set[TableName] = set()
         """Temporary tables of this session: they are on the primary alone."""
         self.unread: set[str] = set()
-        """System variables that may have changed and that the server did not report."""
+        """System variables, and `role`, that may have changed and that the server did not report;
+        `*` stands for any."""
+        self.unread_users: set[str] = set()
+        """User variables that may have changed."""
+        self.unlisted = False
+        """User variables whose names nobody told may have changed."""
+        self.heavy: set[str] = set()
+        """User variables whose values are too large to be brought to replicas."""
+        self.suspect = False
+        """A statement changed something that its text does not explain: perhaps it made a temporary
+        table."""
+        self.tables_made = 0
+        """How many temporary tables the session was seen to ask for."""
+        self._user_locks = 0.0
+        self.prepared: dict[str, Prepared] = {}
+        self.next_transaction = ""
+        """SQL of what holds for the next transaction only, as the server reported it."""
         self._entries: dict[str, tuple[int, str]] = {}
         self._values: dict[str, str] = {}
 
@@ -138,13 +188,33 @@ class Session:
             self._position = self.position
 
     def set_variable(self, name: str, value: object) -> None:
-        """Note the value that a system variable now has on the primary."""
+        """Note the value that a session system variable now has."""
+        if name in self.pins:
+            if str(value).upper() in _HARMLESS.get(name, ()):
+                del self.pins[name]
+            return
         self.unread.discard(name)
         if _NEVER_REPLAYED.match(name):
             return
-        if name in LEXING:
-            self._values[name] = value.decode() if isinstance(value, bytes) else str(value)
+        if value == "" and name == "character_set_results":
+            value = None  # how trackers spell NULL here
+        self._values[name] = "" if value is None else str(value)
         self._set(name, f"@@SESSION.{quote_identifier(name)}={literal(value)}")
+
+    def set_user_variable(self, name: str, value: str) -> None:
+        """Note the value, written as SQL, that a user variable now has."""
+        self.unread_users.discard(name)
+        if len(value) > _LARGEST_VALUE:
+            self.heavy.add(name)
+            self._entries.pop(f"@{name}", None)
+        else:
+            self.heavy.discard(name)
+            self._set(f"@{name}", f"@{quote_identifier(name)}={value}")
+
+    def set_role(self, sql: str) -> None:
+        """Note the active roles, written as what SET ROLE takes."""
+        self.unread.discard("role")
+        self._set("role", f"SET ROLE {sql}")
 
     def value(self, name: str) -> str | None:
         """Return the value of one of the LEXING variables."""
@@ -163,62 +233,201 @@ class Session:
             self.version += 1
             self._entries[name] = (self.version, sql)
 
-    def learn(self, changes: Changes) -> None:
-        """Take in what the primary reported at the end of a statement."""
+    def learn(self, changes: Changes, statement: Statement | None = None) -> None:
+        """Take in what the primary reported at the end of a statement.
+
+        A variable that the statement can't have set was reported for something else: MariaDB
+        reports what SET STATEMENT sets for one statement only. Its value is read back.
+        """
         names = [name for name, _ in changes.variables]
         if "character_set_connection" in names and "collation_connection" not in names:
             # It changed too, and neither flavor says to what.
             self.unread.add("collation_connection")
         for name, value in changes.variables:
-            if name != "last_gtid":
+            if (
+                statement is None
+                or statement.may_change_session
+                or name in statement.system_variables_written
+                or name in self.pins
+            ):
                 self.set_variable(name, value)
+            elif not _NEVER_REPLAYED.match(name):
+                self.unread.add(name)
         if changes.schema is not None:
             self.set_schema(changes.schema or None)
+        if changes.characteristics is not None:
+            begun = self.status & IN_TRANSACTION
+            self.next_transaction = "" if begun else changes.characteristics
 
-    def expect(self, statement: Statement, succeeded: bool = True) -> None:
+    def expect(self, statement: Statement, succeeded: bool = True, sql: bytes = b"") -> None:
         """Note what a statement that ran on the primary may have changed unreported.
 
         Called before `learn`, which then clears what the server did report. A statement that failed
         may have done part of its work, and is not believed to have released anything.
         """
-        if statement.system_variables_written:
-            self._expect_variables(statement.system_variables_written)
+        # A SET that fails changes nothing (MySQL manual, SET Syntax for Variable Assignment).
+        if statement.system_variables_written and (succeeded or statement.kind is not Kind.SESSION):
+            self._expect_variables(statement)
+        if statement.user_variables_written:
+            self._expect_user_variables(statement, succeeded, sql)
         if succeeded:
             for table in statement.temporary_dropped:
                 self.temporary.discard(table)
-            self._release(statement)
+            for lock in statement.releases - {"user"}:
+                self.pins.pop(lock, None)
         self.temporary.update(statement.temporary_made)
         if self.temporary:
             self.temporary.update(new for old, new in statement.renames if old in self.temporary)
         for lock in statement.locks:
             if lock in _PINS:
                 self.pins[lock] = _PINS[lock]
+        if statement.verb in ("PREPARE", "DEALLOCATE PREPARE"):
+            self._expect_prepared(statement, succeeded, sql)
+        self.tables_made += sum(self._makes_table(part) for part in statement.parts or (statement,))
 
     def expect_charset(self) -> None:
         """Note that the connection's character set may have changed."""
-        self.unread |= _CHARSET
+        self.unread |= {"character_set_client", "character_set_results", "collation_connection"}
 
-    def _expect_variables(self, names: Collection[str]) -> None:
+    def _expect_variables(self, statement: Statement) -> None:
+        names = statement.system_variables_written
         for name in names:
             if _STAY_ON_PRIMARY.match(name):
-                self.pins[name] = f"{name} is set, and can't be set on a replica"
+                if name in statement.system_variables_defaulted:
+                    self.pins.pop(name, None)
+                else:
+                    self.pins[name] = f"{name} is set, and can't be set on a replica"
             elif not _NEVER_REPLAYED.match(name):
                 self.unread.add(name)
-        if any(name.startswith(("character_set_", "collation_")) for name in names):
-            self.expect_charset()
+        if "character_set_connection" in names:
+            self.unread.add("collation_connection")
 
-    def _release(self, statement: Statement) -> None:
-        for lock in statement.releases:
-            # One RELEASE_LOCK need not release them all, and nothing reports how many are held.
-            if lock != "user" or "release_all_locks" in statement.reason.lower():
-                self.pins.pop(lock, None)
+    def _expect_user_variables(self, statement: Statement, succeeded: bool, sql: bytes) -> None:
+        if succeeded and statement.kind is Kind.SESSION and len(sql) < _LARGEST_VALUE:
+            collation = self._values.get("collation_connection")
+            if collation and "collation_connection" not in self.unread and sql.isascii():
+                found = simple_assignments(sql.decode("ascii"), collation)
+                if found is not None:
+                    for name, value in found:
+                        self.set_user_variable(name, value)
+                    return
+        self.unread_users |= statement.user_variables_written
 
-    def may_have_changed(self, statement: Statement, changes: Iterable[Changes]) -> None:
-        """Pin the session after a statement whose effects on it can't be told from its text."""
-        if statement.may_change_session and any(change.state_changed for change in changes):
-            self.pins["statement"] = (
-                f"{statement.verb} may have changed what only the primary's connection holds"
+    def _expect_prepared(self, statement: Statement, succeeded: bool, sql: bytes) -> None:
+        name, body = statement.name or "", statement.body
+        # A PREPARE that fails has dropped the one of that name, too.
+        self.prepared.pop(name, None)
+        if (
+            succeeded
+            and body is not None
+            and Kind.READ in (body.kind, body.kind_if_reading)
+            and len(self.prepared) < _MOST_PREPARED
+        ):
+            self.prepared[name] = Prepared(sql, body, self._setting())
+
+    def _setting(self) -> tuple[str | None, ...]:
+        names = ("sql_mode", "character_set_client", "collation_connection")
+        return (*[self._values.get(name) for name in names], self.schema)
+
+    def _makes_table(self, statement: Statement) -> bool:
+        made = "CREATE TABLE", "CREATE TEMPORARY TABLE"
+        # What the servers count: see `TABLES_MADE`.
+        return statement.verb in made[self.origin.flavor == "mariadb" :]
+
+    def executed(self, statement: Statement) -> Statement:
+        """Return what an EXECUTE runs, if replicas may run it; else the EXECUTE itself."""
+        known = self.prepared.get(statement.name or "")
+        if known is None or known.setting != self._setting():
+            return statement
+        body = known.body
+        return body._replace(
+            verb="EXECUTE",
+            name=statement.name,
+            user_variables_read=body.user_variables_read | statement.user_variables_read,
+            plain=False,
+        )
+
+    def notice(self, statement: Statement, changes: Iterable[Changes]) -> None:
+        """Note that a statement did more to the session than its text tells, if it did.
+
+        A procedure, a function or a trigger may set user variables, make temporary tables, prepare
+        statements, and take a role. The server tells that something changed, and not what.
+        """
+        if statement.may_change_session:
+            if self.origin.flavor == "mariadb":
+                # It does not report what SET @@name sets.
+                self.unread.add("*")
+            if not any(change.state_changed for change in changes):
+                return
+        elif (
+            statement.kind in (Kind.SESSION, Kind.TRANSACTION)
+            or statement.temporary_made
+            or statement.temporary_dropped
+            or not any(
+                change.state_changed and not change.variables and change.schema is None
+                for change in changes
             )
+        ):
+            return
+        self._doubt_users()
+        self.suspect = True
+        self.prepared.clear()
+        self.unread.add("role")
+
+    def note_failure(self, statement: Statement) -> None:
+        """Note that a statement failed: then nothing is reported of what it did before."""
+        if statement.may_change_session:
+            self.notice(statement, (Changes(state_changed=True),))
+        elif statement.kind is Kind.WRITE:
+            # A trigger may have set user variables.
+            self._doubt_users()
+
+    def _doubt_users(self) -> None:
+        self.unread_users |= {name[1:] for name in self._entries if name[0] == "@"} | self.heavy
+        self.unlisted = True
+
+    def note_tables_made(self, count: int) -> None:
+        """Take in how many temporary tables the server says that the session asked for."""
+        self.suspect = False
+        if count > self.tables_made:
+            self.pins["temporary"] = "a routine may have made a temporary table on the primary"
+
+    def note_user_lock(self, taken: int | None) -> None:
+        """Note that a user lock was taken (1), released (-1), or that nobody knows (None)."""
+        self._user_locks = math.inf if taken is None else self._user_locks + taken
+        if self._user_locks <= 0:
+            self._user_locks = 0
+            self.pins.pop("user", None)
+
+    def release_user_locks(self) -> None:
+        """Note that the session holds no user lock any more."""
+        self._user_locks = 0
+        self.pins.pop("user", None)
+
+    # What has to be asked.
+
+    def doubts(self, statement: Statement) -> bool:
+        """Tell whether the primary must be asked something before a replica may run a read."""
+        return bool(
+            self.unread
+            or self.suspect
+            or ((statement.user_variables_read or statement.functions) and self.names_of(statement))
+        )
+
+    def names_of(self, statement: Statement) -> set[str]:
+        """Return the user variables that a statement may read and that are not known."""
+        if statement.functions:
+            return {*self.unread_users}
+        names = {*statement.user_variables_read}
+        missing = names & self.unread_users
+        if self.unlisted:
+            missing |= {n for n in names if f"@{n}" not in self._entries and n not in self.heavy}
+        return missing
+
+    def known_variables(self) -> list[str]:
+        """Return the names of the system variables that the session has entries for."""
+        others = ("schema", "role")
+        return [name for name in self._entries if name[0] != "@" and name not in others]
 
     # Bringing a member up to date.
 
@@ -229,15 +438,21 @@ class Session:
         escaped by this session.
         """
         assignments: list[str] = []
-        use: list[str] = []
+        last: list[str] = []
+        others: list[str] = []
         confirm = False
         for name, (changed, sql) in self._entries.items():
-            if changed > version:
-                confirm = confirm or name in _ESCAPING
-                (use if name == "schema" else assignments).append(sql)
-        # One SET is all or nothing; the collation comes last, as setting a character set resets it.
-        assignments.sort(key=lambda sql: "collation_connection" in sql)
-        return ([f"SET {','.join(assignments)}"] if assignments else []) + use, confirm
+            if changed <= version:
+                continue
+            confirm = confirm or name in _ESCAPING
+            if name in ("schema", "role"):
+                others.append(sql)
+            else:
+                # Setting a character set resets the collation.
+                (last if name == "collation_connection" else assignments).append(sql)
+        # One SET is all or nothing.
+        assignments += last
+        return ([f"SET {','.join(assignments)}"] if assignments else []) + others, confirm
 
     def binds(self, statement: Statement) -> str | None:
         """Tell why a read that may be bound must stay on the primary, or None."""
@@ -245,8 +460,12 @@ class Session:
             return reason
         if self.temporary and self._names_temporary(statement):
             return "it names a temporary table, which only the primary has"
-        if statement.user_variables_read:
-            return f"it reads @{min(statement.user_variables_read)}, which only the primary has"
+        if statement.functions and (self.unlisted or self.heavy):
+            name = min(statement.functions)
+            return f"{name}() may read a user variable that only the primary has"
+        heavy = statement.user_variables_read & self.heavy
+        if heavy:
+            return f"@{min(heavy)} is too large to be brought to a replica"
         return None
 
     def is_free(self, must_see: bool) -> bool:
@@ -258,6 +477,8 @@ class Session:
             not self.pins
             and not self.temporary
             and not self.unread
+            and not self.suspect
+            and not self.next_transaction
             and self.status & (IN_TRANSACTION | AUTOCOMMIT) == AUTOCOMMIT
             and (
                 not must_see
@@ -273,24 +494,3 @@ class Session:
 def can_write(statement: Statement) -> bool:
     """Tell whether an error of this statement may come behind a commit."""
     return statement.may_write or statement.kind in (Kind.WRITE, Kind.UNKNOWN)
-
-
-def quote_identifier(name: str) -> str:
-    """Quote an identifier; right under every sql_mode (MySQL manual, Schema Object Names)."""
-    return "`" + name.replace("`", "``") + "`"
-
-
-def literal(value: object) -> str:
-    """Write a value as SQL that means the same under every sql_mode and character set."""
-    if value is None:
-        return "NULL"
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, bytes):
-        return f"X'{value.hex()}'"
-    text = str(value)
-    if _NUMBER.fullmatch(text):
-        return text
-    if _PLAIN_TEXT.fullmatch(text):
-        return f"'{text}'"
-    return f"_utf8mb4 X'{text.encode().hex()}'"

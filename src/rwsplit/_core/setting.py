@@ -135,7 +135,9 @@ def _item(
     is_charset = first.kind == WORD and first.text in ("NAMES", "CHARSET", "CHARACTER")
     if is_charset and not _is(item, 1, "="):
         effects.system_written.update(_CHARSET)
-        walk(item[1:], dialect, effects, query=False)
+        # Names of character sets are no names of tables.
+        values = [token for token in item[1:] if token.kind not in (WORD, NAME)]
+        walk(values, dialect, effects, query=False)
         return Assignments(session=True), inherited
     scope, explicit, index = inherited, "", 0
     if first.kind == WORD and first.text in _SCOPES and not _is(item, 1, "="):
@@ -159,6 +161,9 @@ def _item(
     if is_at and not explicit and name in _ONE_SHOT:
         return Assignments(one_shot=True), scope
     effects.system_written.add(name)
+    value = item[index + 1 :]
+    if len(value) == 1 and value[0].kind == WORD and value[0].text == "DEFAULT":
+        effects.system_defaulted.add(name)
     return Assignments(session=True), scope
 
 

@@ -65,6 +65,8 @@ class Statement(NamedTuple):
     system_variables_read: frozenset[str] = frozenset()
     system_variables_written: frozenset[str] = frozenset()
     """Of the session; SET GLOBAL and SET PERSIST are not here."""
+    system_variables_defaulted: frozenset[str] = frozenset()
+    """Those of them that are set to DEFAULT."""
     locks: frozenset[str] = frozenset()
     """What it acquires: `rows`, `tables`, `user`, `handler`, `instance`, `xa`."""
     releases: frozenset[str] = frozenset()
@@ -104,8 +106,8 @@ class Statement(NamedTuple):
     parts: tuple[Statement, ...] = ()
     """The statements of a multi-statement text."""
     plain: bool = False
-    """A read without a hint, one that was not understood included, and without functions that the
-    catalogue would have to tell of: only the session can say more about its route."""
+    """A read without a hint, one that was not understood included, without user variables, and
+    without functions that the catalogue would have to tell of."""
 
     @property
     def is_read(self) -> bool:

@@ -47,7 +47,8 @@ class Changes(NamedTuple):
     """Something that can't be replayed from this report alone changed (MySQL manual,
     session_track_state_change): a user variable, a temporary table, a prepared statement."""
     gtids: str | None = None
-    """The position reported: what was committed (OWN_GTID) or everything executed (ALL_GTIDS)."""
+    """The position reported: what was committed (OWN_GTID, or MariaDB's variable last_gtid), or
+    everything executed (ALL_GTIDS)."""
     transaction: str | None = None
     """The eight letters of the transaction state (MySQL manual, session_track_transaction_info)."""
     characteristics: str | None = None
@@ -110,7 +111,11 @@ def parse(block: bytes) -> Changes:
         kind = block[at]
         data, at = _read_bytes(block, at + 1)
         if kind == _SYSTEM_VARIABLES:
-            variables.extend(_pairs(data))
+            for name, value in _pairs(data):
+                if name == "last_gtid":
+                    gtids = value
+                else:
+                    variables.append((name, value))
         elif kind == _SCHEMA:
             schema = _text(_read_bytes(data, 0)[0])
         elif kind == _STATE_CHANGE:

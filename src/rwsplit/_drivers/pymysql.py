@@ -160,6 +160,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     """
 
     client_flag: int
+    decoders: dict[int, Any]
+    use_unicode: bool
     _result: Any
 
     def __init__(self, setup: Setup | None = None, **options: Any) -> None:
@@ -204,7 +206,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             self._set_names(charset, collation)
             return
         statements = [_names(charset, collation), *self._setup.statements(self)]
-        for reply in self.run_all(statements):
+        for reply in self.ask_all(statements):
             if isinstance(reply, err.MySQLError):
                 raise reply
             self.setup_rows.append(reply.rows)
@@ -266,6 +268,18 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self.finish_previous()
         self._write_bytes(b"".join(map(self._command_packet, statements)))
         return [self._read_reply() for _ in statements]
+
+    def ask_all(self, statements: Sequence[str]) -> list[Any]:
+        """Run statements of ours as `run_all` does; their values come as the server sent them.
+
+        So nothing that the application chose for its own results garbles ours.
+        """
+        decoders, use_unicode = self.decoders, self.use_unicode
+        self.decoders, self.use_unicode = {}, False
+        try:
+            return self.run_all(statements)
+        finally:
+            self.decoders, self.use_unicode = decoders, use_unicode
 
     def query_after(
         self, prelude: Sequence[str | bytes], sql: bytes, unbuffered: bool
@@ -336,8 +350,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         return result
 
     def ask(self, sql: str) -> tuple[Any, ...]:
-        """Run one statement of ours and return its first row."""
-        (reply,) = self.run_all([sql])
+        """Run one statement of ours and return its first row, as the server sent it."""
+        (reply,) = self.ask_all([sql])
         if isinstance(reply, err.MySQLError):
             raise reply
         return reply.rows[0]  # type: ignore[no-any-return]

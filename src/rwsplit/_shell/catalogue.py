@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from pymysql import err
 
 from .._core.dialect import Dialect
-from .._core.session import literal
 from .._core.statement import Statement
+from .._core.values import literal
 from .._drivers.pymysql import PhysicalConnection, lost
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def _ask(primary: PhysicalConnection, database: str, function: str) -> Routine:
     from .._core.routines import Routine  # noqa: PLC0415 - it brings the classifier
 
     where = {"schema": literal(database), "name": literal(function)}
-    found, parameters = primary.run_all([_ROUTINE.format(**where), _PARAMETERS.format(**where)])
+    found, parameters = primary.ask_all([_ROUTINE.format(**where), _PARAMETERS.format(**where)])
     for reply in (found, parameters):
         if isinstance(reply, err.MySQLError):
             raise reply

@@ -13,21 +13,31 @@ from pymysql.cursors import Cursor
 
 from .._core.dialect import Dialect
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address
+from .._core.following import counts_rows, resets_warnings, shows_tracking
 from .._core.options import NotYet, Options, parse_options
 from .._core.position import empty
 from .._core.route import Destination, Route, RouteTaken, route
 from .._core.session import LEXING, Session, can_write
 from .._core.statement import Kind, Statement
-from .._core.tracking import only_gtid, parse_tails
+from .._core.tracking import Changes, only_gtid, parse_tails
 from .._drivers.pymysql import (
     CONNECT_KEYWORDS,
     DEFAULT_ENCODERS,
     PhysicalConnection,
+    lost,
 )
 from .catalogue import changes_functions
 from .cluster import Cluster, cluster_of, logger
 from .cursor import routed
-from .member import Member, open_primary, primary_facts, replica_options
+from .member import (
+    Member,
+    default_tracking,
+    keep_tracking,
+    open_primary,
+    primary_facts,
+    replica_options,
+)
+from .read_back import read_back, report, user_variables
 from .replicas import Replicas, Served
 
 if TYPE_CHECKING:
@@ -43,6 +53,7 @@ _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 _READ = Kind.READ
 _REPLICA = Destination.REPLICA
 _LAST = Destination.LAST
+_ONE = (1, "1", b"1")
 
 
 class _OfPrimary:
@@ -174,7 +185,7 @@ class Connection:
         self._template: tuple[Any, str] | None = None
         self._result: Any = None
         self._affected_rows = 0
-        self._pending = False
+        self._pending = self._shows_tracking = False
         self.route: RouteTaken | None = None
         """The route that the last statement took."""
         if not defer:
@@ -197,6 +208,10 @@ class Connection:
                 facts.no_gtids,
             )
         self._primary = self._last = Member(primary, endpoint.name, None)
+        self._counted = self._warned = self._primary
+        self._foreign: tuple[Member, frozenset[str]] | None = None
+        """A replica that has set user variables, and which."""
+        self._keeps_warnings = facts.flavor == "mariadb"
         self._session = session = Session(empty(facts.flavor), _text(primary.db))
         self._replicas = Replicas(
             cluster, session, self._primary, self._options, self._replica_options
@@ -210,21 +225,41 @@ class Connection:
         )
         self._free = False
         self._result = None
-        self._pending = False
-        self._start_session(facts.sql_mode)
+        self._pending = self._shows_tracking = False
+        self._own_tracking = default_tracking(facts.flavor)
+        self._start_session(facts.sql_mode, facts.collation)
 
-    def _start_session(self, sql_mode: str) -> None:
+    def _start_session(self, sql_mode: str, collation: str) -> None:
         session = self._session
         session.set_schema(session.schema)
         session.set_variable("sql_mode", sql_mode)
         session.set_variable("character_set_client", self.charset)
+        session.set_variable("collation_connection", collation)
         self._lexing: tuple[str | None, ...] = ()
         self._choose_classifier()
         if self.sql_mode is not None:
             session.unread.add("sql_mode")
         if self.init_command is not None:
-            session.expect(self._classifier.statement(self.init_command))
+            self._expect_init_command(self.init_command)
         self._learn()
+
+    def _expect_init_command(self, sql: str) -> None:
+        """Note what `init_command` did; it ran before anything could be learned from it."""
+        session = self._session
+        statement = self._classifier.statement(sql)
+        session.expect(statement, sql=sql.encode(self.encoding))
+        if statement.may_change_session:
+            session.notice(statement, (Changes(state_changed=True),))
+        self._keep_tracking(statement)
+
+    def _keep_tracking(self, statement: Statement) -> None:
+        """Let the application have the tracking that it set, in its own eyes."""
+        if any(n.startswith("session_track_") for n in statement.system_variables_written):
+            primary = self.driver_connection
+            result = primary._result
+            self._own_tracking = keep_tracking(primary)
+            primary._result = result
+            primary.tails.clear()
 
     def _choose_classifier(self) -> None:
         """Read texts as the server does under the session's sql_mode and character set."""
@@ -274,7 +309,7 @@ class Connection:
             self._finish_pending()
         session = self._session
         if session.unread and not session.unread.isdisjoint(LEXING):
-            self._replicas.read_back()
+            report(session, self.driver_connection, sorted(session.unread & LEXING))
             self._choose_classifier()
         statement = self._classify(sql, template)
         if not isinstance(sql, bytes):
@@ -285,6 +320,10 @@ class Connection:
             member = self._replicas.ready_member()
             if member is not None and not statement.user_variables_read:
                 return self._query_ready(member, statement, sql, unbuffered, template)
+        if self._foreign is not None and statement.kind is not Kind.FOLLOW_READ:
+            self._take_over(*self._foreign)
+        if statement.verb == "EXECUTE" and session.prepared:
+            statement = session.executed(statement)
         if statement.functions and self._splits:
             statement = self._cluster.catalogue.resolve(
                 statement,
@@ -300,10 +339,13 @@ class Connection:
         if statement.kind is Kind.UNKNOWN:
             self._cluster.counts["unknown statements"] += 1
         decision = route(statement, session, self._options.consistency)
+        if decision.destination is _REPLICA and self._splits and session.doubts(statement):
+            read_back(session, self.driver_connection, statement)
+            decision = route(statement, session, self._options.consistency)
         if decision.destination is _REPLICA and self._splits:
             return self._query_replica(statement, decision, sql, unbuffered, template)
-        if decision.destination is _LAST and self._last is not self._primary:
-            return self._query_last(decision.reason, sql, unbuffered)
+        if decision.destination is _LAST:
+            return self._query_last(statement, decision.reason, sql, unbuffered)
         return self._query_primary(statement, decision.reason, sql, unbuffered)
 
     def _classify(self, sql: Any, template: tuple[Any, str] | None) -> Statement:
@@ -355,10 +397,16 @@ class Connection:
         if tails:
             member.replica.tail = tails[-1]  # type: ignore[union-attr]
             tails.clear()
+        self._result = result = connection._result
         self._last = member
+        if statement.verb == "SELECT":
+            self._counted = member
+            if statement.tables or result.warning_count or not self._keeps_warnings:
+                self._warned = member
+        else:
+            self._note_followed(member, statement, result)
         reason = statement.reason
         self.route = taken = member.known_routes.get(reason) or member.taken(reason)
-        self._result = result = connection._result
         result.route = taken
         self._affected_rows = rows = result.affected_rows
         return rows
@@ -376,11 +424,14 @@ class Connection:
             raise err.InterfaceError(0, "")
         try:
             served = self._replicas.read(decision, sql, unbuffered, failed)
+        except err.MySQLError:
+            self._last = self._warned = self._replicas.refused_by or self._last
+            raise
         finally:
             self._note_freedom()
         if isinstance(served, Served):
             member = served.member
-            return self._finish(member, decision.reason, served.waited, served.retries)
+            return self._finish(member, statement, decision.reason, served.waited, served.retries)
         if served.refused:
             self._cluster.counts["refused reads"] += 1
             self._classifier.demote(sql, template[0] if template else None, served.reason)
@@ -394,9 +445,40 @@ class Connection:
             statement, served.reason, sql, unbuffered, served.waited, served.retries
         )
 
-    def _query_last(self, reason: str, sql: bytes, unbuffered: bool) -> Any:
-        self._last.connection.query(sql, unbuffered)
-        return self._finish(self._last, reason)
+    def _query_last(self, statement: Statement, reason: str, sql: bytes, unbuffered: bool) -> Any:
+        """Ask the member that knows of the statement before."""
+        depends = statement.depends
+        member = self._last
+        if "found_rows" in depends:
+            member = self._counted
+        elif "warnings" in depends:
+            member = self._warned
+        if member is self._primary:
+            return self._query_primary(statement, reason, sql, unbuffered)
+        try:
+            member.connection.query(sql, unbuffered)
+        except err.MySQLError as error:
+            if not lost(error):
+                raise
+            # It has taken what it knew along.
+            return self._query_primary(statement, f"{member.name} was lost", sql, unbuffered)
+        rows = self._finish(member, statement, reason)
+        if statement.user_variables_written:
+            self._foreign = member, statement.user_variables_written
+            self._free = False
+        return rows
+
+    def _take_over(self, member: Member, names: frozenset[str]) -> None:
+        """Bring user variables that a replica set (GET DIAGNOSTICS) to the primary."""
+        self._foreign = None
+        session = self._session
+        version = session.version
+        user_variables(session, member.connection, names)
+        difference, _ = session.difference(version)
+        for reply in self.driver_connection.ask_all(difference):
+            if isinstance(reply, err.MySQLError):
+                raise reply
+        self.driver_connection.tails.clear()
 
     def _query_primary(
         self,
@@ -409,41 +491,83 @@ class Connection:
     ) -> Any:
         primary = self.driver_connection
         session = self._session
+        if self._shows_tracking and statement.kind is not Kind.FOLLOW_READ:
+            self._track()
+        if statement.kind is Kind.PRIMARY_READ and shows_tracking(statement):
+            primary.ask_all(self._own_tracking)
+            self._shows_tracking = True
         try:
             primary.query(sql, unbuffered)
         except err.MySQLError:
             if can_write(statement):
                 session.position_known = False
-            self._last = self._primary
-            self._after_primary(statement, succeeded=False)
+            self._last = self._warned = self._primary
+            self._after_primary(statement, sql, succeeded=False)
             raise
-        self._after_primary(statement, succeeded=True)
+        self._after_primary(statement, sql, succeeded=True)
         result = primary._result
         # What is still to come from the primary may change the session or commit.
         self._pending = bool(result.has_next) or (
             result.unbuffered_active and statement.kind is not _READ
         )
-        return self._finish(self._primary, reason, waited, retries)
+        if statement.locks or statement.releases:
+            self._note_user_locks(statement, sql, result)
+        return self._finish(self._primary, statement, reason, waited, retries)
 
-    def _after_primary(self, statement: Statement, succeeded: bool) -> None:
+    def _note_user_locks(self, statement: Statement, sql: bytes, result: Any) -> None:
+        """Count user locks by the answers of statements that take or release one."""
+        session = self._session
+        text = sql.lower()
+        if "user" in statement.releases and b"release_all_locks" in text:
+            session.release_user_locks()
+            return
+        rows: Any = result.rows or ()
+        told = not result.unbuffered_active and len(rows) == 1 and len(rows[0]) == 1
+        if "user" in statement.locks:
+            if not told or text.count(b"get_lock") != 1 or statement.releases:
+                session.note_user_lock(None)
+            else:
+                session.note_user_lock(int(rows[0][0] in _ONE))
+        elif "user" in statement.releases and told and text.count(b"release_lock") == 1:
+            session.note_user_lock(-int(rows[0][0] in _ONE))
+
+    def _after_primary(self, statement: Statement, sql: bytes, succeeded: bool) -> None:
         session = self._session
         if statement.kind is not _READ:
-            session.expect(statement, succeeded)
+            session.expect(statement, succeeded, sql)
+            if not succeeded:
+                session.note_failure(statement)
             if changes_functions(statement):
                 self._cluster.catalogue.clear()
             if statement.may_change_session:
                 # More than one transaction may have been committed, and only the last reported.
                 session.position_known = False
         self._learn(statement)
+        if statement.system_variables_written:
+            self._keep_tracking(statement)
 
-    def _finish(self, member: Member, reason: str, waited: float = 0.0, retries: int = 0) -> Any:
-        connection = member.connection
-        self._last = member
+    def _finish(
+        self,
+        member: Member,
+        statement: Statement,
+        reason: str,
+        waited: float = 0.0,
+        retries: int = 0,
+    ) -> Any:
         self.route = taken = member.taken(reason, waited, retries)
-        self._result = result = connection._result
+        self._result = result = member.connection._result
+        self._last = member
+        self._note_followed(member, statement, result)
         result.route = taken
         self._affected_rows = result.affected_rows
         return result.affected_rows
+
+    def _note_followed(self, member: Member, statement: Statement, result: Any) -> None:
+        """Note whom to ask about this statement, if the next one asks."""
+        if counts_rows(statement, self._cluster.flavor, bool(result.field_count)):
+            self._counted = member
+        if not self._keeps_warnings or resets_warnings(statement, result.warning_count):
+            self._warned = member
 
     def _learn(self, statement: Statement | None = None) -> None:
         """Take in what the primary has reported since it was last looked at."""
@@ -454,6 +578,8 @@ class Connection:
             session.position_known = False
         tails = primary.tails
         if not tails:
+            if statement is not None and statement.may_change_session:
+                session.notice(statement, ())
             self._note_freedom()
             return
         if len(tails) == 1:
@@ -465,20 +591,20 @@ class Connection:
                 return
         changes = parse_tails(tails)
         tails.clear()
-        flavor = self._cluster.flavor
         for change in changes:
-            session.learn(change)
-            gtids = change.gtids if flavor == "mysql" else dict(change.variables).get("last_gtid")
-            if gtids:
-                session.has_committed(gtids)
+            session.learn(change, statement)
+            if change.gtids:
+                session.has_committed(change.gtids)
         if statement is not None:
-            session.may_have_changed(statement, changes)
+            session.notice(statement, changes)
         self._choose_classifier()
         self._note_freedom()
 
     def _note_freedom(self) -> None:
         """Note whether a plain read may go to any replica without more ado: see `_query_ready`."""
-        self._free = self._may_be_free and self._session.is_free(self._must_see)
+        self._free = (
+            self._may_be_free and self._session.is_free(self._must_see) and self._foreign is None
+        )
 
     def _finish_pending(self) -> None:
         """Read what is left of the primary's last results, as PyMySQL does before a statement."""
@@ -493,6 +619,12 @@ class Connection:
             self._session.position_known = False
             self._learn()
 
+    def _track(self) -> None:
+        """Set our own tracking again after the application has looked at what it set."""
+        self._shows_tracking = False
+        keep_tracking(self.driver_connection)
+        self.driver_connection.tails.clear()
+
     def next_result(self, unbuffered: bool = False) -> Any:
         """Go on to the next result of the last statement; the cursors call this."""
         member = self._last
@@ -501,7 +633,10 @@ class Connection:
         if member is self._primary:
             self._learn()
             self._pending = bool(connection._result.has_next)
-        return self._finish(member, self.route.reason if self.route else "")
+        result = self._result = connection._result
+        result.route = self.route
+        self._affected_rows = result.affected_rows
+        return result.affected_rows
 
     def affected_rows(self) -> Any:
         """Return the number of rows that the last statement affected or returned."""
@@ -513,7 +648,13 @@ class Connection:
 
     def show_warnings(self) -> Any:
         """Return the warnings of the last statement, from the member that ran it."""
-        return self._last.connection.show_warnings()
+        self._last = self._warned
+        try:
+            return self._warned.connection.show_warnings()
+        except err.MySQLError as error:
+            if self._warned is self._primary or not lost(error):
+                raise
+            return ()  # the replica was lost, and its warnings with it
 
     # Transactions: all on the primary.
 
@@ -541,13 +682,18 @@ class Connection:
         """Do what has a method of its own in PyMySQL, and learn from its OK packet."""
         if self._pending:
             self._finish_pending()
+        if self._shows_tracking:
+            self._track()
         try:
             action()
         except err.MySQLError:
             self._session.position_known = False
+            self._warned = self._primary
             raise
         finally:
             self._last = self._primary
+            if not self._keeps_warnings:
+                self._warned = self._primary
             self._learn()
         self.route = self._primary.taken(what)
 

@@ -17,7 +17,8 @@ from .._core.position import (
     parse_position,
 )
 from .._core.route import RouteTaken
-from .._core.session import Session
+from .._core.session import Prepared, Session
+from .._core.values import literal
 from .._drivers.pymysql import PhysicalConnection, Setup
 from .cluster import Replica
 
@@ -25,6 +26,8 @@ __all__ = [
     "Member",
     "PrimaryFacts",
     "ask_position",
+    "default_tracking",
+    "keep_tracking",
     "open_primary",
     "open_replica",
     "primary_facts",
@@ -36,7 +39,7 @@ __all__ = [
 class Member:
     """One physical connection that a virtual connection holds to one endpoint."""
 
-    __slots__ = ("connection", "known_routes", "name", "replica", "role", "version")
+    __slots__ = ("connection", "known_routes", "name", "prepared", "replica", "role", "version")
 
     def __init__(self, connection: PhysicalConnection, name: str, replica: Replica | None) -> None:
         self.connection = connection
@@ -45,6 +48,8 @@ class Member:
         self.role = "primary" if replica is None else "replica"
         self.version = 0
         """The version of the session state that it has."""
+        self.prepared: dict[str, Prepared] = {}
+        """The prepared statements that it has."""
         self.known_routes: dict[str, RouteTaken] = {}
         """By reason, the routes of statements that ran here without waiting."""
 
@@ -80,16 +85,21 @@ class PrimaryFacts(NamedTuple):
     no_gtids: str
     server: object
     sql_mode: str
+    collation: str
 
 
 # On the primary everything that a statement changes is wanted; on a replica only, on MySQL, where
 # the replica is: the last packet of every read then tells it.
 _TRACK_PRIMARY = {
-    "mysql": "SET SESSION session_track_gtids='OWN_GTID',session_track_system_variables='*',"
-    "session_track_schema=1,session_track_state_change=1,"
-    "session_track_transaction_info='CHARACTERISTICS'",
-    "mariadb": "SET SESSION session_track_system_variables='*',session_track_schema=1,"
-    "session_track_state_change=1,session_track_transaction_info='CHARACTERISTICS'",
+    "mysql": (
+        "SET SESSION session_track_gtids='OWN_GTID'",
+        "SET SESSION session_track_system_variables='*',session_track_schema=1,"
+        "session_track_state_change=1,session_track_transaction_info='CHARACTERISTICS'",
+    ),
+    "mariadb": (
+        "SET SESSION session_track_system_variables='*',session_track_schema=1,"
+        "session_track_state_change=1,session_track_transaction_info='CHARACTERISTICS'",
+    ),
 }
 _TRACK_REPLICA = {
     "mysql": "SET SESSION session_track_gtids='ALL_GTIDS',session_track_system_variables='',"
@@ -97,24 +107,29 @@ _TRACK_REPLICA = {
     "mariadb": "SET SESSION session_track_system_variables='',session_track_schema=0,"
     "session_track_state_change=0",
 }
+_TRACKING = {
+    "mysql": ("gtids", "system_variables", "schema", "state_change", "transaction_info"),
+    "mariadb": ("system_variables", "schema", "state_change", "transaction_info"),
+}
 _ASK_PRIMARY = {
     "mysql": "SELECT @@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),@@GLOBAL.log_bin,"
-    "@@GLOBAL.server_uuid,@@SESSION.sql_mode,@@GLOBAL.gtid_executed",
-    "mariadb": "SELECT 1,@@GLOBAL.log_bin,@@GLOBAL.server_id,@@SESSION.sql_mode,"
-    "@@GLOBAL.gtid_binlog_state",
+    "@@GLOBAL.server_uuid,CAST(@@SESSION.sql_mode AS BINARY),@@SESSION.collation_connection,"
+    "CAST(@@GLOBAL.gtid_executed AS BINARY)",
+    "mariadb": "SELECT 1,@@GLOBAL.log_bin,@@GLOBAL.server_id,CAST(@@SESSION.sql_mode AS BINARY),"
+    "@@SESSION.collation_connection,CAST(@@GLOBAL.gtid_binlog_state AS BINARY)",
 }
 _ASK_REPLICA = {
-    "mysql": "SELECT @@GLOBAL.server_uuid,@@GLOBAL.gtid_executed",
-    "mariadb": "SELECT @@GLOBAL.server_id,@@GLOBAL.gtid_slave_pos",
+    "mysql": "SELECT @@GLOBAL.server_uuid,CAST(@@GLOBAL.gtid_executed AS BINARY)",
+    "mariadb": "SELECT @@GLOBAL.server_id,CAST(@@GLOBAL.gtid_slave_pos AS BINARY)",
 }
 _ASK_POSITION = {
     "primary": {
-        "mysql": "SELECT @@GLOBAL.gtid_executed",
-        "mariadb": "SELECT @@GLOBAL.gtid_current_pos",
+        "mysql": "SELECT CAST(@@GLOBAL.gtid_executed AS BINARY)",
+        "mariadb": "SELECT CAST(@@GLOBAL.gtid_current_pos AS BINARY)",
     },
     "replica": {
-        "mysql": "SELECT @@GLOBAL.gtid_executed",
-        "mariadb": "SELECT @@GLOBAL.gtid_slave_pos",
+        "mysql": "SELECT CAST(@@GLOBAL.gtid_executed AS BINARY)",
+        "mariadb": "SELECT CAST(@@GLOBAL.gtid_slave_pos AS BINARY)",
     },
 }
 
@@ -122,9 +137,35 @@ _ASK_POSITION = {
 _READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
 
 
+def default_tracking(flavor: str) -> list[str]:
+    """Return statements that give a connection the tracking that it would have without us."""
+    return [f"SET SESSION session_track_{name}=DEFAULT" for name in _TRACKING[flavor]]
+
+
+def keep_tracking(connection: PhysicalConnection) -> list[str]:
+    """Set our own tracking again; returns statements that bring back what the application set."""
+    names = [f"session_track_{name}" for name in _TRACKING[connection.flavor]]
+    columns = ",".join([f"CAST(@@SESSION.{name} AS BINARY)" for name in names])
+    asked, *kept = connection.ask_all([f"SELECT {columns}", *_TRACK_PRIMARY[connection.flavor]])
+    for reply in (asked, *kept):
+        if isinstance(reply, err.MySQLError) and reply.args[0] != _IN_TRANSACTION:
+            raise reply
+    values = [literal(_text(value)) for value in asked.rows[0]]
+    return [f"SET SESSION {name}={value}" for name, value in zip(names, values, strict=True)]
+
+
+# MySQL does not let session_track_gtids change in a transaction; so it did not.
+_IN_TRANSACTION = 1766
+
+
+# What FOUND_ROWS() is on a fresh connection: 0, or 1.
+_AS_FRESH = {"mysql": "SELECT 1 LIMIT 0", "mariadb": "SELECT 1"}
+
+
 class _PrimarySetup(Setup):
     def statements(self, connection: PhysicalConnection) -> list[str]:
-        return [_TRACK_PRIMARY[connection.flavor], _ASK_PRIMARY[connection.flavor]]
+        flavor = connection.flavor
+        return [_ASK_PRIMARY[flavor], _AS_FRESH[flavor], *_TRACK_PRIMARY[flavor]]
 
 
 class _ReplicaSetup(Setup):
@@ -150,9 +191,9 @@ def open_primary(options: Mapping[str, Any]) -> PhysicalConnection:
 
 def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
     """Read what the set-up of a connection to the primary brought."""
-    gtid_mode, log_bin, server, sql_mode, executed = connection.setup_rows[-1][0]
-    no_gtids = "" if gtid_mode else "its gtid_mode is OFF"
-    if not log_bin:
+    gtid_mode, log_bin, server, sql_mode, collation, executed = connection.setup_rows[1][0]
+    no_gtids = "" if int(gtid_mode) else "its gtid_mode is OFF"
+    if not int(log_bin):
         no_gtids = "its binary log is off"
     return PrimaryFacts(
         connection.flavor,
@@ -161,6 +202,7 @@ def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
         no_gtids,
         server,
         _text(sql_mode),
+        _text(collation),
     )
 
 

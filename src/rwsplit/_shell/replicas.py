@@ -12,7 +12,7 @@ from .._core.endpoint import Endpoint
 from .._core.options import Options
 from .._core.position import Position
 from .._core.route import Route
-from .._core.session import Session, quote_identifier
+from .._core.session import Session
 from .._drivers.pymysql import PhysicalConnection, lost
 from .cluster import Cluster, Replica
 from .member import Member, ask_position, open_replica, wait_sql
@@ -78,6 +78,8 @@ class Replicas:
         self._connect_options = connect_options
         self._turn: int | None = None
         """A turn that was taken, and that its replica could not use straight away."""
+        self.refused_by: Member | None = None
+        """The member whose error a read ended with."""
         self._aside: dict[str, float] = {}
         self._passed: dict[str, Position] = {}
         """By replica, the position (this very object) that it was last found to have."""
@@ -113,10 +115,9 @@ class Replicas:
         if failed is not None:
             member, error = failed
             if not lost(error):
+                self.refused_by = member
                 return _unserved(member.name, error, 0.0, 1)
             self._lost(member.name, error, rest=False)
-        if self._session.unread:
-            self.read_back()
         needed = self._needed(route.consistency)
         waited = 0.0
         retries = int(failed is not None)
@@ -133,9 +134,11 @@ class Replicas:
                 used = self._open(replica) if fresh else self.members[name]
                 # A fresh member has told where it is: the wait may not be needed.
                 if wait and not (fresh and self._has(replica, needed)):
-                    waited += self._run_after_wait(used, needed, wait, sql, unbuffered)
+                    waited += self._run_after_wait(
+                        used, needed, wait, sql, unbuffered, route.prepared
+                    )
                 else:
-                    self._run_after(used, [], sql, unbuffered)
+                    self._run_after(used, [], sql, unbuffered, route.prepared)
             except _Late:
                 waited += monotonic() - start
                 replica.timed_out()
@@ -145,6 +148,7 @@ class Replicas:
                 tried.append(name)
             except err.MySQLError as error:
                 if not lost(error):
+                    self.refused_by = used
                     return _unserved(name, error, waited, retries)
                 # An old connection may have been closed for idling: a fresh one tells.
                 self._lost(name, error, rest=fresh)
@@ -284,7 +288,13 @@ class Replicas:
         return member
 
     def _run_after_wait(
-        self, member: Member, needed: Position | None, seconds: float, sql: bytes, unbuffered: bool
+        self,
+        member: Member,
+        needed: Position | None,
+        seconds: float,
+        sql: bytes,
+        unbuffered: bool,
+        prepared: str | None,
     ) -> float:
         """Wait for a position and run the statement behind it; returns the seconds waited."""
         assert needed is not None
@@ -292,11 +302,11 @@ class Replicas:
         wait = wait_sql(needed, seconds)
         if unbuffered:
             # A long result behind a wait that failed would have to be read and thrown away.
-            self._run_after(member, [wait], None, unbuffered)
+            self._run_after(member, [wait], None, unbuffered, prepared)
             elapsed = monotonic() - start
             member.connection.query(sql, unbuffered)
         else:
-            elapsed = self._run_after(member, [wait], sql, unbuffered)
+            elapsed = self._run_after(member, [wait], sql, unbuffered, prepared)
         replica = member.replica
         assert replica is not None
         replica.note_position(needed)
@@ -305,19 +315,28 @@ class Replicas:
         return elapsed
 
     def _run_after(
-        self, member: Member, wait: list[str], sql: bytes | None, unbuffered: bool
+        self,
+        member: Member,
+        wait: list[str],
+        sql: bytes | None,
+        unbuffered: bool,
+        prepared: str | None,
     ) -> float:
         """Send the state's difference, the wait and the statement in one round trip."""
         start = monotonic()
         session = self._session
         connection = member.connection
-        prelude: list[str] = []
+        prelude: list[str | bytes] = []
         if member.version != session.version:
-            prelude, confirm = session.difference(member.version)
+            difference, confirm = session.difference(member.version)
             if confirm:
-                _check_state(connection.run_all(prelude))
+                _check_state(connection.run_all(difference))
                 member.version = session.version
-                prelude = []
+            else:
+                prelude += difference
+        wanted = None if prepared is None else session.prepared[prepared]
+        if prepared is not None and wanted and member.prepared.get(prepared) is not wanted:
+            prelude.append(wanted.sql)
         if sql is None:
             replies = connection.run_all([*prelude, *wait])
         else:
@@ -326,6 +345,8 @@ class Replicas:
         try:
             _check_state(replies[: len(prelude)])
             member.version = session.version
+            if prepared is not None and wanted is not None:
+                member.prepared[prepared] = wanted
             if wait:
                 _check_wait(replies[-1])
         except (_Aside, _Late):
@@ -343,33 +364,6 @@ class Replicas:
             member.connection.kill_socket()
         if rest and not isinstance(error, Unreachable):
             self._cluster.by_name[name].rest(_words(error))
-
-    def read_back(self) -> None:
-        """Read from the primary the variables that may have changed and that it did not report."""
-        session = self._session
-        names = sorted(session.unread)
-        columns = ",".join(f"@@SESSION.{quote_identifier(name)}" for name in names)
-        try:
-            values = self._primary.connection.ask(f"SELECT {columns}")
-        except err.MySQLError as error:
-            if lost(error):
-                raise
-            # One of them is no session variable; asked one by one, the others still answer.
-            values = tuple([self._read_one(name) for name in names])
-        for name, value in zip(names, values, strict=True):
-            if name not in session.pins:
-                session.set_variable(name, value)
-        session.unread.clear()
-
-    def _read_one(self, name: str) -> object:
-        try:
-            (value,) = self._primary.connection.ask(f"SELECT @@SESSION.{quote_identifier(name)}")
-        except err.MySQLError as error:
-            if lost(error):
-                raise
-            self._session.pins[name] = f"the value of {name} can't be read back"
-            return None
-        return value
 
     def encode_as(self, primary: PhysicalConnection) -> None:
         """Read and write text in the primary's character set from now on."""
