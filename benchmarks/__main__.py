@@ -9,7 +9,7 @@ import pymysql
 
 from rwsplit.sandbox import Sandbox
 
-from . import classify, statements
+from . import classify, session, statements
 from .measure import render
 
 
@@ -25,6 +25,7 @@ def main() -> None:
         with Sandbox(flavor, replicas=2) as cluster:
             print(f"{flavor} {cluster.version}, a primary and two replicas on loopback:\n")
             print(render(list(statements.rows(cluster, arguments.rounds))), end="\n\n", flush=True)
+            print(session.table(cluster), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import NamedTuple
 
+from rwsplit._drivers.pymysql import PhysicalConnection
+
 
 class Row(NamedTuple):
     """One line of the table: what both sides took, and their ratio round by round."""
@@ -94,3 +96,30 @@ def _quartiles(values: list[float]) -> tuple[float, float, float]:
         return values[0], values[0], values[0]
     low, middle, high = statistics.quantiles(values, n=4)
     return low, middle, high
+
+
+class RoundTrips:
+    """Counts what a virtual connection sends: each write to a socket is followed by a read."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __enter__(self) -> RoundTrips:
+        self._write = write = PhysicalConnection._write_bytes
+
+        def counting(connection: PhysicalConnection, data: bytes) -> None:
+            self.count += 1
+            write(connection, data)
+
+        PhysicalConnection._write_bytes = counting
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        PhysicalConnection._write_bytes = self._write
+
+    def of(self, run: Callable[[], object], times: int) -> float:
+        """Return the round trips of one call, the mean of several."""
+        before = self.count
+        for _ in range(times):
+            run()
+        return (self.count - before) / times
