@@ -56,6 +56,8 @@ from . import charset, connections, constants, converters, cursors, err, times
 from ._core.route import RouteTaken
 from ._core.statement import Kind, Statement
 from ._shell.cluster import Cluster
+from ._shell.sharing import session_id
+from ._stores import SessionStore, Stored, StoreError
 from .connections import Connection
 
 Connect = connect = Connection
@@ -121,7 +123,10 @@ __all__ = [
     "OperationalError",
     "ProgrammingError",
     "RouteTaken",
+    "SessionStore",
     "Statement",
+    "StoreError",
+    "Stored",
     "Time",
     "TimeFromTicks",
     "Timestamp",
@@ -140,6 +145,7 @@ __all__ = [
     "get_client_info",
     "install_as_MySQLdb",
     "paramstyle",
+    "session_id",
     "thread_safe",
     "threadsafety",
     "times",

@@ -11,7 +11,7 @@ PACKAGE = Path(rwsplit.__file__).parent
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.parts)
 
 # From the bottom up: a module may import from its own layer and from those before it.
-LAYERS = ("_core", "_drivers", "_shell", "surface")
+LAYERS = ("_core", "_drivers", "_stores", "_shell", "surface")
 
 FORBIDDEN_IN_CORE = {
     *("socket", "ssl", "select", "threading", "asyncio", "subprocess", "os"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from .statement import Kind, Statement
 
-__all__ = ["counts_rows", "resets_warnings", "shows_tracking"]
+__all__ = ["counts_rows", "resets_warnings", "shows_data", "shows_tracking"]
 
 
 def counts_rows(statement: Statement, flavor: str, has_rows: bool) -> bool:
@@ -53,3 +53,10 @@ def shows_tracking(statement: Statement) -> bool:
 
 
 _OF_VARIABLES = frozenset({"session_variables", "system_variables", "variables_by_thread"})
+
+
+def shows_data(statement: Statement) -> bool:
+    """Tell whether a result set of this statement may show what others wrote."""
+    if statement.kind in (Kind.READ, Kind.PRIMARY_READ):
+        return bool(statement.tables or statement.functions) or statement.verb.startswith("SHOW")
+    return statement.kind is not Kind.FOLLOW_READ

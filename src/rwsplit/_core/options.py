@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 from .endpoint import Endpoint, parse_replicas
 from .policy import POLICIES, Policy
+from .position import decode
+from .session_id import KINDS, check_session_id
 from .statement import Hint
 
 __all__ = ["KEYWORDS", "NotYet", "Options", "parse_options"]
@@ -33,17 +35,18 @@ class Options(NamedTuple):
     hints: Mapping[str, Hint] = {}
     """What the hints of other proxies stand for."""
     replica_connect_timeout: float = 1.0
+    session_id: str | None = None
+    session_id_kind: str = "connection"
+    session_store: object = "memory"
+    max_staleness: float | None = None
+    """Seconds."""
+    after: str | None = None
+    """A carried position to start from."""
 
 
 # Keywords of the design that nothing acts on yet: only their default is accepted.
 _NOT_YET: dict[str, Any] = {
     "cluster": None,
-    "session_id": None,
-    "sessionId": None,
-    "session_id_kind": "connection",
-    "session_store": "memory",
-    "max_staleness": None,
-    "after": None,
     "max_snapshot": 5.0,
     "primary_wait": 10.0,
     "pool_size": 10,
@@ -63,6 +66,8 @@ def parse_options(
         if key == "replicas":
             replicas = () if value is None else value
             values[key] = parse_replicas(replicas, default_port, connect_keywords)
+        elif key == "sessionId":
+            values.setdefault("session_id", _session_id(key, value))
         elif key in _CHECKS:
             values[key] = _CHECKS[key](key, value)
         elif key in _NOT_YET:
@@ -94,6 +99,33 @@ def _seconds(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 31536000:
         raise ValueError(f"{key}: expected seconds, more than 0 and at most a year, got {value!r}")
     return float(value)
+
+
+def _seconds_or_none(key: str, value: object) -> float | None:
+    return None if value is None else _seconds(key, value)
+
+
+def _session_id(key: str, value: object) -> str | None:
+    if value is None:
+        return None
+    try:
+        return check_session_id(value)
+    except ValueError as error:
+        raise ValueError(str(error).replace("session_id", key, 1)) from None
+
+
+def _after(key: str, value: object) -> str | None:
+    if value is not None:
+        try:
+            decode(value if isinstance(value, str) else "")
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from None
+        assert isinstance(value, str)
+    return value
+
+
+def _anything(key: str, value: object) -> object:
+    return value
 
 
 def _policy(key: str, value: object) -> Policy:
@@ -137,7 +169,12 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "functions": _functions,
     "hints": _hints,
     "replica_connect_timeout": _seconds,
+    "session_id": _session_id,
+    "session_id_kind": _one_of(*KINDS),
+    "session_store": _anything,
+    "max_staleness": _seconds_or_none,
+    "after": _after,
 }
 
-KEYWORDS = ("replicas", *_CHECKS, *_NOT_YET)
+KEYWORDS = ("replicas", *_CHECKS, "sessionId", *_NOT_YET)
 """Every keyword of `connect()` that is rwsplit's own."""

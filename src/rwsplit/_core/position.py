@@ -27,6 +27,7 @@ __all__ = [
     "decode",
     "empty",
     "encode",
+    "intersection",
     "lineage",
     "parse_history",
     "parse_position",
@@ -356,6 +357,13 @@ def parse_position(flavor: str, text: str | bytes) -> Position:
 def parse_history(flavor: str, text: str | bytes) -> History:
     """Read MySQL's `gtid_executed` or MariaDB's `gtid_binlog_state`; raises ValueError."""
     return GtidSet.parse(text) if flavor == "mysql" else BinlogState.parse(text)
+
+
+def intersection(one: Position, other: Position) -> Position:
+    """Return a position that servers at either have: for GTID sets, all that both have."""
+    if isinstance(one, GtidSet) and isinstance(other, GtidSet):
+        return one & other
+    return one if other.covers(one) else other if one.covers(other) else empty(one.flavor)
 
 
 def lineage(primary: History, replica: Position) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+from .following import shows_data
 from .session import AUTOCOMMIT, IN_TRANSACTION, Session
 from .statement import Kind, Statement
 
@@ -30,6 +31,10 @@ class Route(NamedTuple):
     """The one replica that a hint asks for."""
     prepared: str | None = None
     """The prepared statement that it executes."""
+    max_staleness: float | None = None
+    """How old, in seconds, what it sees may be."""
+    shows_data: bool = True
+    """Its answer may show what others wrote, so the next read must not show less."""
 
 
 class RouteTaken(NamedTuple):
@@ -59,7 +64,9 @@ _READ = Kind.READ
 _FOLLOW_READ = Kind.FOLLOW_READ
 
 
-def route(statement: Statement, session: Session, consistency: str) -> Route:
+def route(
+    statement: Statement, session: Session, consistency: str, max_staleness: float | None = None
+) -> Route:
     """Decide where a statement of this session goes, under this consistency level."""
     if statement.kind is not _READ:
         if statement.kind is _FOLLOW_READ:
@@ -78,14 +85,24 @@ def route(statement: Statement, session: Session, consistency: str) -> Route:
         bound = session.binds(statement)
         if bound:
             return Route(_PRIMARY, bound)
-    prepared = statement.name if statement.verb == "EXECUTE" else None
+    endpoint = None
     hint = statement.hint
-    if hint is None:
-        return Route(_REPLICA, statement.reason, consistency, None, prepared)
-    if hint.route == "primary":
-        return Route(_PRIMARY, "a hint asks for the primary")
-    level = hint.consistency or consistency
-    return Route(_REPLICA, statement.reason, level, hint.replica, prepared)
+    if hint is not None:
+        if hint.route == "primary":
+            return Route(_PRIMARY, "a hint asks for the primary")
+        consistency = hint.consistency or consistency
+        endpoint = hint.replica
+        if hint.max_staleness is not None:
+            max_staleness = hint.max_staleness
+    return Route(
+        _REPLICA,
+        statement.reason,
+        consistency,
+        endpoint,
+        statement.name if statement.verb == "EXECUTE" else None,
+        max_staleness,
+        shows_data(statement),
+    )
 
 
 def _transaction_reason(session: Session) -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "TABLES_MADE",
     "Prepared",
     "Session",
+    "can_commit",
     "can_write",
 ]
 
@@ -100,6 +101,7 @@ class Session:
         "_position",
         "_user_locks",
         "_values",
+        "base",
         "heavy",
         "next_transaction",
         "origin",
@@ -125,6 +127,8 @@ class Session:
         self.origin = position
         """The position of a session that has nothing to see."""
         self._position = position
+        self.base = position
+        """What was pruned from the position, for those who carry it elsewhere."""
         self._committed: list[str | bytes] = []
         self.position_known = True
         """False after an error that may have come behind a commit, or a write without a GTID."""
@@ -177,6 +181,13 @@ class Session:
     def position(self, position: Position) -> None:
         self._committed.clear()
         self._position = position
+
+    def prune(self, common: Position) -> None:
+        """Forget the position, as all replicas have it; `common` is what they all have."""
+        # What is carried elsewhere must still name it; what all have takes less to write.
+        kept = self.base | self.position
+        self.base = common if common.covers(kept) else kept
+        self.position = self.origin
 
     # Learning from the primary.
 
@@ -494,3 +505,8 @@ class Session:
 def can_write(statement: Statement) -> bool:
     """Tell whether an error of this statement may come behind a commit."""
     return statement.may_write or statement.kind in (Kind.WRITE, Kind.UNKNOWN)
+
+
+def can_commit(statement: Statement) -> bool:
+    """Tell whether a transaction may be committed by this statement, now or at its end."""
+    return can_write(statement) or statement.kind is Kind.TRANSACTION or statement.implicit_commit

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import logging
 import threading
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 from cachetools import LRUCache
@@ -15,11 +15,14 @@ from .._core.endpoint import Endpoint
 from .._core.position import (
     History,
     Position,
+    empty,
+    intersection,
     lineage,
     parse_history,
     parse_position,
 )
 from .._core.tracking import parse, state_block
+from .._stores import MemoryStore
 from .catalogue import Catalogue
 
 __all__ = ["Cluster", "Replica", "cluster_of", "logger"]
@@ -34,6 +37,7 @@ one: doubled each time, up to the longest."""
 
 _MOST_CLUSTERS = 100
 _MOST_WARNINGS = 1000
+_MOST_SAMPLES = 100
 
 
 class Replica:
@@ -54,6 +58,7 @@ class Replica:
         "endpoint",
         "floor",
         "late",
+        "noted_at",
         "rests_until",
         "tail",
     )
@@ -68,6 +73,8 @@ class Replica:
         """A wait timed out here, and the replica was not seen to advance since."""
         self.rests_until = 0.0
         """Until when (monotonic seconds) it is left alone after a failure; 0 while it works."""
+        self.noted_at = 0.0
+        """When its position was last noted (monotonic seconds)."""
         self._position: Position | None = None
         self.tail = self._parsed_tail = b""
         """The end of a read's last packet: on MySQL it tells the replica's position. Parsed when
@@ -87,6 +94,7 @@ class Replica:
     def note_position(self, position: Position) -> None:
         """Note a position that the replica is known to have."""
         known = self._position
+        self.noted_at = monotonic()
         if known is None or not known.covers(position):
             self._position = position if known is None else known | position
             self.late = False
@@ -107,15 +115,24 @@ class Replica:
         self.tail = self._parsed_tail = b""
         return False
 
+    @property
+    def position(self) -> Position | None:
+        """What the replica is known to have; None for nothing."""
+        self._read_tail()
+        return self._position
+
     def has(self, position: Position) -> bool:
         """Tell whether the replica is known to have this position, and all that it once had."""
+        self._read_tail()
+        return self._position is not None and self._position.covers(position)
+
+    def _read_tail(self) -> None:
         tail = self.tail
         if tail != self._parsed_tail:
             self._parsed_tail = tail
             gtids = parse(state_block(tail)).gtids
             if gtids is not None:
                 self.note_position(parse_position(self.cluster.flavor, gtids))
-        return self._position is not None and self._position.covers(position)
 
     # Whether to wait for it.
 
@@ -129,6 +146,10 @@ class Replica:
         """Note that a wait succeeded."""
         self.late = False
         self._timeouts = 0
+
+    def worth_asking(self) -> bool:
+        """Tell whether it is not late, or another look is due."""
+        return not self.late or monotonic() >= self._probe_at
 
     def may_probe(self) -> bool:
         """Tell whether it is time for another look at a late replica, and take that turn."""
@@ -186,6 +207,10 @@ class Cluster:
         self.counts: Counter[str] = Counter()
         """How often it came to what should not happen: `unknown statements`, that the classifier
         did not understand, and `refused reads`, that it took for reads and a replica did not."""
+        self.memory = MemoryStore()
+        """The store of session ids that only this process shares."""
+        self._samples: deque[tuple[float, Position]] = deque(maxlen=_MOST_SAMPLES)
+        """Positions of the primary with the time at which they were asked for, oldest first."""
         self._warned: set[str] = set()
         self.candidates: tuple[Endpoint, ...] = ()
         """The replicas that may be asked, when last looked at: see `usable`."""
@@ -215,6 +240,57 @@ class Cluster:
         )
         self.candidates = tuple([endpoint for endpoint in awake if endpoint.rank == lowest])
 
+    # How old a replica is, told without a privilege.
+
+    def note_sample(self, position: Position, asked_at: float | None = None) -> None:
+        """Note where the primary was; `asked_at` is from before it was asked."""
+        self._samples.append((monotonic() if asked_at is None else asked_at, position))
+
+    def sample(self, seconds: float, ask: Callable[[], Position]) -> Position:
+        """Return a position that the primary had at most so many seconds ago."""
+        oldest = monotonic() - seconds
+        for asked_at, position in self._samples:
+            if asked_at >= oldest:
+                # Soon it will be too old: a younger one is there by then.
+                if self._samples[-1][0] < oldest + seconds / 2:
+                    break
+                return position
+        now = monotonic()
+        position = ask()
+        self.note_sample(position, now)
+        return next(known for asked_at, known in self._samples if asked_at >= oldest)
+
+    def closest(self, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+        """Return those that are not known to be behind another of them.
+
+        Who was last looked at before the other need not be behind: else who is not asked would
+        never be asked again.
+        """
+        known = [
+            (end, self.by_name[end.name].position, self.by_name[end.name]) for end in endpoints
+        ]
+        ahead = [
+            end
+            for end, position, replica in known
+            if not any(
+                other.noted_at <= replica.noted_at and _is_ahead(theirs, position)
+                for _, theirs, other in known
+                if other is not replica
+            )
+        ]
+        return tuple(ahead) or endpoints
+
+    def common_position(self) -> Position:
+        """Return what all replicas are known to have."""
+        positions = [replica.position for replica in self.replicas]
+        common = positions[0] if positions else None
+        for position in positions[1:]:
+            if common is None or position is None:
+                common = None
+                break
+            common = intersection(common, position)
+        return empty(self.flavor) if common is None else common
+
     def warn_once(self, message: str, *args: object) -> None:
         """Log a warning about the cluster, once a process."""
         text = message % args
@@ -236,6 +312,12 @@ class Cluster:
     def belongs(self, replica_position: Position) -> bool:
         """Tell whether a server with this position replicates from this cluster's primary."""
         return lineage(self.history, replica_position)
+
+
+def _is_ahead(one: Position | None, other: Position | None) -> bool:
+    if one is None or other is None:
+        return one is not None
+    return one.covers(other) and not other.covers(one)
 
 
 # Only knowledge is lost with the one that was not used for longest, and it is learned again.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pymysql import err
@@ -13,24 +14,28 @@ from pymysql.cursors import Cursor
 
 from .._core.dialect import Dialect
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address
-from .._core.following import counts_rows, resets_warnings, shows_tracking
+from .._core.following import counts_rows, resets_warnings, shows_data, shows_tracking
 from .._core.options import NotYet, Options, parse_options
-from .._core.position import empty
+from .._core.position import Position, decode, empty, encode
 from .._core.route import Destination, Route, RouteTaken, route
-from .._core.session import LEXING, Session, can_write
+from .._core.session import IN_TRANSACTION, LEXING, Session, can_commit, can_write
+from .._core.session_id import check_session_id, parse_database, parse_use
 from .._core.statement import Kind, Statement
 from .._core.tracking import Changes, only_gtid, parse_tails
+from .._core.values import quote_identifier
 from .._drivers.pymysql import (
     CONNECT_KEYWORDS,
     DEFAULT_ENCODERS,
     PhysicalConnection,
     lost,
 )
+from .._stores import open_store
 from .catalogue import changes_functions
 from .cluster import Cluster, cluster_of, logger
 from .cursor import routed
 from .member import (
     Member,
+    ask_position,
     default_tracking,
     keep_tracking,
     open_primary,
@@ -39,6 +44,7 @@ from .member import (
 )
 from .read_back import read_back, report, user_variables
 from .replicas import Replicas, Served
+from .sharing import Sharing, current_session_id
 
 if TYPE_CHECKING:
     from typing import Self
@@ -91,6 +97,16 @@ class Connection:
         that endpoint. Without it everything runs on the primary.
     :param consistency: what a read must see: `"session"` (default: all that this connection wrote),
         `"global"` (all that anyone committed before it), or `"eventual"`.
+    :param max_staleness: how old what a read sees may be, in seconds (default None: any age that
+        `consistency` allows).
+    :param session_id: shares consistency with all connections of this id. It may also come behind
+        the database name (`shop?sessionId=42`), as `sessionId`, in USE and `select_db()`, as
+        `connection.session_id`, or for a block of code from `rwsplit.session_id()`.
+    :param session_id_kind: who shares consistency where no id is given: `"connection"` (default),
+        `"database"`, `"user"` or `"provided"`, which then acts as `"connection"`.
+    :param session_store: where shared positions live: `"memory"` (default, this process),
+        `"sqlite:///path"` (this host), `"redis://..."` (many hosts), or an object.
+    :param after: a position to start from, as `connection.position` gave it elsewhere.
     :param on_lag: when no replica has caught up, `"wait"` (default) or go to the `"primary"`.
     :param max_wait: how long a read waits for a replica, in seconds (default 0.1).
     :param transactions: `"verify"` (default) or `"primary"`; both run them on the primary for now.
@@ -176,6 +192,9 @@ class Connection:
         _translate_aliases(options)
         own = {key: options.pop(key) for key in [*options] if key not in CONNECT_KEYWORDS}
         self._options = _checked_options(own, options)
+        self._named_id = self._options.session_id
+        self._take_id_from_database(options)
+        self._store = open_store(self._options.session_store)
         self.cursorclass = options.pop("cursorclass", Cursor)
         defer = options.pop("defer_connect", False)
         self._connect_options = options
@@ -218,16 +237,20 @@ class Connection:
         )
         self._splits = bool(self._options.replicas) and self._options.reads == "replicas"
         self._must_see = self._options.consistency != "eventual"
-        self._may_be_free = (
-            self._splits
-            and self._options.consistency != "global"
-            and (cluster.has_gtids or not self._must_see)
-        )
+        self._level = self._options.consistency
         self._free = False
+        self._sharing: Sharing | None = None
+        self._alone: tuple[Position, Position, bool] | None = None
+        self._context_id: str | None = None
+        self._key: str | None = None
+        self._set_level(self._options.consistency)
         self._result = None
         self._pending = self._shows_tracking = False
         self._own_tracking = default_tracking(facts.flavor)
         self._start_session(facts.sql_mode, facts.collation)
+        if self._options.after is not None:
+            self._session.position = self._session.position | self._decode(self._options.after)
+        self._share()
 
     def _start_session(self, sql_mode: str, collation: str) -> None:
         session = self._session
@@ -308,6 +331,8 @@ class Connection:
         if self._pending:
             self._finish_pending()
         session = self._session
+        if current_session_id.get() is not self._context_id:
+            self._share()
         if session.unread and not session.unread.isdisjoint(LEXING):
             report(session, self.driver_connection, sorted(session.unread & LEXING))
             self._choose_classifier()
@@ -317,8 +342,9 @@ class Connection:
                 sql.encode(self.driver_connection.encoding) if isinstance(sql, str) else bytes(sql)
             )
         if self._free and statement.plain:
-            member = self._replicas.ready_member()
-            if member is not None and not statement.user_variables_read:
+            shows = bool(statement.tables) or statement.verb != "SELECT"
+            member = self._replicas.ready_member(shows)
+            if member is not None:
                 return self._query_ready(member, statement, sql, unbuffered, template)
         if self._foreign is not None and statement.kind is not Kind.FOLLOW_READ:
             self._take_over(*self._foreign)
@@ -338,10 +364,15 @@ class Connection:
             self._cluster.warn_once("%s; it is not followed", statement.bad_hint)
         if statement.kind is Kind.UNKNOWN:
             self._cluster.counts["unknown statements"] += 1
-        decision = route(statement, session, self._options.consistency)
+        use = self._use_with_id(statement, sql)
+        if use is not None:
+            statement, sql = use
+        decision = self._route(statement)
         if decision.destination is _REPLICA and self._splits and session.doubts(statement):
             read_back(session, self.driver_connection, statement)
-            decision = route(statement, session, self._options.consistency)
+            decision = self._route(statement)
+        if decision.destination is _REPLICA and self._sharing is not None:
+            decision = self._look_at_store(decision)
         if decision.destination is _REPLICA and self._splits:
             return self._query_replica(statement, decision, sql, unbuffered, template)
         if decision.destination is _LAST:
@@ -389,16 +420,21 @@ class Connection:
         try:
             connection.query(sql, unbuffered)
         except err.MySQLError as error:
-            decision = route(statement, self._session, self._options.consistency)
+            decision = self._route(statement)
             return self._query_replica(
                 statement, decision, sql, unbuffered, template, (member, error)
             )
         tails = connection.tails
+        tail = b""
         if tails:
-            member.replica.tail = tails[-1]  # type: ignore[union-attr]
+            member.replica.tail = tail = tails[-1]  # type: ignore[union-attr]
             tails.clear()
         self._result = result = connection._result
         self._last = member
+        if self._must_see and (statement.tables or statement.verb != "SELECT"):
+            replicas = self._replicas
+            replicas.seen_at = member.name
+            replicas.seen_tail = tail
         if statement.verb == "SELECT":
             self._counted = member
             if statement.tables or result.warning_count or not self._keeps_warnings:
@@ -493,6 +529,8 @@ class Connection:
         session = self._session
         if self._shows_tracking and statement.kind is not Kind.FOLLOW_READ:
             self._track()
+        if self._sharing is not None and can_commit(statement):
+            self._sharing.begin_write()
         if statement.kind is Kind.PRIMARY_READ and shows_tracking(statement):
             primary.ask_all(self._own_tracking)
             self._shows_tracking = True
@@ -503,13 +541,18 @@ class Connection:
                 session.position_known = False
             self._last = self._warned = self._primary
             self._after_primary(statement, sql, succeeded=False)
+            self._publish()
             raise
-        self._after_primary(statement, sql, succeeded=True)
         result = primary._result
+        if result.field_count and shows_data(statement):
+            self._replicas.saw_primary = True
+        self._after_primary(statement, sql, succeeded=True)
         # What is still to come from the primary may change the session or commit.
         self._pending = bool(result.has_next) or (
             result.unbuffered_active and statement.kind is not _READ
         )
+        if self._sharing is not None and not self._pending:
+            self._publish()
         if statement.locks or statement.releases:
             self._note_user_locks(statement, sql, result)
         return self._finish(self._primary, statement, reason, waited, retries)
@@ -603,7 +646,11 @@ class Connection:
     def _note_freedom(self) -> None:
         """Note whether a plain read may go to any replica without more ado: see `_query_ready`."""
         self._free = (
-            self._may_be_free and self._session.is_free(self._must_see) and self._foreign is None
+            self._may_be_free
+            and self._session.is_free(self._must_see)
+            and self._foreign is None
+            and self._sharing is None
+            and self._replicas.sees_freely
         )
 
     def _finish_pending(self) -> None:
@@ -618,6 +665,7 @@ class Connection:
         finally:
             self._session.position_known = False
             self._learn()
+            self._publish()
 
     def _track(self) -> None:
         """Set our own tracking again after the application has looked at what it set."""
@@ -656,6 +704,190 @@ class Connection:
                 raise
             return ()  # the replica was lost, and its warnings with it
 
+    # What reads must see.
+
+    def _set_level(self, level: str) -> None:
+        self._level = level
+        self._must_see = level != "eventual"
+        self._may_be_free = (
+            self._splits
+            and level != "global"
+            and self._options.max_staleness is None
+            and (self._cluster.has_gtids or not self._must_see)
+        )
+
+    def _route(self, statement: Statement) -> Route:
+        return route(statement, self._session, self._level, self._options.max_staleness)
+
+    @contextmanager
+    def consistency(self, level: str) -> Iterator[None]:
+        """Give the reads of this block another consistency level.
+
+        Raises ValueError for what is none.
+        """
+        if level not in ("eventual", "session", "global"):
+            raise ValueError(f"consistency: expected eventual, session or global, got {level!r}")
+        before = self._level
+        self._set_level(level)
+        self._note_freedom()
+        try:
+            yield
+        finally:
+            self._set_level(before)
+            self._note_freedom()
+
+    @property
+    def position(self) -> str:
+        """The position that reads must see, as a short text that URLs and cookies can carry.
+
+        `connect(after=...)` and `wait_for()` take it, in this process or another. Asks the primary
+        where that is not known: after an error of a write, and on MariaDB after a read.
+        """
+        if self._pending:
+            self._finish_pending()
+        session, replicas = self._session, self._replicas
+        if self._sharing is not None:
+            self._look_at_store(Route(_REPLICA, ""))
+        known = session.base | session.position | replicas.seen()
+        untold = replicas.seen_at is not None and not replicas.seen_tail
+        if not session.position_known or replicas.saw_primary or untold:
+            known = known | ask_position(self._primary)
+        return encode(known)
+
+    def wait_for(self, position: str, timeout: float) -> bool:
+        """Wait until a replica has a position; this connection's reads see it from now on.
+
+        :param position: as `connection.position` gave it.
+        :param timeout: seconds.
+
+        Returns False when the time is over; reads then run on the primary until a replica has it.
+        Raises ValueError for what is no position of this flavor.
+        """
+        wanted = self._decode(position)
+        session = self._session
+        session.position = session.position | wanted
+        self._note_freedom()
+        if not self._splits:
+            return True
+        return self._replicas.wait_for(wanted, timeout)
+
+    def _decode(self, text: str) -> Position:
+        position = decode(text)
+        if position.flavor != self._cluster.flavor:
+            raise ValueError(
+                f"a position of {position.flavor}, and the primary is {self._cluster.flavor}"
+            )
+        return position
+
+    # Who shares it.
+
+    @property
+    def session_id(self) -> str | None:
+        """The session id that this connection was given; None if it was given none."""
+        return self._named_id
+
+    @session_id.setter
+    def session_id(self, value: str | int | None) -> None:
+        try:
+            self._named_id = None if value is None else check_session_id(value)
+        except ValueError as error:
+            raise err.ProgrammingError(str(error)) from None
+        if "_session" in self.__dict__:
+            self._share()
+
+    def _take_id_from_database(self, options: dict[str, Any]) -> None:
+        """Take a session id from behind the database name, which a server never sees."""
+        name = options.get("database")
+        if isinstance(name, str):
+            options["database"], session_id = _split_database(name)
+            options["database"] = options["database"] or None
+            if session_id is not None:
+                self._named_id = session_id
+
+    def _use_with_id(self, statement: Statement, sql: bytes) -> tuple[Statement, bytes] | None:
+        """Take a session id from a USE: the statement without it; None for all others."""
+        if b"sessionid=" not in sql[:600].lower() or sql[:50].lstrip()[:3].upper() != b"USE":
+            return None
+        try:
+            found = parse_use(sql.decode(errors="surrogateescape"))
+        except ValueError as error:
+            raise err.ProgrammingError(str(error)) from None
+        if found is None:
+            return None
+        database, self._named_id = found
+        self._share()
+        without = f"USE {quote_identifier(database)}" if database else "DO 0"
+        sql = without.encode(self.driver_connection.encoding, "surrogateescape")
+        return self._classifier.statement(sql), sql
+
+    def _share(self) -> None:
+        """Share consistency with whom the session id says; in a transaction, from the next one."""
+        session = self._session
+        if session.status & IN_TRANSACTION:
+            return
+        self._context_id = context_id = current_session_id.get()
+        key = self._session_key(context_id)
+        if key == self._key:
+            return
+        if self._key is None:
+            # What this connection wrote for itself waits until it is by itself again.
+            self._alone = session.position, session.base, session.position_known
+        self._key = key
+        session.position = session.base = session.origin
+        session.position_known = True
+        if key is None:
+            self._sharing = None
+            if self._alone is not None:
+                session.position, session.base, session.position_known = self._alone
+        else:
+            store = self._store if self._store is not None else self._cluster.memory
+            self._sharing = Sharing(store, key, lambda: ask_position(self._primary))
+        self._note_freedom()
+
+    def _session_key(self, context_id: str | None) -> str | None:
+        named = context_id if context_id is not None else self._named_id
+        if named is not None:
+            return f"provided:{named}"
+        kind = self._options.session_id_kind
+        if kind == "database":
+            return f"database:{self._session.schema or ''}"
+        if kind == "user":
+            return f"user:{_text(self.driver_connection.user)}"
+        return None
+
+    def _look_at_store(self, decision: Route) -> Route:
+        """Add to a read what others of the same session id wrote."""
+        if decision.consistency == "eventual":
+            return decision
+        assert self._sharing is not None
+        stored = self._sharing.look()
+        if isinstance(stored, str):
+            return decision._replace(destination=Destination.PRIMARY, reason=stored)
+        session = self._session
+        if stored.position is not None:
+            if self._replicas.all_have(stored.position):
+                self._sharing.forget(stored.position)
+            session.position = session.position | stored.position
+        return decision
+
+    def _publish(self) -> None:
+        """Tell those who share the session id what was committed, before the application knows."""
+        sharing = self._sharing
+        if sharing is None:
+            return
+        session = self._session
+        if session.status & IN_TRANSACTION:
+            return
+        if not session.position_known:
+            try:
+                session.position = session.position | ask_position(self._primary)
+            except err.MySQLError:
+                return  # the mark stays
+            session.position_known = True
+        sharing.publish(session.position or None)
+        if self._context_id is not current_session_id.get():
+            self._share()
+
     # Transactions: all on the primary.
 
     def begin(self) -> None:
@@ -684,6 +916,10 @@ class Connection:
             self._finish_pending()
         if self._shows_tracking:
             self._track()
+        if current_session_id.get() is not self._context_id:
+            self._share()
+        if self._sharing is not None:
+            self._sharing.begin_write()
         try:
             action()
         except err.MySQLError:
@@ -695,14 +931,22 @@ class Connection:
             if not self._keeps_warnings:
                 self._warned = self._primary
             self._learn()
+            self._publish()
         self.route = self._primary.taken(what)
 
     # The session.
 
     def select_db(self, db: Any) -> None:
-        """Change the default schema."""
-        self._on_primary(lambda: self.driver_connection.select_db(db), "USE")
-        self._session.set_schema(_text(db))
+        """Change the default schema, and the session id if one stands behind its name."""
+        name, session_id = _split_database(_text(db) or "")
+        if session_id is None:
+            name = db
+        if name:
+            self._on_primary(lambda: self.driver_connection.select_db(name), "USE")
+            self._session.set_schema(_text(name))
+        if session_id is not None:
+            self._named_id = session_id
+        self._share()
 
     def set_character_set(self, charset: str, collation: str | None = None) -> None:
         """Set the character set, and the collation, of the connection."""
@@ -848,6 +1092,13 @@ def _checked_options(own: dict[str, Any], connect_options: dict[str, Any]) -> Op
         if reads.lower() == "primary":
             options = options._replace(reads="primary")
     return options
+
+
+def _split_database(name: str) -> tuple[str, str | None]:
+    try:
+        return parse_database(name)
+    except ValueError as error:
+        raise err.ProgrammingError(str(error)) from None
 
 
 def _check_replica_options(replicas: tuple[Endpoint, ...]) -> None:

@@ -10,6 +10,7 @@ from pymysql.cursors import Cursor
 from typing_extensions import TypedDict
 
 from .._core.policy import Policy
+from .._stores import SessionStore
 
 __all__ = ["ConnectKeywords"]
 
@@ -72,3 +73,9 @@ class ConnectKeywords(_PyMySQLKeywords, total=False):
     functions: Mapping[str, Literal["read", "write"]]
     hints: Mapping[str, str]
     replica_connect_timeout: float
+    session_id: str | int | None
+    sessionId: str | int | None
+    session_id_kind: Literal["connection", "database", "user", "provided"]
+    session_store: str | SessionStore
+    max_staleness: float | None
+    after: str | None

@@ -10,9 +10,10 @@ from pymysql import err
 
 from .._core.endpoint import Endpoint
 from .._core.options import Options
-from .._core.position import Position
+from .._core.position import Position, parse_position
 from .._core.route import Route
 from .._core.session import Session
+from .._core.tracking import parse, state_block
 from .._drivers.pymysql import PhysicalConnection, lost
 from .cluster import Cluster, Replica
 from .member import Member, ask_position, open_replica, wait_sql
@@ -83,8 +84,16 @@ class Replicas:
         self._aside: dict[str, float] = {}
         self._passed: dict[str, Position] = {}
         """By replica, the position (this very object) that it was last found to have."""
+        self.seen_at: str | None = None
+        """The replica that the last read ran on; None for none, or the primary."""
+        self.seen_tail = b""
+        """What that read told of the replica's position, as it came."""
+        self._seen: Position = session.origin
+        """What reads before have seen, beside that."""
+        self.saw_primary = False
+        """A read ran on the primary since: what it saw is not known yet."""
 
-    def ready_member(self) -> Member | None:
+    def ready_member(self, shows_data: bool) -> Member | None:
         """Return the member whose turn it is, if it is there and is the same session already."""
         cluster = self._cluster
         usable = cluster.candidates if not cluster.refresh_at else cluster.usable()
@@ -92,6 +101,18 @@ class Replicas:
             return None
         turn = next(cluster.turns)
         member = self.members.get(self._options.policy(usable, turn).name)
+        if (
+            shows_data
+            and self.seen_at is not None
+            and (member is None or member.name != self.seen_at)
+        ):
+            if not self.seen_tail:
+                # Only the replica of the last read is known to have what that one saw.
+                member = self.members.get(self.seen_at)
+                if member is not None and member.replica.endpoint not in usable:  # type: ignore[union-attr]
+                    member = None
+            elif member is not None and member.replica.tail != self.seen_tail:  # type: ignore[union-attr]
+                member = None
         if member is None or member.version != self._session.version:
             self._turn = turn
             return None
@@ -118,12 +139,15 @@ class Replicas:
                 self.refused_by = member
                 return _unserved(member.name, error, 0.0, 1)
             self._lost(member.name, error, rest=False)
-        needed = self._needed(route.consistency)
+        usable = cluster.usable()
+        if route.consistency != "eventual" and not self._any_hope(usable):
+            return Unserved(_NOT_CAUGHT_UP if usable else "no replica is usable", 0.0, 0)
+        needed = self._needed(route)
         waited = 0.0
         retries = int(failed is not None)
         tried: list[str] = []
         while True:
-            choice = self._choose(route.endpoint, needed, tried, waited)
+            choice = self._choose(route, needed, tried, waited)
             if choice[0] is None:
                 return Unserved(choice[1], waited, retries)
             replica, wait = choice
@@ -133,9 +157,12 @@ class Replicas:
             try:
                 used = self._open(replica) if fresh else self.members[name]
                 # A fresh member has told where it is: the wait may not be needed.
-                if wait and not (fresh and self._has(replica, needed)):
+                if wait and not (fresh and self._serves(replica, needed, route)):
+                    wanted = needed if needed is not None else self._session.origin
+                    if route.shows_data and route.consistency != "eventual":
+                        wanted = wanted | self.seen()
                     waited += self._run_after_wait(
-                        used, needed, wait, sql, unbuffered, route.prepared
+                        used, wanted, wait, sql, unbuffered, route.prepared
                     )
                 else:
                     self._run_after(used, [], sql, unbuffered, route.prepared)
@@ -156,63 +183,157 @@ class Replicas:
                     tried.append(name)
             else:
                 _learn(replica, used)
+                if route.shows_data and route.consistency != "eventual":
+                    self.saw(used)
                 return Served(used, waited, retries)
             retries += 1
 
+    def wait_for(self, position: Position, seconds: float) -> bool:
+        """Wait until one replica has a position, the closest first; False when time is over."""
+        cluster = self._cluster
+        until = monotonic() + seconds
+        tried: list[str] = []
+        while True:
+            usable = self._narrow(cluster.usable(), None, tried)
+            if any(cluster.by_name[end.name].has(position) for end in usable):
+                return True
+            left = until - monotonic()
+            if not usable or left <= 0:
+                return False
+            replica = cluster.by_name[cluster.closest(usable)[0].name]
+            name = replica.endpoint.name
+            try:
+                member = self.members.get(name) or self._open(replica)
+                self._run_after_wait(member, position, left, None, False, None)
+            except (_Late, _Aside):
+                tried.append(name)
+            except err.MySQLError as error:
+                if not lost(error):
+                    raise
+                self._lost(name, error, rest=True)
+                tried.append(name)
+
     # Choosing.
 
-    def _needed(self, consistency: str) -> Position | None:
+    def saw(self, member: Member) -> None:
+        """Note that a read ran on a replica: the next one must not see less."""
+        replica = member.replica
+        assert replica is not None
+        # It had all that was seen before, so this alone counts from now on.
+        self._seen = self._session.origin
+        self.seen_at = member.name
+        self.seen_tail = replica.tail
+
+    def seen(self) -> Position:
+        """Return what earlier reads have seen, so far as it was told."""
+        if self.seen_tail:
+            gtids = parse(state_block(self.seen_tail)).gtids
+            if gtids is not None:
+                self._seen = self._seen | parse_position(self._cluster.flavor, gtids)
+        return self._seen
+
+    @property
+    def sees_freely(self) -> bool:
+        """Whether the next read need only go where the last one went, or where there is more."""
+        return not self.saw_primary and not self._seen
+
+    def _any_hope(self, usable: tuple[Endpoint, ...]) -> bool:
+        """Tell whether it is worth asking anyone: not while all are late and none is due."""
+        by_name = self._cluster.by_name
+        return any(by_name[endpoint.name].worth_asking() for endpoint in usable)
+
+    def _needed(self, route: Route) -> Position | None:
         """Return the position that a replica must have to serve a read of this level."""
-        if consistency == "eventual":
-            return None
         session = self._session
-        if consistency == "global":
-            return session.position | ask_position(self._primary)
-        if session.position_known and session.position is session.origin:
-            return None
-        if not session.position_known:
-            session.position = session.position | ask_position(self._primary)
-            session.position_known = True
-        return session.position or None
+        needed: Position = session.origin
+        if route.max_staleness is not None:
+            needed = self._cluster.sample(route.max_staleness, lambda: ask_position(self._primary))
+        if route.consistency == "eventual":
+            return needed or None
+        saw_primary = self.saw_primary and route.shows_data
+        if route.consistency == "global" or saw_primary or not session.position_known:
+            now = ask_position(self._primary)
+            self._cluster.note_sample(now)
+            if not session.position_known:
+                session.position = session.position | now
+                session.position_known = True
+            if route.consistency == "global":
+                return session.position | now
+            if saw_primary:
+                # The primary has all that any replica has.
+                self._seen, self.seen_at, self.seen_tail = now, None, b""
+                self.saw_primary = False
+        return (session.position | needed) or None
 
     def _choose(
-        self, wanted: str | None, needed: Position | None, tried: Collection[str], waited: float
+        self, route: Route, needed: Position | None, tried: Collection[str], waited: float
     ) -> tuple[Replica, float] | tuple[None, str]:
         """Choose a replica; with it, how long to wait there at most, or why there is none."""
         cluster = self._cluster
         usable = cluster.usable()
+        wanted = route.endpoint
         if wanted is not None or tried or self._aside:
             usable = self._narrow(usable, wanted, tried)
+        monotonic = route.shows_data and route.consistency != "eventual"
+        if monotonic and self.seen_at is not None and not self.seen_tail:
+            usable = self._stay(usable, needed)
         if not usable:
             if waited:
                 return None, _NOT_CAUGHT_UP
             return None, "no replica is usable" if wanted is None else f"{wanted} is not usable"
         replicas = cluster.by_name
-        seconds = 0.0
-        ready: Collection[str] | None = None
-        if needed is not None:
-            ready = {end.name for end in usable if self._has(replicas[end.name], needed)}
-            if len(ready) == len(usable):
-                self._prune(needed)
-            else:
-                patience = self._options.max_wait - waited
-                usable = tuple(
-                    [
-                        end
-                        for end in usable
-                        if end.name in ready or (patience > 0 and self._may_wait(end.name))
-                    ]
-                )
-                if not usable:
-                    return None, _NOT_CAUGHT_UP
+        ready = {end.name for end in usable if self._serves(replicas[end.name], needed, route)}
+        if len(ready) == len(usable):
+            self._prune()
+        else:
+            patience = self._options.max_wait - waited
+            usable = tuple(
+                [
+                    end
+                    for end in usable
+                    if end.name in ready or (patience > 0 and self._may_wait(end.name))
+                ]
+            )
+            if not usable:
+                return None, _NOT_CAUGHT_UP
+            if not ready and len(usable) > 1:
+                usable = cluster.closest(usable)
         turn = next(cluster.turns) if self._turn is None else self._turn
         self._turn = None
         name = self._options.policy(usable, turn).name
-        if ready is not None and name not in ready:
+        seconds = 0.0
+        if name not in ready:
             # Where another replica or the primary can answer at once, a look is enough.
             patient = not ready and self._options.on_lag == "wait"
             seconds = self._options.max_wait - waited if patient else _LOOK_SECONDS
         return replicas[name], seconds
+
+    def _serves(self, replica: Replica, needed: Position | None, route: Route) -> bool:
+        """Tell whether a replica is known to have all that a read must see."""
+        if not self._has(replica, needed):
+            return False
+        name = replica.endpoint.name
+        if route.consistency != "session" or name == self.seen_at or not route.shows_data:
+            return True
+        if self.seen_at is None or self.seen_tail:
+            return replica.tail == self.seen_tail != b"" or self._has(replica, self.seen() or None)
+        return False
+
+    def _stay(self, usable: tuple[Endpoint, ...], needed: Position | None) -> tuple[Endpoint, ...]:
+        """Stay on the replica of the last read, whose position nobody told, if it can serve.
+
+        Else others may, once they have what the primary has now: no replica has more.
+        """
+        name = self.seen_at
+        assert name is not None
+        here = tuple([endpoint for endpoint in usable if endpoint.name == name])
+        if here:
+            replica = self._cluster.by_name[name]
+            if self._has(replica, needed) or not replica.late or len(usable) == 1:
+                return here
+        self._seen = self._seen | ask_position(self._primary)
+        self.seen_at = None
+        return usable
 
     def _may_wait(self, name: str) -> bool:
         """Tell whether to wait at a replica: not while it is late and was not seen to advance."""
@@ -255,15 +376,17 @@ class Replicas:
         self._passed[name] = needed
         return True
 
-    def _prune(self, needed: Position) -> None:
+    def all_have(self, position: Position) -> bool:
+        """Tell whether every replica is known to have a position."""
+        return all(self._has(replica, position) for replica in self._cluster.replicas)
+
+    def _prune(self) -> None:
         """Forget a position that every replica has: they keep it (see `Replica.floor`)."""
         session = self._session
-        passed = self._passed
-        if needed is session.position and all(
-            passed.get(name) is needed for name in self._cluster.by_name
-        ):
-            session.position = session.origin
-            passed.clear()
+        position = session.position
+        if position is not session.origin and self.all_have(position):
+            session.prune(self._cluster.common_position())
+            self._passed.clear()
 
     # Running.
 
@@ -292,7 +415,7 @@ class Replicas:
         member: Member,
         needed: Position | None,
         seconds: float,
-        sql: bytes,
+        sql: bytes | None,
         unbuffered: bool,
         prepared: str | None,
     ) -> float:
@@ -300,7 +423,7 @@ class Replicas:
         assert needed is not None
         start = monotonic()
         wait = wait_sql(needed, seconds)
-        if unbuffered:
+        if unbuffered and sql is not None:
             # A long result behind a wait that failed would have to be read and thrown away.
             self._run_after(member, [wait], None, unbuffered, prepared)
             elapsed = monotonic() - start
