@@ -266,9 +266,8 @@ class Cluster:
         Who was last looked at before the other need not be behind: else who is not asked would
         never be asked again.
         """
-        known = [
-            (end, self.by_name[end.name].position, self.by_name[end.name]) for end in endpoints
-        ]
+        replicas = [(end, self.by_name[end.name]) for end in endpoints]
+        known = [(end, replica.position, replica) for end, replica in replicas]
         ahead = [
             end
             for end, position, replica in known

@@ -7,6 +7,7 @@ import os
 import random
 import re
 import shutil
+import signal
 import tempfile
 import threading
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ import pymysql
 from ._find import find_servers
 from ._flavor import dialect, make_data, server_options
 from ._guard import Guard
+from ._link import Link
 from ._server import Server
 
 __all__ = ["Sandbox"]
@@ -115,7 +117,8 @@ class Sandbox:
     def _start(self, folder: Path) -> None:
         began = monotonic()
         user = ["--user=root"] if os.geteuid() == 0 else []
-        command = [*self._programs.command, *server_options(self._programs, self._options), *user]
+        options = server_options(self._programs, self._options)
+        self._command = command = [*self._programs.command, *options, *user]
         self._say(f"{self.flavor} {self.version}: making a data directory")
         template = _template(self.flavor, lambda path: make_data(self._programs, path, user))
         for server in self.servers:
@@ -151,9 +154,10 @@ class Sandbox:
 
     def _replicate(self, server: Server) -> None:
         gtid = int(self._options.get("gtid_mode", "ON").upper() == "ON")
+        port = self.primary.port if server.link is None else server.link.port
         self._run(
             server,
-            self._dialect.replicate.format(port=self.primary.port, password=_PASSWORD, gtid=gtid),
+            self._dialect.replicate.format(port=port, password=_PASSWORD, gtid=gtid),
             self._dialect.start_replication,
         )
 
@@ -168,6 +172,9 @@ class Sandbox:
         if self._closed or os.getpid() != self._owner:
             return
         self._closed = True
+        for server in self.servers:
+            if server.link is not None:
+                server.link.close()
         self._guard.close()
 
     def __enter__(self) -> Sandbox:
@@ -240,6 +247,35 @@ class Sandbox:
             connection.cursor().execute("UNLOCK TABLES")
             connection.close()
 
+    def delay(self, server: Server, seconds: float) -> None:
+        """Let everything reach a replica so much later; 0 for as soon as it can."""
+        if server.link is not None and seconds:
+            server.link.seconds = seconds
+            return
+        link, server.link = server.link, Link(self.primary.port, seconds) if seconds else None
+        if link is None and not seconds:
+            return
+        self._run(server, self._dialect.stop_replication)
+        self._replicate(server)
+        if link is not None:
+            link.close()
+
+    def kill(self, server: Server) -> None:
+        """Kill a server, as a power cut would (SIGKILL)."""
+        server.stalled_by = None
+        self._guard.signal(server.pid, signal.SIGKILL)
+
+    def restart(self, server: Server) -> None:
+        """Start a server that was killed, and wait until it answers; replication goes on."""
+        server.start(self._guard, self._command)
+        server.ready(self._guard, self._command)
+        if server.role == "replica" and not self._applier_runs(server):
+            self._run(server, self._dialect.start_replication)
+
+    def running(self, server: Server) -> bool:
+        """Tell whether a server's process runs."""
+        return self._guard.running(server.pid)
+
     def position(self, server: Server) -> str:
         """Return the transactions that a server has, as it prints them."""
         with server.admin() as connection, connection.cursor() as cursor:
@@ -274,7 +310,11 @@ class Sandbox:
     def healthy(self) -> bool:
         """Tell whether every replica's applier runs and is not stalled."""
         return all(
-            server.stalled_by is None and self._applier_runs(server) for server in self.replicas
+            server.stalled_by is None
+            and server.link is None
+            and self.running(server)
+            and self._applier_runs(server)
+            for server in self.replicas
         )
 
     def _applier_runs(self, server: Server) -> bool:
@@ -285,9 +325,12 @@ class Sandbox:
         return bool(state) and state[self._dialect.applier_column] == "Yes"
 
     def heal(self) -> None:
-        """Undo what was done to the replicas: resume, start, and wait until all have caught up."""
+        """Undo what was done to the replicas, and wait until all have caught up."""
         for server in self.replicas:
+            if not self.running(server):
+                self.restart(server)
             self.resume(server)
+            self.delay(server, 0)
             if not self._applier_runs(server):
                 self.start_applier(server)
         self.wait_caught_up()

@@ -17,6 +17,7 @@ class Dialect(NamedTuple):
     """The statements with which a sandbox steers servers of one flavor."""
 
     replicate: str
+    stop_replication: str
     start_applier: str
     stop_applier: str
     start_replication: str
@@ -31,6 +32,7 @@ _MYSQL = Dialect(
     "SOURCE_USER='replicator', SOURCE_PASSWORD='{password}', GET_SOURCE_PUBLIC_KEY=1, "
     "SOURCE_CONNECT_RETRY=1, SOURCE_RETRY_COUNT=86400, SOURCE_AUTO_POSITION={gtid}",
     start_replication="START REPLICA",
+    stop_replication="STOP REPLICA",
     start_applier="START REPLICA SQL_THREAD",
     stop_applier="STOP REPLICA SQL_THREAD",
     applier_state="SHOW REPLICA STATUS",
@@ -43,6 +45,7 @@ _MARIADB = Dialect(
     "MASTER_USER='replicator', MASTER_PASSWORD='{password}', MASTER_CONNECT_RETRY=1, "
     "MASTER_USE_GTID=slave_pos",
     start_replication="START SLAVE",
+    stop_replication="STOP SLAVE",
     start_applier="START SLAVE SQL_THREAD",
     stop_applier="STOP SLAVE SQL_THREAD",
     applier_state="SHOW SLAVE STATUS",
@@ -61,13 +64,14 @@ _COMMON: dict[str, str] = {
     "bind_address": "127.0.0.1",
     "skip_name_resolve": "ON",
     "max_connections": "500",
-    # A sandbox is for tests: nothing of it must outlive a crash of the machine.
+    # A sandbox is for tests: it must outlive a server's crash, and not one of the machine.
     "sync_binlog": "0",
-    "innodb_flush_log_at_trx_commit": "0",
+    "innodb_flush_log_at_trx_commit": "2",
     "innodb_buffer_pool_size": "64M",
     # An ordinary account may then create functions.
     "log_bin_trust_function_creators": "ON",
     "log_bin": "binlog",
+    "relay_log_recovery": "ON",
     "max_allowed_packet": "64M",
 }
 _ONLY: dict[str, dict[str, str]] = {

@@ -12,6 +12,7 @@ from typing import Any
 import pymysql
 
 from ._guard import Guard
+from ._link import Link
 
 __all__ = ["Server"]
 
@@ -33,6 +34,8 @@ class Server:
         self.log = folder / f"{name}.log"
         self.unix_socket = str(folder / f"{name[0]}{name[-1]}.sock")
         self.pid = 0
+        self.link: Link | None = None
+        """What the server replicates through while it is delayed."""
         self.stalled_by: Any = None
         """The connection whose lock stalls the applier."""
 

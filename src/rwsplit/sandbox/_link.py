@@ -1,0 +1,96 @@
+"""A TCP link between two servers that delays what goes through it."""
+
+from __future__ import annotations
+
+import contextlib
+import selectors
+import socket
+import threading
+from collections import deque
+from time import monotonic
+
+__all__ = ["Link"]
+
+_CHUNK = 1 << 16
+
+
+class Link:
+    """Forwards connections to a port of this machine; what comes back is delayed.
+
+    :param port: the port that it leads to.
+    :param seconds: the delay.
+    """
+
+    def __init__(self, port: int, seconds: float) -> None:
+        self.seconds = seconds
+        self._target = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._listener.getsockname()[1]
+        """The port to connect to."""
+        self._pairs: list[_Pair] = []
+        threading.Thread(target=self._accept, name="rwsplit-link", daemon=True).start()
+
+    def close(self) -> None:
+        """Cut all connections and accept no more."""
+        self._listener.close()
+        for pair in self._pairs:
+            pair.close()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self._listener.accept()
+                try:
+                    server = socket.create_connection(("127.0.0.1", self._target), 5)
+                except OSError:
+                    client.close()
+                    continue
+                self._pairs.append(_Pair(self, client, server))
+
+
+class _Pair:
+    """One connection through the link."""
+
+    def __init__(self, link: Link, client: socket.socket, server: socket.socket) -> None:
+        self._link = link
+        self._client, self._server = client, server
+        for end in (client, server):
+            end.setblocking(False)
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        threading.Thread(target=self._run, name="rwsplit-link", daemon=True).start()
+
+    def close(self) -> None:
+        for end in (self._client, self._server):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
+    def _run(self) -> None:
+        waiting: deque[tuple[float, bytes]] = deque()
+        with contextlib.suppress(OSError), selectors.DefaultSelector() as selector:
+            for end in (self._client, self._server):
+                selector.register(end, selectors.EVENT_READ)
+            while True:
+                pause = max(waiting[0][0] - monotonic(), 0) if waiting else None
+                for key, _ in selector.select(pause):
+                    data = key.fileobj.recv(_CHUNK)  # type: ignore[union-attr]
+                    if not data:
+                        return self._end()
+                    if key.fileobj is self._client:
+                        _send(self._server, data)
+                    else:
+                        waiting.append((monotonic() + self._link.seconds, data))
+                while waiting and waiting[0][0] <= monotonic():
+                    _send(self._client, waiting.popleft()[1])
+        return self._end()
+
+    def _end(self) -> None:
+        self._client.close()
+        self._server.close()
+
+
+def _send(end: socket.socket, data: bytes) -> None:
+    end.setblocking(True)
+    try:
+        end.sendall(data)
+    finally:
+        end.setblocking(False)
