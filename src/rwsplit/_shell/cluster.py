@@ -49,6 +49,7 @@ class Replica:
 
     __slots__ = (
         "_failures",
+        "_looks",
         "_parsed_tail",
         "_position",
         "_probe_at",
@@ -58,6 +59,7 @@ class Replica:
         "endpoint",
         "floor",
         "late",
+        "look_at",
         "noted_at",
         "rests_until",
         "tail",
@@ -80,7 +82,9 @@ class Replica:
         """The end of a read's last packet: on MySQL it tells the replica's position. Parsed when
         somebody asks, as most reads bring what is known already."""
         self._failures = 0
-        self._timeouts = 0
+        self._timeouts = self._looks = 0
+        self.look_at = 0.0
+        """Until when (monotonic seconds) no short look is worth its while."""
         self._probe_at = 0.0
         self._warned: str | None = None
 
@@ -142,10 +146,17 @@ class Replica:
         self._probe_at = monotonic() + min(_FIRST_PAUSE * 2**self._timeouts, _LONGEST_PROBE_PAUSE)
         self._timeouts = min(self._timeouts + 1, 16)
 
+    def looked_in_vain(self) -> None:
+        """Note that a short look found it behind: no more looks for a while, but waits."""
+        pause = min(_FIRST_PAUSE * 2**self._looks, _LONGEST_PROBE_PAUSE)
+        self.look_at = monotonic() + pause
+        self._looks = min(self._looks + 1, 16)
+
     def caught_up(self) -> None:
         """Note that a wait succeeded."""
         self.late = False
-        self._timeouts = 0
+        self._timeouts = self._looks = 0
+        self.look_at = 0.0
 
     def worth_asking(self) -> bool:
         """Tell whether it is not late, or another look is due."""

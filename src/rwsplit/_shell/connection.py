@@ -60,6 +60,8 @@ _READ = Kind.READ
 _REPLICA = Destination.REPLICA
 _LAST = Destination.LAST
 _ONE = (1, "1", b"1")
+_AGAIN = ""
+"""No session id: who shares the session has to be looked at again."""
 
 
 class _OfPrimary:
@@ -824,6 +826,7 @@ class Connection:
         """Share consistency with whom the session id says; in a transaction, from the next one."""
         session = self._session
         if session.status & IN_TRANSACTION:
+            self._context_id = _AGAIN
             return
         self._context_id = context_id = current_session_id.get()
         key = self._session_key(context_id)
@@ -885,8 +888,6 @@ class Connection:
                 return  # the mark stays
             session.position_known = True
         sharing.publish(session.position or None)
-        if self._context_id is not current_session_id.get():
-            self._share()
 
     # Transactions: all on the primary.
 
@@ -928,7 +929,8 @@ class Connection:
             raise
         finally:
             self._last = self._primary
-            if not self._keeps_warnings:
+            # COM_INIT_DB is no statement, and clears no warnings.
+            if not self._keeps_warnings and what != "USE":
                 self._warned = self._primary
             self._learn()
             self._publish()

@@ -139,9 +139,8 @@ class Replicas:
                 self.refused_by = member
                 return _unserved(member.name, error, 0.0, 1)
             self._lost(member.name, error, rest=False)
-        usable = cluster.usable()
-        if route.consistency != "eventual" and not self._any_hope(usable):
-            return Unserved(_NOT_CAUGHT_UP if usable else "no replica is usable", 0.0, 0)
+        if self._must_ask(route) and not self._any_hope(cluster.usable()):
+            return Unserved(_NOT_CAUGHT_UP, 0.0, 0)
         needed = self._needed(route)
         waited = 0.0
         retries = int(failed is not None)
@@ -168,7 +167,7 @@ class Replicas:
                     self._run_after(used, [], sql, unbuffered, route.prepared)
             except _Late:
                 waited += monotonic() - start
-                replica.timed_out()
+                replica.timed_out() if wait > _LOOK_SECONDS else replica.looked_in_vain()
                 tried.append(name)
             except _Aside:
                 self._aside[name] = monotonic() + _ASIDE_SECONDS
@@ -242,6 +241,16 @@ class Replicas:
         by_name = self._cluster.by_name
         return any(by_name[endpoint.name].worth_asking() for endpoint in usable)
 
+    def _must_ask(self, route: Route) -> bool:
+        """Tell whether only the primary can say what a read must see."""
+        if route.consistency == "eventual":
+            return False
+        return (
+            route.consistency == "global"
+            or (self.saw_primary and route.shows_data)
+            or not self._session.position_known
+        )
+
     def _needed(self, route: Route) -> Position | None:
         """Return the position that a replica must have to serve a read of this level."""
         session = self._session
@@ -250,8 +259,7 @@ class Replicas:
             needed = self._cluster.sample(route.max_staleness, lambda: ask_position(self._primary))
         if route.consistency == "eventual":
             return needed or None
-        saw_primary = self.saw_primary and route.shows_data
-        if route.consistency == "global" or saw_primary or not session.position_known:
+        if self._must_ask(route):
             now = ask_position(self._primary)
             self._cluster.note_sample(now)
             if not session.position_known:
@@ -259,7 +267,7 @@ class Replicas:
                 session.position_known = True
             if route.consistency == "global":
                 return session.position | now
-            if saw_primary:
+            if self.saw_primary:
                 # The primary has all that any replica has.
                 self._seen, self.seen_at, self.seen_tail = now, None, b""
                 self.saw_primary = False
@@ -274,8 +282,8 @@ class Replicas:
         wanted = route.endpoint
         if wanted is not None or tried or self._aside:
             usable = self._narrow(usable, wanted, tried)
-        monotonic = route.shows_data and route.consistency != "eventual"
-        if monotonic and self.seen_at is not None and not self.seen_tail:
+        bound = route.shows_data and route.consistency != "eventual"
+        if bound and self.seen_at is not None and not self.seen_tail:
             usable = self._stay(usable, needed)
         if not usable:
             if waited:
@@ -287,11 +295,17 @@ class Replicas:
             self._prune()
         else:
             patience = self._options.max_wait - waited
+            patient = not ready and self._options.on_lag == "wait"
             usable = tuple(
                 [
                     end
                     for end in usable
-                    if end.name in ready or (patience > 0 and self._may_wait(end.name))
+                    if end.name in ready
+                    or (
+                        patience > 0
+                        and self._may_wait(end.name)
+                        and (patient or monotonic() >= replicas[end.name].look_at)
+                    )
                 ]
             )
             if not usable:

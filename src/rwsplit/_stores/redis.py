@@ -96,6 +96,7 @@ class RedisStore:
                 pipe.exists(self._key(_FLOOR))
                 _, has_floor = pipe.execute()
             if not has_floor:
+                self._redis.hdel(self._key(_ENTRY + session_id), mark)
                 raise StoreIsEmpty(f"session store {self._prefix}: it is empty")
         except self._failures as error:
             raise self._failed(error) from error
