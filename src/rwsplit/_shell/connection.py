@@ -511,7 +511,17 @@ class Connection:
         self._foreign = None
         session = self._session
         version = session.version
-        user_variables(session, member.connection, names)
+        try:
+            user_variables(session, member.connection, names)
+        except err.MySQLError as error:
+            if not lost(error):
+                raise
+            logger.warning(
+                "replica %s was lost, and what a statement there put into @%s",
+                member.name,
+                ", @".join(sorted(names)),
+            )
+            return
         difference, _ = session.difference(version)
         for reply in self.driver_connection.ask_all(difference):
             if isinstance(reply, err.MySQLError):
