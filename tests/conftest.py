@@ -1,5 +1,11 @@
 """Fixtures of all tests; real servers start when a test first wants one."""
 
+import contextlib
+import shutil
+import socket
+import subprocess
+import time
+
 import pytest
 
 import rwsplit
@@ -33,3 +39,28 @@ def table(cluster):
         cursor.execute("CREATE TABLE t (id INT PRIMARY KEY, v INT)")
     cluster.wait_caught_up()
     return "t"
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory):
+    """A Redis server of the tests' own."""
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.fail("install redis-server (Debian's package of that name)")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path_factory.mktemp("redis")
+    server = subprocess.Popen(
+        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
+        stdout=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            break
+        time.sleep(0.05)
+    yield f"redis://127.0.0.1:{port}/0"
+    server.kill()
+    server.wait()

@@ -1,9 +1,5 @@
 """Session ids and their stores, carried positions, and what reads must see."""
 
-import contextlib
-import shutil
-import socket
-import subprocess
 import threading
 import time
 
@@ -13,32 +9,6 @@ import rwsplit
 from rwsplit._core.position import GtidList, GtidSet
 from rwsplit._core.session_id import check_session_id, parse_database, parse_use
 from rwsplit._stores.memory import MemoryStore
-
-
-@pytest.fixture(scope="session")
-def redis_url(tmp_path_factory):
-    """A Redis server of the tests' own."""
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.fail("install redis-server (Debian's package of that name)")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path_factory.mktemp("redis")
-    server = subprocess.Popen(
-        [program, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder)],
-        stdout=subprocess.DEVNULL,
-    )
-    until = time.monotonic() + 10
-    while time.monotonic() < until:
-        with contextlib.suppress(OSError):
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        time.sleep(0.05)
-    yield f"redis://127.0.0.1:{port}/0"
-    server.kill()
-    server.wait()
-
 
 _numbers = iter(range(10**9))
 

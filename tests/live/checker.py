@@ -1,0 +1,231 @@
+"""A workload that records every write and read, and a checker of what the reads saw.
+
+Each row is a counter. A write adds one and learns the new value from its own answer, so a read's
+value tells which writes it saw. Times are of a clock that all processes of a machine share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import random
+import threading
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import rwsplit
+from rwsplit._shell.replicas import Replicas
+
+WRITE = "UPDATE counters SET v = LAST_INSERT_ID(v + 1) WHERE id = %s"
+READ = "SELECT v FROM counters WHERE id = %s"
+EVERYONE = "everyone"
+
+
+class Worker(NamedTuple):
+    """How one thread connects, and which counter its session owns."""
+
+    name: str
+    key: str
+    options: dict[str, Any]
+    context_id: str | None = None
+    transactions: bool = False
+
+
+class Event(NamedTuple):
+    """One write or read, with the times before and after it."""
+
+    kind: str
+    connection: str
+    session: str
+    level: str
+    key: str
+    start: float
+    end: float
+    value: int
+
+
+def workers(process: int, stores: list[str], threads: int = 2) -> list[Worker]:
+    """The threads of one process: all kinds of session id, all stores, all levels."""
+    found = []
+    for number in range(threads):
+        found.append(Worker(f"{process}.connection.{number}", f"own{process}.{number}", {}))
+        found.append(
+            Worker(f"{process}.global.{number}", f"global{process}", {"consistency": "global"})
+        )
+        found.append(
+            Worker(
+                f"{process}.transactions.{number}",
+                f"transactions{process}.{number}",
+                {"autocommit": False},
+                transactions=True,
+            )
+        )
+    for index, store in enumerate(["memory", *stores]):
+        shared = f"{process}" if store == "memory" else f"store{index}"
+        base = {"session_store": store}
+        found += [
+            Worker(
+                f"{process}.database.{index}",
+                f"database{shared}",
+                {**base, "session_id_kind": "database"},
+            ),
+            Worker(f"{process}.user.{index}", f"user{shared}", {**base, "session_id_kind": "user"}),
+            Worker(
+                f"{process}.provided.{index}",
+                f"provided{shared}",
+                {**base, "session_id": "checked"},
+            ),
+            Worker(f"{process}.context.{index}", f"context{shared}", base, context_id="web"),
+        ]
+        if store == "memory":
+            # In one process there must be two of a kind to share anything.
+            found += [found[-4]._replace(name=f"{process}.database.again")]
+            found += [found[-4]._replace(name=f"{process}.user.again")]
+    return found
+
+
+def keys(processes: int, stores: list[str]) -> set[str]:
+    """All counters of so many processes."""
+    found = {worker.key for number in range(processes) for worker in workers(number, stores)}
+    return found | {EVERYONE}
+
+
+def run(
+    process: int,
+    options: dict[str, Any],
+    stores: list[str],
+    seconds: float,
+    file: str,
+    mutation: str | None,
+) -> None:
+    """Run the threads of one process; their events go to a file, and errors too."""
+    if mutation is not None:
+        MUTATIONS[mutation]()
+    events: list[Any] = []
+    until = time.monotonic() + seconds
+    threads = [
+        threading.Thread(target=_work, args=(worker, options, until, events, process))
+        for worker in workers(process, stores)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    Path(file).write_text("\n".join(json.dumps(event) for event in events))
+
+
+def _work(
+    worker: Worker, options: dict[str, Any], until: float, events: list[Any], seed: int
+) -> None:
+    dice = random.Random(f"{seed}{worker.name}")
+    life = 0
+    try:
+        while time.monotonic() < until:
+            life += 1
+            _live(worker, f"{worker.name}#{life}", options, until, events, dice)
+    except Exception as error:
+        events.append(["error", worker.name, repr(error)])
+
+
+def _live(
+    worker: Worker,
+    name: str,
+    options: dict[str, Any],
+    until: float,
+    events: list[Any],
+    dice: random.Random,
+) -> None:
+    """The life of one virtual connection."""
+    given = {"autocommit": True, **options, **worker.options}
+    level = given.get("consistency", "session")
+    # A session of one connection ends with it; the others outlive it.
+    session = name if worker.key.startswith(("own", "transactions", "global")) else worker.key
+    with contextlib.ExitStack() as stack:
+        if worker.context_id is not None:
+            stack.enter_context(rwsplit.session_id(worker.context_id))
+        connection = stack.enter_context(rwsplit.connect(**given))
+        cursor = connection.cursor()
+        for _ in range(dice.randrange(20, 200)):
+            if time.monotonic() >= until:
+                return
+            key = worker.key if dice.random() < 0.7 else EVERYONE
+            kind = "write" if dice.random() < 0.3 else "read"
+            start = time.monotonic()
+            if kind == "write":
+                cursor.execute(WRITE, (key,))
+                value = cursor.lastrowid
+                if worker.transactions:
+                    connection.commit()
+            else:
+                cursor.execute(READ, (key,))
+                (value,) = cursor.fetchone()
+                if worker.transactions and dice.random() < 0.5:
+                    connection.commit()
+            events.append(Event(kind, name, session, level, key, start, time.monotonic(), value))
+            if dice.random() < 0.1:
+                time.sleep(dice.random() * 0.01)
+
+
+def _nobody_waits() -> None:
+    Replicas._serves = lambda self, replica, needed, route: True  # type: ignore[method-assign]
+
+
+def _nobody_remembers() -> None:
+    def saw(self: Replicas, member: Any) -> None:
+        self.seen_at, self.seen_tail = None, b""
+
+    Replicas.saw = saw  # type: ignore[method-assign]
+
+
+MUTATIONS = {"nobody waits": _nobody_waits, "nobody remembers": _nobody_remembers}
+
+
+def check(events: list[Event]) -> list[str]:
+    """Return the violations of what was promised."""
+    return [*_read_your_writes(events), *_monotonic(events), *_real_time(events)]
+
+
+def _read_your_writes(events: list[Event]) -> list[str]:
+    by_session: dict[tuple[str, str], list[Event]] = {}
+    for event in events:
+        by_session.setdefault((event.session, event.key), []).append(event)
+    return [
+        f"does not see its session's write {floor}: {read}"
+        for some in by_session.values()
+        for read, floor in _too_old(some, some)
+    ]
+
+
+def _real_time(events: list[Event]) -> list[str]:
+    found = []
+    for key in {event.key for event in events}:
+        some = [event for event in events if event.key == key]
+        reads = [event for event in some if event.level == "global"]
+        found += [f"does not see {floor}: {read}" for read, floor in _too_old(some, reads)]
+    return found
+
+
+def _too_old(writers: list[Event], readers: list[Event]) -> list[tuple[Event, int]]:
+    """Reads that do not see a write that had ended before they began."""
+    ends = sorted((event.end, event.value) for event in writers if event.kind == "write")
+    found = []
+    at = highest = 0
+    for read in sorted((e for e in readers if e.kind == "read"), key=lambda event: event.start):
+        while at < len(ends) and ends[at][0] < read.start:
+            highest = max(highest, ends[at][1])
+            at += 1
+        if read.value < highest:
+            found.append((read, highest))
+    return found
+
+
+def _monotonic(events: list[Event]) -> list[str]:
+    found = []
+    last: dict[tuple[str, str], int] = {}
+    for event in sorted(events, key=lambda event: event.start):
+        place = event.connection, event.key
+        if event.kind == "read" and event.value < last.get(place, 0):
+            found.append(f"has seen {last[place]} before: {event}")
+        last[place] = max(last.get(place, 0), event.value)
+    return found
