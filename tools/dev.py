@@ -98,6 +98,8 @@ def demo(arguments: list[str]) -> None:
 
 def test(arguments: list[str]) -> None:
     get_servers()
+    if not have("redis-server"):
+        apt_install("redis-server", "Redis, for the tests of session stores, is missing")
     run(PYTHON, "-m", "pytest", *arguments)
 
 

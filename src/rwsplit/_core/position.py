@@ -178,6 +178,17 @@ class GtidSet:
 
     __and__ = intersection
 
+    def without(self, uuid: str) -> GtidSet:
+        """Return what other servers than this one made.
+
+        >>> set = GtidSet.parse("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5:tag:1")
+        >>> set.without("3E11FA47-71CA-11E1-9E33-C80AA9429562")
+        GtidSet('')
+        """
+        own = uuid.lower()
+        left = {s: bounds for s, bounds in self._sources.items() if s.partition(":")[0] != own}
+        return self if len(left) == len(self._sources) else GtidSet(left)
+
 
 class GtidList:
     """A MariaDB position: by replication domain, the last transaction and its server.

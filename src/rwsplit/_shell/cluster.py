@@ -62,6 +62,7 @@ class Replica:
         "look_at",
         "noted_at",
         "rests_until",
+        "server",
         "tail",
     )
 
@@ -75,6 +76,8 @@ class Replica:
         """A wait timed out here, and the replica was not seen to advance since."""
         self.rests_until = 0.0
         """Until when (monotonic seconds) it is left alone after a failure; 0 while it works."""
+        self.server = ""
+        """Its own name for itself: on MySQL its UUID."""
         self.noted_at = 0.0
         """When its position was last noted (monotonic seconds)."""
         self._position: Position | None = None

@@ -222,6 +222,7 @@ def open_replica(
         server, executed = connection.setup_rows[-1][0]
         if server == cluster.primary_server:
             raise ForeignServer("it is the primary itself, under another address")
+        replica.server = _text(server)
         if cluster.has_gtids:
             position = parse_position(cluster.flavor, executed or "")
             if not cluster.belongs(position):

@@ -10,12 +10,12 @@ from pymysql import err
 
 from .._core.endpoint import Endpoint
 from .._core.options import Options
-from .._core.position import Position, parse_position
+from .._core.position import GtidSet, Position, parse_position
 from .._core.route import Route
 from .._core.session import Session
 from .._core.tracking import parse, state_block
 from .._drivers.pymysql import PhysicalConnection, lost
-from .cluster import Cluster, Replica
+from .cluster import Cluster, Replica, logger
 from .member import Member, ask_position, open_replica, wait_sql
 
 __all__ = ["Replicas", "Served", "Unserved"]
@@ -134,11 +134,9 @@ class Replicas:
         if route.consistency != "eventual" and not cluster.has_gtids:
             return Unserved("the primary has no GTIDs to wait for", 0.0, 0)
         if failed is not None:
-            member, error = failed
-            if not lost(error):
-                self.refused_by = member
-                return _unserved(member.name, error, 0.0, 1)
-            self._lost(member.name, error, rest=False)
+            unserved = self._take_failure(*failed)
+            if unserved is not None:
+                return unserved
         if self._must_ask(route) and not self._any_hope(cluster.usable()):
             return Unserved(_NOT_CAUGHT_UP, 0.0, 0)
         needed = self._needed(route)
@@ -167,7 +165,11 @@ class Replicas:
                     self._run_after(used, [], sql, unbuffered, route.prepared)
             except _Late:
                 waited += monotonic() - start
-                replica.timed_out() if wait > _LOOK_SECONDS else replica.looked_in_vain()
+                if wait > _LOOK_SECONDS:
+                    replica.timed_out()
+                    needed = self._let_go(needed)
+                else:
+                    replica.looked_in_vain()
                 tried.append(name)
             except _Aside:
                 self._aside[name] = monotonic() + _ASIDE_SECONDS
@@ -186,6 +188,14 @@ class Replicas:
                     self.saw(used)
                 return Served(used, waited, retries)
             retries += 1
+
+    def _take_failure(self, member: Member, error: err.MySQLError) -> Unserved | None:
+        """Take in the error of a member that tried already; None if others may try now."""
+        if lost(error):
+            self._lost(member.name, error, rest=False)
+            return None
+        self.refused_by = member
+        return _unserved(member.name, error, 0.0, 1)
 
     def wait_for(self, position: Position, seconds: float) -> bool:
         """Wait until one replica has a position, the closest first; False when time is over."""
@@ -228,7 +238,11 @@ class Replicas:
         if self.seen_tail:
             gtids = parse(state_block(self.seen_tail)).gtids
             if gtids is not None:
-                self._seen = self._seen | parse_position(self._cluster.flavor, gtids)
+                seen = parse_position(self._cluster.flavor, gtids)
+                if isinstance(seen, GtidSet) and self.seen_at is not None:
+                    # What a replica made itself (an errant transaction) no other will ever have.
+                    seen = seen.without(self._cluster.by_name[self.seen_at].server)
+                self._seen = self._seen | seen
         return self._seen
 
     @property
@@ -332,6 +346,26 @@ class Replicas:
         if self.seen_at is None or self.seen_tail:
             return replica.tail == self.seen_tail != b"" or self._has(replica, self.seen() or None)
         return False
+
+    def _let_go(self, needed: Position | None) -> Position | None:
+        """Let go of what the primary itself does not have: it was lost in a failover, or made up.
+
+        Nobody would ever catch up with it. Asked for only after a whole wait was in vain.
+        """
+        session = self._session
+        wanted = session.position
+        now = ask_position(self._primary)
+        if now.covers(wanted):
+            return needed
+        logger.warning(
+            "the primary %s does not have %s, which this session must see: those transactions were "
+            "lost, or the position was made up; the session lets go of them",
+            self._primary.name,
+            wanted,
+        )
+        session.position = wanted & now if isinstance(wanted, GtidSet) else now
+        session.base = session.origin
+        return session.position
 
     def _stay(self, usable: tuple[Endpoint, ...], needed: Position | None) -> tuple[Endpoint, ...]:
         """Stay on the replica of the last read, whose position nobody told, if it can serve.
