@@ -1,0 +1,179 @@
+"""What consistency costs: round trips, the share of reads on replicas, and the session stores."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from time import monotonic, perf_counter, sleep
+from typing import Any
+
+import rwsplit
+from rwsplit.sandbox import Sandbox
+
+from .measure import RoundTrips
+
+_READ = "SELECT v FROM bench WHERE id = 5"
+_WRITE = "UPDATE bench SET v = v + 1 WHERE id = 5"
+_DELAYS = (0.0, 0.001, 0.01, 0.1)
+_PAUSES = (0.0, 0.01)
+
+
+def tables(cluster: Sandbox) -> Iterator[str]:
+    """The tables, as Markdown; `bench` is there already."""
+    yield _round_trips(cluster)
+    yield _shares(cluster)
+    with _redis() as url:
+        yield _stores(cluster, url)
+
+
+def _connect(cluster: Sandbox, **options: Any) -> Any:
+    return rwsplit.connect(**{**cluster.connect_options, "autocommit": True, **options})
+
+
+def _round_trips(cluster: Sandbox) -> str:
+    lines = ["| a consistent read | round trips |", "| --- | --- |"]
+    with RoundTrips() as trips:
+        for level in ("eventual", "session", "global"):
+            connection = _connect(cluster, consistency=level)
+            cursor = connection.cursor()
+            for _ in range(8):
+                cursor.execute(_READ)
+            lines.append(f"| {level} | {trips.of(lambda c=cursor: c.execute(_READ), 200):.2f} |")
+            connection.close()
+        connection = _connect(cluster, max_wait=1.0)
+        cursor = connection.cursor()
+
+        def read_behind() -> None:
+            cursor.execute(_WRITE)
+            cursor.execute(_READ)
+            assert cursor.route.role == "replica", cursor.route
+
+        for _ in range(8):
+            read_behind()
+        both = trips.of(read_behind, 200)
+        lines.append(f"| session, right behind its own write, waiting included | {both - 1:.2f} |")
+        connection.close()
+    return "\n".join(lines)
+
+
+def _shares(cluster: Sandbox) -> str:
+    lines = [
+        "| replication delay | pause behind a write | on_lag='wait' | on_lag='primary' "
+        "| plain replica, stale reads | plain primary |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for delay in _DELAYS:
+        for replica in cluster.replicas:
+            cluster.delay(replica, delay)
+        cluster.wait_caught_up()
+        for pause in _PAUSES:
+            cells = [_share(cluster, on_lag, pause) for on_lag in ("wait", "primary")]
+            cells += [_stale(cluster, pause), _primary(cluster, pause)]
+            lines.append(f"| {delay * 1000:g} ms | {pause * 1000:g} ms | {' | '.join(cells)} |")
+    for replica in cluster.replicas:
+        cluster.delay(replica, 0)
+    cluster.wait_caught_up()
+    return "\n".join(lines)
+
+
+def _rounds(
+    cursor: Any, reader: Any, pause: float, seconds: float = 1.0
+) -> tuple[list[Any], list[float]]:
+    answers, times = [], []
+    until = monotonic() + seconds
+    while monotonic() < until:
+        cursor.execute("UPDATE bench SET v = LAST_INSERT_ID(v + 1) WHERE id = 5")
+        wrote = cursor.lastrowid
+        if pause:
+            sleep(pause)
+        start = perf_counter()
+        reader.execute(_READ)
+        (value,) = reader.fetchone()
+        times.append(perf_counter() - start)
+        answers.append((getattr(reader, "route", None), value < wrote))
+    return answers, times
+
+
+def _share(cluster: Sandbox, on_lag: str, pause: float) -> str:
+    connection = _connect(cluster, on_lag=on_lag)
+    cursor = connection.cursor()
+    _rounds(cursor, cursor, pause, 0.2)
+    answers, times = _rounds(cursor, cursor, pause)
+    assert not any(stale for _, stale in answers)
+    on_replicas = sum(route.role == "replica" for route, _ in answers) / len(answers)
+    connection.close()
+    return f"{on_replicas:.0%} on replicas, {statistics.median(times) * 1e3:.2f} ms a read"
+
+
+def _stale(cluster: Sandbox, pause: float) -> str:
+    with cluster.connect(cluster.primary) as writer, cluster.connect(cluster.replicas[0]) as reader:
+        answers, times = _rounds(writer.cursor(), reader.cursor(), pause)
+    stale = sum(is_stale for _, is_stale in answers) / len(answers)
+    return f"{stale:.0%} stale, {statistics.median(times) * 1e3:.2f} ms a read"
+
+
+def _primary(cluster: Sandbox, pause: float) -> str:
+    with cluster.connect(cluster.primary) as writer:
+        cursor = writer.cursor()
+        _, times = _rounds(cursor, cursor, pause)
+    return f"{statistics.median(times) * 1e3:.2f} ms a read"
+
+
+def _stores(cluster: Sandbox, redis_url: str | None) -> str:
+    lines = ["| session store | a read | a write |", "| --- | --- | --- |"]
+    with tempfile.TemporaryDirectory() as folder:
+        stores: dict[str, dict[str, Any]] = {
+            "none: a session of one connection": {},
+            "memory": {"session_id": "bench"},
+            "SQLite": {"session_id": "bench", "session_store": f"sqlite:///{folder}/s.db"},
+        }
+        if redis_url is not None:
+            stores["Redis on loopback"] = {"session_id": "bench", "session_store": redis_url}
+        for name, options in stores.items():
+            connection = _connect(cluster, **options)
+            cursor = connection.cursor()
+            cursor.execute(_WRITE)
+            cluster.wait_caught_up()
+            read = _median(lambda c=cursor: c.execute(_READ))
+            write = _median(lambda c=cursor: c.execute(_WRITE))
+            lines.append(f"| {name} | {read:.0f} µs | {write:.0f} µs |")
+            connection.close()
+    return "\n".join(lines)
+
+
+def _median(run: Callable[[], object], times: int = 400) -> float:
+    taken = []
+    for _ in range(times):
+        start = perf_counter()
+        run()
+        taken.append(perf_counter() - start)
+    return statistics.median(taken) * 1e6
+
+
+@contextmanager
+def _redis() -> Iterator[str | None]:
+    program = shutil.which("redis-server")
+    if program is None:
+        yield None
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        server = subprocess.Popen(
+            [program, "--port", str(port), "--save", "", "--dir", folder],
+            stdout=subprocess.DEVNULL,
+            env=os.environ,
+        )
+        sleep(0.5)
+        try:
+            yield f"redis://127.0.0.1:{port}/0"
+        finally:
+            server.kill()
+            server.wait()
