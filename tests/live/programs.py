@@ -74,6 +74,7 @@ SETS = (
     "SET time_zone = '-03:00'",
     "SET lc_time_names = 'de_DE'",
     "SET sql_select_limit = 2",
+    "SET sql_select_limit = 0",
     "SET sql_select_limit = DEFAULT",
     "SET default_week_format = 3",
     "SET timestamp = 1234567",

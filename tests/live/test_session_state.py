@@ -59,6 +59,7 @@ def connections(pair):
     for cursor in admins:
         for sql in FRESH:
             cursor.execute(sql)
+    cluster.wait_caught_up()
     ours = rwsplit.connect(**{**cluster.connect_options, "autocommit": True, "max_wait": 5.0})
     plain = single.connect(single.primary, autocommit=True)
     try:

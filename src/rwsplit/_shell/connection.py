@@ -4,47 +4,34 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pymysql import err
-from pymysql.constants import SERVER_STATUS
 from pymysql.cursors import Cursor
 
-from .._core.dialect import Dialect
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address
-from .._core.following import counts_rows, resets_warnings, shows_data, shows_tracking
 from .._core.options import NotYet, Options, parse_options
 from .._core.position import Position, decode, empty, encode
-from .._core.route import Destination, Route, RouteTaken, route
-from .._core.session import IN_TRANSACTION, LEXING, Session, can_commit, can_write
-from .._core.session_id import check_session_id, parse_database, parse_use
-from .._core.statement import Kind, Statement
-from .._core.tracking import Changes, only_gtid, parse_tails
-from .._core.values import quote_identifier
-from .._drivers.pymysql import (
-    CONNECT_KEYWORDS,
-    DEFAULT_ENCODERS,
-    PhysicalConnection,
-    lost,
-)
+from .._core.route import Destination, Route
+from .._core.session import Session
+from .._core.session_id import check_session_id, parse_database
+from .._core.tracking import Changes
+from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
 from .._stores import open_store
-from .catalogue import changes_functions
-from .cluster import Cluster, cluster_of, logger
+from .cluster import Cluster, cluster_of
 from .cursor import routed
 from .member import (
     Member,
     ask_position,
     default_tracking,
-    keep_tracking,
     open_primary,
     primary_facts,
     replica_options,
 )
-from .read_back import read_back, report, user_variables
-from .replicas import Replicas, Served
-from .sharing import Sharing, current_session_id
+from .replicas import Replicas
+from .statements import Statements
 
 if TYPE_CHECKING:
     from typing import Self
@@ -54,14 +41,6 @@ if TYPE_CHECKING:
     from .keywords import ConnectKeywords
 
 __all__ = ["Connection"]
-
-_NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
-_READ = Kind.READ
-_REPLICA = Destination.REPLICA
-_LAST = Destination.LAST
-_ONE = (1, "1", b"1")
-_AGAIN = ""
-"""No session id: who shares the session has to be looked at again."""
 
 
 class _OfPrimary:
@@ -89,7 +68,7 @@ class _NotConnected:
 _NOT_CONNECTED: Any = _NotConnected()
 
 
-class Connection:
+class Connection(Statements):
     """A virtual connection: one primary and its replicas behind PyMySQL's own interface.
 
     Takes every keyword of `pymysql.connect` for the primary, and:
@@ -203,12 +182,11 @@ class Connection:
         self.driver_connection = open_primary({**options, "defer_connect": True})
         """The physical connection to the primary."""
         _check_replica_options(self._options.replicas)
-        self._template: tuple[Any, str] | None = None
-        self._result: Any = None
+        self._template = None
+        self._result = None
         self._affected_rows = 0
         self._pending = self._shows_tracking = False
-        self.route: RouteTaken | None = None
-        """The route that the last statement took."""
+        self.route = None
         if not defer:
             self.connect()
 
@@ -230,8 +208,7 @@ class Connection:
             )
         self._primary = self._last = Member(primary, endpoint.name, None)
         self._counted = self._warned = self._primary
-        self._foreign: tuple[Member, frozenset[str]] | None = None
-        """A replica that has set user variables, and which."""
+        self._foreign = None
         self._keeps_warnings = facts.flavor == "mariadb"
         self._session = session = Session(empty(facts.flavor), _text(primary.db))
         self._replicas = Replicas(
@@ -241,10 +218,10 @@ class Connection:
         self._must_see = self._options.consistency != "eventual"
         self._level = self._options.consistency
         self._free = False
-        self._sharing: Sharing | None = None
-        self._alone: tuple[Position, Position, bool] | None = None
-        self._context_id: str | None = None
-        self._key: str | None = None
+        self._sharing = None
+        self._alone = None
+        self._context_id = None
+        self._key = None
         self._set_level(self._options.consistency)
         self._result = None
         self._pending = self._shows_tracking = False
@@ -260,7 +237,7 @@ class Connection:
         session.set_variable("sql_mode", sql_mode)
         session.set_variable("character_set_client", self.charset)
         session.set_variable("collation_connection", collation)
-        self._lexing: tuple[str | None, ...] = ()
+        self._lexing = ()
         self._choose_classifier()
         if self.sql_mode is not None:
             session.unread.add("sql_mode")
@@ -276,30 +253,6 @@ class Connection:
         if statement.may_change_session:
             session.notice(statement, (Changes(state_changed=True),))
         self._keep_tracking(statement)
-
-    def _keep_tracking(self, statement: Statement) -> None:
-        """Let the application have the tracking that it set, in its own eyes."""
-        if any(n.startswith("session_track_") for n in statement.system_variables_written):
-            primary = self.driver_connection
-            result = primary._result
-            self._own_tracking = keep_tracking(primary)
-            primary._result = result
-            primary.tails.clear()
-
-    def _choose_classifier(self) -> None:
-        """Read texts as the server does under the session's sql_mode and character set."""
-        session = self._session
-        lexing = session.value("sql_mode"), session.value("character_set_client")
-        if lexing != self._lexing:
-            self._lexing = lexing
-            # Imported when first needed: it makes up a third of the import otherwise.
-            from .._core.classify import classifier  # noqa: PLC0415
-
-            sql_mode, charset = lexing
-            cluster = self._cluster
-            self._classifier = classifier(
-                Dialect.of(cluster.flavor, cluster.version, sql_mode or "", charset or "")
-            )
 
     def _replica_options(self, endpoint: Endpoint) -> dict[str, Any]:
         return replica_options(
@@ -324,366 +277,6 @@ class Connection:
     def cluster(self) -> Cluster:
         """The cluster that this connection's members belong to."""
         return self._cluster
-
-    # Running statements.
-
-    def query(self, sql: Any, unbuffered: bool = False) -> Any:
-        """Run a statement where it belongs; the cursors call this."""
-        template, self._template = self._template, None
-        if self._pending:
-            self._finish_pending()
-        session = self._session
-        if current_session_id.get() is not self._context_id:
-            self._share()
-        if session.unread and not session.unread.isdisjoint(LEXING):
-            report(session, self.driver_connection, sorted(session.unread & LEXING))
-            self._choose_classifier()
-        statement = self._classify(sql, template)
-        if not isinstance(sql, bytes):
-            sql = (
-                sql.encode(self.driver_connection.encoding) if isinstance(sql, str) else bytes(sql)
-            )
-        if self._free and statement.plain:
-            shows = bool(statement.tables) or statement.verb != "SELECT"
-            member = self._replicas.ready_member(shows)
-            if member is not None:
-                return self._query_ready(member, statement, sql, unbuffered, template)
-        if self._foreign is not None and statement.kind is not Kind.FOLLOW_READ:
-            self._take_over(*self._foreign)
-        if statement.verb == "EXECUTE" and session.prepared:
-            statement = session.executed(statement)
-        if statement.functions and self._splits:
-            statement = self._cluster.catalogue.resolve(
-                statement,
-                self.driver_connection,
-                session.schema,
-                self._classifier.dialect,
-                self._options.functions,
-            )
-        if statement.foreign_hints and self._options.hints:
-            statement = self._translate_hints(statement)
-        if statement.bad_hint is not None:
-            self._cluster.warn_once("%s; it is not followed", statement.bad_hint)
-        if statement.kind is Kind.UNKNOWN:
-            self._cluster.counts["unknown statements"] += 1
-        use = self._use_with_id(statement, sql)
-        if use is not None:
-            statement, sql = use
-        decision = self._route(statement)
-        if decision.destination is _REPLICA and self._splits and session.doubts(statement):
-            read_back(session, self.driver_connection, statement)
-            decision = self._route(statement)
-        if decision.destination is _REPLICA and self._sharing is not None:
-            decision = self._look_at_store(decision)
-        if decision.destination is _REPLICA and self._splits:
-            return self._query_replica(statement, decision, sql, unbuffered, template)
-        if decision.destination is _LAST:
-            return self._query_last(statement, decision.reason, sql, unbuffered)
-        return self._query_primary(statement, decision.reason, sql, unbuffered)
-
-    def _classify(self, sql: Any, template: tuple[Any, str] | None) -> Statement:
-        known = self._classifier
-        if template is not None and template[1] is sql and self._template_counts():
-            query = template[0]
-            try:
-                statement = known.templates[query]
-            except (KeyError, TypeError):
-                statement = known.template(query) if isinstance(query, str) else None
-            if statement is not None:
-                return statement
-        if isinstance(sql, bytearray):
-            sql = bytes(sql)
-        return known.texts.get(sql) or known.statement(sql)
-
-    def _translate_hints(self, statement: Statement) -> Statement:
-        """Take the first foreign hint that the configuration knows, if there is none of ours."""
-        known = self._options.hints
-        hint = next((known[said] for said in statement.foreign_hints if said in known), None)
-        return statement._replace(hint=hint) if statement.hint is None else statement
-
-    def _template_counts(self) -> bool:
-        """Tell whether parameters are escaped by PyMySQL's own rules, backslashes and all."""
-        primary = self.driver_connection
-        return (
-            not primary.server_status & _NO_BACKSLASH_ESCAPES
-            and primary.encoders == DEFAULT_ENCODERS
-        )
-
-    def _query_ready(
-        self,
-        member: Member,
-        statement: Statement,
-        sql: bytes,
-        unbuffered: bool,
-        template: tuple[Any, str] | None,
-    ) -> Any:
-        """The straight road of a read: a member that needs nothing but the statement."""
-        connection = member.connection
-        try:
-            connection.query(sql, unbuffered)
-        except err.MySQLError as error:
-            decision = self._route(statement)
-            return self._query_replica(
-                statement, decision, sql, unbuffered, template, (member, error)
-            )
-        tails = connection.tails
-        tail = b""
-        if tails:
-            member.replica.tail = tail = tails[-1]  # type: ignore[union-attr]
-            tails.clear()
-        self._result = result = connection._result
-        self._last = member
-        if self._must_see and (statement.tables or statement.verb != "SELECT"):
-            replicas = self._replicas
-            replicas.seen_at = member.name
-            replicas.seen_tail = tail
-        if statement.verb == "SELECT":
-            self._counted = member
-            if statement.tables or result.warning_count or not self._keeps_warnings:
-                self._warned = member
-        else:
-            self._note_followed(member, statement, result)
-        reason = statement.reason
-        self.route = taken = member.known_routes.get(reason) or member.taken(reason)
-        result.route = taken
-        self._affected_rows = rows = result.affected_rows
-        return rows
-
-    def _query_replica(
-        self,
-        statement: Statement,
-        decision: Route,
-        sql: bytes,
-        unbuffered: bool,
-        template: tuple[Any, str] | None,
-        failed: tuple[Member, err.MySQLError] | None = None,
-    ) -> Any:
-        if self.driver_connection._sock is None:
-            raise err.InterfaceError(0, "")
-        try:
-            served = self._replicas.read(decision, sql, unbuffered, failed)
-        except err.MySQLError:
-            self._last = self._warned = self._replicas.refused_by or self._last
-            raise
-        finally:
-            self._note_freedom()
-        if isinstance(served, Served):
-            member = served.member
-            return self._finish(member, statement, decision.reason, served.waited, served.retries)
-        if served.refused:
-            self._cluster.counts["refused reads"] += 1
-            self._classifier.demote(sql, template[0] if template else None, served.reason)
-            logger.error(
-                "a statement was taken for a read, and a replica refused it; it runs on the "
-                "primary from now on; please report it: %s: %s",
-                served.reason,
-                statement.reason,
-            )
-        return self._query_primary(
-            statement, served.reason, sql, unbuffered, served.waited, served.retries
-        )
-
-    def _query_last(self, statement: Statement, reason: str, sql: bytes, unbuffered: bool) -> Any:
-        """Ask the member that knows of the statement before."""
-        depends = statement.depends
-        member = self._last
-        if "found_rows" in depends:
-            member = self._counted
-        elif "warnings" in depends:
-            member = self._warned
-        if member is self._primary:
-            return self._query_primary(statement, reason, sql, unbuffered)
-        try:
-            member.connection.query(sql, unbuffered)
-        except err.MySQLError as error:
-            if not lost(error):
-                raise
-            # It has taken what it knew along.
-            return self._query_primary(statement, f"{member.name} was lost", sql, unbuffered)
-        rows = self._finish(member, statement, reason)
-        if statement.user_variables_written:
-            self._foreign = member, statement.user_variables_written
-            self._free = False
-        return rows
-
-    def _take_over(self, member: Member, names: frozenset[str]) -> None:
-        """Bring user variables that a replica set (GET DIAGNOSTICS) to the primary."""
-        self._foreign = None
-        session = self._session
-        version = session.version
-        try:
-            user_variables(session, member.connection, names)
-        except err.MySQLError as error:
-            if not lost(error):
-                raise
-            logger.warning(
-                "replica %s was lost, and what a statement there put into @%s",
-                member.name,
-                ", @".join(sorted(names)),
-            )
-            return
-        difference, _ = session.difference(version)
-        for reply in self.driver_connection.ask_all(difference):
-            if isinstance(reply, err.MySQLError):
-                raise reply
-        self.driver_connection.tails.clear()
-
-    def _query_primary(
-        self,
-        statement: Statement,
-        reason: str,
-        sql: bytes,
-        unbuffered: bool,
-        waited: float = 0.0,
-        retries: int = 0,
-    ) -> Any:
-        primary = self.driver_connection
-        session = self._session
-        if self._shows_tracking and statement.kind is not Kind.FOLLOW_READ:
-            self._track()
-        if self._sharing is not None and can_commit(statement):
-            self._sharing.begin_write()
-        if statement.kind is Kind.PRIMARY_READ and shows_tracking(statement):
-            primary.ask_all(self._own_tracking)
-            self._shows_tracking = True
-        try:
-            primary.query(sql, unbuffered)
-        except err.MySQLError:
-            if can_write(statement):
-                session.position_known = False
-            self._last = self._warned = self._primary
-            self._after_primary(statement, sql, succeeded=False)
-            self._publish()
-            raise
-        result = primary._result
-        if result.field_count and shows_data(statement):
-            self._replicas.saw_primary = True
-        self._after_primary(statement, sql, succeeded=True)
-        # What is still to come from the primary may change the session or commit.
-        self._pending = bool(result.has_next) or (
-            result.unbuffered_active and statement.kind is not _READ
-        )
-        if self._sharing is not None and not self._pending:
-            self._publish()
-        if statement.locks or statement.releases:
-            self._note_user_locks(statement, sql, result)
-        return self._finish(self._primary, statement, reason, waited, retries)
-
-    def _note_user_locks(self, statement: Statement, sql: bytes, result: Any) -> None:
-        """Count user locks by the answers of statements that take or release one."""
-        session = self._session
-        text = sql.lower()
-        if "user" in statement.releases and b"release_all_locks" in text:
-            session.release_user_locks()
-            return
-        rows: Any = result.rows or ()
-        told = not result.unbuffered_active and len(rows) == 1 and len(rows[0]) == 1
-        if "user" in statement.locks:
-            if not told or text.count(b"get_lock") != 1 or statement.releases:
-                session.note_user_lock(None)
-            else:
-                session.note_user_lock(int(rows[0][0] in _ONE))
-        elif "user" in statement.releases and told and text.count(b"release_lock") == 1:
-            session.note_user_lock(-int(rows[0][0] in _ONE))
-
-    def _after_primary(self, statement: Statement, sql: bytes, succeeded: bool) -> None:
-        session = self._session
-        if statement.kind is not _READ:
-            session.expect(statement, succeeded, sql)
-            if not succeeded:
-                session.note_failure(statement)
-            if changes_functions(statement):
-                self._cluster.catalogue.clear()
-            if statement.may_change_session:
-                # More than one transaction may have been committed, and only the last reported.
-                session.position_known = False
-        self._learn(statement)
-        if statement.system_variables_written:
-            self._keep_tracking(statement)
-
-    def _finish(
-        self,
-        member: Member,
-        statement: Statement,
-        reason: str,
-        waited: float = 0.0,
-        retries: int = 0,
-    ) -> Any:
-        self.route = taken = member.taken(reason, waited, retries)
-        self._result = result = member.connection._result
-        self._last = member
-        self._note_followed(member, statement, result)
-        result.route = taken
-        self._affected_rows = result.affected_rows
-        return result.affected_rows
-
-    def _note_followed(self, member: Member, statement: Statement, result: Any) -> None:
-        """Note whom to ask about this statement, if the next one asks."""
-        if counts_rows(statement, self._cluster.flavor, bool(result.field_count)):
-            self._counted = member
-        if not self._keeps_warnings or resets_warnings(statement, result.warning_count):
-            self._warned = member
-
-    def _learn(self, statement: Statement | None = None) -> None:
-        """Take in what the primary has reported since it was last looked at."""
-        primary = self.driver_connection
-        session = self._session
-        session.status = primary.server_status
-        if not primary.tracks:
-            session.position_known = False
-        tails = primary.tails
-        if not tails:
-            if statement is not None and statement.may_change_session:
-                session.notice(statement, ())
-            self._note_freedom()
-            return
-        if len(tails) == 1:
-            gtid = only_gtid(tails[0])
-            if gtid is not None:
-                tails.clear()
-                session.has_committed(gtid)
-                self._free = False
-                return
-        changes = parse_tails(tails)
-        tails.clear()
-        for change in changes:
-            session.learn(change, statement)
-            if change.gtids:
-                session.has_committed(change.gtids)
-        if statement is not None:
-            session.notice(statement, changes)
-        self._choose_classifier()
-        self._note_freedom()
-
-    def _note_freedom(self) -> None:
-        """Note whether a plain read may go to any replica without more ado: see `_query_ready`."""
-        self._free = (
-            self._may_be_free
-            and self._session.is_free(self._must_see)
-            and self._foreign is None
-            and self._sharing is None
-            and self._replicas.sees_freely
-        )
-
-    def _finish_pending(self) -> None:
-        """Read what is left of the primary's last results, as PyMySQL does before a statement."""
-        self._pending = False
-        primary = self.driver_connection
-        result = primary._result
-        if result is not None and result.unbuffered_active:
-            warnings.warn("Previous unbuffered result was left incomplete", stacklevel=4)
-        try:
-            primary.finish_previous()
-        finally:
-            self._session.position_known = False
-            self._learn()
-            self._publish()
-
-    def _track(self) -> None:
-        """Set our own tracking again after the application has looked at what it set."""
-        self._shows_tracking = False
-        keep_tracking(self.driver_connection)
-        self.driver_connection.tails.clear()
 
     def next_result(self, unbuffered: bool = False) -> Any:
         """Go on to the next result of the last statement; the cursors call this."""
@@ -718,19 +311,6 @@ class Connection:
 
     # What reads must see.
 
-    def _set_level(self, level: str) -> None:
-        self._level = level
-        self._must_see = level != "eventual"
-        self._may_be_free = (
-            self._splits
-            and level != "global"
-            and self._options.max_staleness is None
-            and (self._cluster.has_gtids or not self._must_see)
-        )
-
-    def _route(self, statement: Statement) -> Route:
-        return route(statement, self._session, self._level, self._options.max_staleness)
-
     @contextmanager
     def consistency(self, level: str) -> Iterator[None]:
         """Give the reads of this block another consistency level.
@@ -759,7 +339,7 @@ class Connection:
             self._finish_pending()
         session, replicas = self._session, self._replicas
         if self._sharing is not None:
-            self._look_at_store(Route(_REPLICA, ""))
+            self._look_at_store(Route(Destination.REPLICA, ""))
         known = session.base | session.position | replicas.seen()
         untold = replicas.seen_at is not None and not replicas.seen_tail
         if not session.position_known or replicas.saw_primary or untold:
@@ -816,89 +396,6 @@ class Connection:
             if session_id is not None:
                 self._named_id = session_id
 
-    def _use_with_id(self, statement: Statement, sql: bytes) -> tuple[Statement, bytes] | None:
-        """Take a session id from a USE: the statement without it; None for all others."""
-        if b"sessionid=" not in sql[:600].lower() or sql[:50].lstrip()[:3].upper() != b"USE":
-            return None
-        try:
-            found = parse_use(sql.decode(errors="surrogateescape"))
-        except ValueError as error:
-            raise err.ProgrammingError(str(error)) from None
-        if found is None:
-            return None
-        database, self._named_id = found
-        self._share()
-        without = f"USE {quote_identifier(database)}" if database else "DO 0"
-        sql = without.encode(self.driver_connection.encoding, "surrogateescape")
-        return self._classifier.statement(sql), sql
-
-    def _share(self) -> None:
-        """Share consistency with whom the session id says; in a transaction, from the next one."""
-        session = self._session
-        if session.status & IN_TRANSACTION:
-            self._context_id = _AGAIN
-            return
-        self._context_id = context_id = current_session_id.get()
-        key = self._session_key(context_id)
-        if key == self._key:
-            return
-        if self._key is None:
-            # What this connection wrote for itself waits until it is by itself again.
-            self._alone = session.position, session.base, session.position_known
-        self._key = key
-        session.position = session.base = session.origin
-        session.position_known = True
-        if key is None:
-            self._sharing = None
-            if self._alone is not None:
-                session.position, session.base, session.position_known = self._alone
-        else:
-            store = self._store if self._store is not None else self._cluster.memory
-            self._sharing = Sharing(store, key, lambda: ask_position(self._primary))
-        self._note_freedom()
-
-    def _session_key(self, context_id: str | None) -> str | None:
-        named = context_id if context_id is not None else self._named_id
-        if named is not None:
-            return f"provided:{named}"
-        kind = self._options.session_id_kind
-        if kind == "database":
-            return f"database:{self._session.schema or ''}"
-        if kind == "user":
-            return f"user:{_text(self.driver_connection.user)}"
-        return None
-
-    def _look_at_store(self, decision: Route) -> Route:
-        """Add to a read what others of the same session id wrote."""
-        if decision.consistency == "eventual":
-            return decision
-        assert self._sharing is not None
-        stored = self._sharing.look()
-        if isinstance(stored, str):
-            return decision._replace(destination=Destination.PRIMARY, reason=stored)
-        session = self._session
-        if stored.position is not None:
-            if self._replicas.all_have(stored.position):
-                self._sharing.forget(stored.position)
-            session.position = session.position | stored.position
-        return decision
-
-    def _publish(self) -> None:
-        """Tell those who share the session id what was committed, before the application knows."""
-        sharing = self._sharing
-        if sharing is None:
-            return
-        session = self._session
-        if session.status & IN_TRANSACTION:
-            return
-        if not session.position_known:
-            try:
-                session.position = session.position | ask_position(self._primary)
-            except err.MySQLError:
-                return  # the mark stays
-            session.position_known = True
-        sharing.publish(session.position or None)
-
     # Transactions: all on the primary.
 
     def begin(self) -> None:
@@ -920,31 +417,6 @@ class Connection:
     def get_autocommit(self) -> bool:
         """Tell whether autocommit is on."""
         return bool(self.driver_connection.get_autocommit())
-
-    def _on_primary(self, action: Callable[[], Any], what: str) -> None:
-        """Do what has a method of its own in PyMySQL, and learn from its OK packet."""
-        if self._pending:
-            self._finish_pending()
-        if self._shows_tracking:
-            self._track()
-        if current_session_id.get() is not self._context_id:
-            self._share()
-        if self._sharing is not None:
-            self._sharing.begin_write()
-        try:
-            action()
-        except err.MySQLError:
-            self._session.position_known = False
-            self._warned = self._primary
-            raise
-        finally:
-            self._last = self._primary
-            # COM_INIT_DB is no statement, and clears no warnings.
-            if not self._keeps_warnings and what != "USE":
-                self._warned = self._primary
-            self._learn()
-            self._publish()
-        self.route = self._primary.taken(what)
 
     # The session.
 

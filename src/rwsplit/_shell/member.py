@@ -88,6 +88,8 @@ class PrimaryFacts(NamedTuple):
     collation: str
 
 
+# The queries end with a LIMIT of their own: sql_select_limit is for the application's.
+#
 # On the primary everything that a statement changes is wanted; on a replica only, on MySQL, where
 # the replica is: the last packet of every read then tells it.
 _TRACK_PRIMARY = {
@@ -114,22 +116,22 @@ _TRACKING = {
 _ASK_PRIMARY = {
     "mysql": "SELECT @@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),@@GLOBAL.log_bin,"
     "@@GLOBAL.server_uuid,CAST(@@SESSION.sql_mode AS BINARY),@@SESSION.collation_connection,"
-    "CAST(@@GLOBAL.gtid_executed AS BINARY)",
+    "CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
     "mariadb": "SELECT 1,@@GLOBAL.log_bin,@@GLOBAL.server_id,CAST(@@SESSION.sql_mode AS BINARY),"
-    "@@SESSION.collation_connection,CAST(@@GLOBAL.gtid_binlog_state AS BINARY)",
+    "@@SESSION.collation_connection,CAST(@@GLOBAL.gtid_binlog_state AS BINARY) LIMIT 1",
 }
 _ASK_REPLICA = {
-    "mysql": "SELECT @@GLOBAL.server_uuid,CAST(@@GLOBAL.gtid_executed AS BINARY)",
-    "mariadb": "SELECT @@GLOBAL.server_id,CAST(@@GLOBAL.gtid_slave_pos AS BINARY)",
+    "mysql": "SELECT @@GLOBAL.server_uuid,CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
+    "mariadb": "SELECT @@GLOBAL.server_id,CAST(@@GLOBAL.gtid_slave_pos AS BINARY) LIMIT 1",
 }
 _ASK_POSITION = {
     "primary": {
-        "mysql": "SELECT CAST(@@GLOBAL.gtid_executed AS BINARY)",
-        "mariadb": "SELECT CAST(@@GLOBAL.gtid_current_pos AS BINARY)",
+        "mysql": "SELECT CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
+        "mariadb": "SELECT CAST(@@GLOBAL.gtid_current_pos AS BINARY) LIMIT 1",
     },
     "replica": {
-        "mysql": "SELECT CAST(@@GLOBAL.gtid_executed AS BINARY)",
-        "mariadb": "SELECT CAST(@@GLOBAL.gtid_slave_pos AS BINARY)",
+        "mysql": "SELECT CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
+        "mariadb": "SELECT CAST(@@GLOBAL.gtid_slave_pos AS BINARY) LIMIT 1",
     },
 }
 
@@ -146,7 +148,9 @@ def keep_tracking(connection: PhysicalConnection) -> list[str]:
     """Set our own tracking again; returns statements that bring back what the application set."""
     names = [f"session_track_{name}" for name in _TRACKING[connection.flavor]]
     columns = ",".join([f"CAST(@@SESSION.{name} AS BINARY)" for name in names])
-    asked, *kept = connection.ask_all([f"SELECT {columns}", *_TRACK_PRIMARY[connection.flavor]])
+    asked, *kept = connection.ask_all(
+        [f"SELECT {columns} LIMIT 1", *_TRACK_PRIMARY[connection.flavor]]
+    )
     for reply in (asked, *kept):
         if isinstance(reply, err.MySQLError) and reply.args[0] != _IN_TRANSACTION:
             raise reply

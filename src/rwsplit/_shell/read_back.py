@@ -20,9 +20,9 @@ __all__ = ["read_back", "report", "user_variables"]
 _CHANGED = (
     "SELECT VARIABLE_NAME,CAST(SESSION_VALUE AS BINARY) FROM information_schema.SYSTEM_VARIABLES "
     "WHERE SESSION_VALUE IS NOT NULL "
-    "AND (SESSION_VALUE<>GLOBAL_VALUE OR VARIABLE_NAME IN ({known}))"
+    "AND (SESSION_VALUE<>GLOBAL_VALUE OR VARIABLE_NAME IN ({known})) LIMIT 100000"
 )
-_ROLE = "SELECT CAST(CURRENT_ROLE() AS BINARY)"
+_ROLE = "SELECT CAST(CURRENT_ROLE() AS BINARY) LIMIT 1"
 _TABLES_MADE = "SHOW SESSION STATUS WHERE Variable_name='{name}'"
 # MySQL prints active roles as accounts, quoted as the sql_mode says.
 _PART = r"(?:`(?:[^`]|``)*`|\"(?:[^\"]|\"\")*\")"
@@ -44,7 +44,10 @@ def read_back(
     if names:
         columns = ",".join([_system(name) for name in names])
         questions.append(
-            (f"SELECT {columns}", lambda reply: _take_variables(session, primary, names, reply))
+            (
+                f"SELECT {columns} LIMIT 1",
+                lambda reply: _take_variables(session, primary, names, reply),
+            )
         )
     if "*" in session.unread:
         known = ",".join([literal(name) for name in session.known_variables()]) or "''"
@@ -102,7 +105,7 @@ def _take_variables(
         return
     # One of them can't be read; asked one by one, the others still answer.
     for name, answer in zip(
-        names, primary.ask_all([f"SELECT {_system(name)}" for name in names]), strict=True
+        names, primary.ask_all([f"SELECT {_system(name)} LIMIT 1" for name in names]), strict=True
     ):
         if isinstance(answer, err.MySQLError):
             session.pins[name] = f"the value of {name} can't be read back"
@@ -168,7 +171,7 @@ def _ask_users(session: Session, names: list[str]) -> tuple[str, Callable[[Any],
                 ),
             )
 
-    return f"SELECT {','.join(columns)}", take
+    return f"SELECT {','.join(columns)} LIMIT 1", take
 
 
 def _text(value: Any) -> Any:
