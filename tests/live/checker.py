@@ -30,6 +30,8 @@ class Worker(NamedTuple):
     options: dict[str, Any]
     context_id: str | None = None
     transactions: bool = False
+    writes: float = 0.3
+    """How much of what it does are writes."""
 
 
 class Event(NamedTuple):
@@ -61,6 +63,8 @@ def workers(process: int, stores: list[str], threads: int = 2) -> list[Worker]:
                 transactions=True,
             )
         )
+    # What it has written never binds this one: only what it has read does.
+    found.append(Worker(f"{process}.reader", EVERYONE, {}, writes=0.0))
     for index, store in enumerate(["memory", *stores]):
         shared = f"{process}" if store == "memory" else f"store{index}"
         base = {"session_store": store}
@@ -150,7 +154,7 @@ def _live(
             if time.monotonic() >= until:
                 return
             key = worker.key if dice.random() < 0.7 else EVERYONE
-            kind = "write" if dice.random() < 0.3 else "read"
+            kind = "write" if dice.random() < worker.writes else "read"
             start = time.monotonic()
             if kind == "write":
                 cursor.execute(WRITE, (key,))

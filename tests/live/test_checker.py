@@ -99,6 +99,8 @@ def test_no_read_is_too_old(cluster, counters, tmp_path):
     [("nobody waits", "session's write"), ("nobody remembers", "has seen")],
 )
 def test_the_checker_finds_what_is_broken_on_purpose(cluster, counters, tmp_path, mutation, words):
-    events, _ = record(cluster, counters, tmp_path, 4, mutation)
-    violations = checker.check(events)
-    assert any(words in violation for violation in violations), len(events)
+    for _ in range(5):  # a stalled replica may happen to be killed at once
+        events, _ = record(cluster, counters, tmp_path, 3, mutation)
+        if any(words in violation for violation in checker.check(events)):
+            return
+    pytest.fail(f"not found in the last {len(events)} events either")
