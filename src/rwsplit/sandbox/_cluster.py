@@ -255,8 +255,13 @@ class Sandbox:
         link, server.link = server.link, Link(self.primary.port, seconds) if seconds else None
         if link is None and not seconds:
             return
+        # Replication can't be stopped while its applier waits for the lock that stalls it.
+        stalled = server.stalled_by is not None
+        self.resume(server)
         self._run(server, self._dialect.stop_replication)
         self._replicate(server)
+        if stalled:
+            self.stall(server)
         if link is not None:
             link.close()
 
