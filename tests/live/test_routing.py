@@ -42,20 +42,6 @@ def test_a_pymysql_program_runs_unchanged(cluster, connect, table):
     assert not connection.open
 
 
-def test_autocommit_off_means_the_primary(cluster, connect, table):
-    connection = connect(autocommit=False)
-    cursor = connection.cursor()
-    assert ask(cursor, "SELECT @@server_id") == cluster.primary.server_id
-    assert "autocommit" in cursor.route.reason
-    cursor.execute("INSERT INTO t VALUES (1, 1)")
-    assert ask(cursor, "SELECT COUNT(*) FROM t") == 1
-    connection.rollback()
-    assert ask(cursor, "SELECT COUNT(*) FROM t") == 0
-    connection.autocommit(True)
-    ask(cursor, "SELECT COUNT(*) FROM t")
-    assert cursor.route.role == "replica"
-
-
 def test_a_transaction_runs_on_the_primary(cluster, connect, table):
     connection = connect()
     cursor = connection.cursor()

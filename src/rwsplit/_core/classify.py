@@ -70,6 +70,11 @@ class Classifier:
             self.templates[template] = found
         return found
 
+    def digest(self, sql: str | bytes) -> str:
+        """Return a text with its literals and spacing normalised, cut off where it is long."""
+        text = _decode(sql, self.dialect)
+        return "" if text is None else " ".join(scan(text, self.dialect))[:_DIGEST_LENGTH]
+
     def demote(self, sql: str | bytes, template: str | None, reason: str) -> None:
         """Take a statement for a write from now on: a read-only server refused to run it."""
         demoted = self.statement(sql)._replace(

@@ -29,6 +29,10 @@ class Options(NamedTuple):
     max_wait: float = 0.1
     """How long a read may wait for a replica before it runs on the primary."""
     transactions: str = "verify"
+    """Where the reads of a transaction run before its first statement that is none: on a replica,
+    and verified on the primary afterwards, or not (`eventual`); or on the `primary`."""
+    max_snapshot: float = 5.0
+    """After how many idle seconds a transaction's part on a replica is ended."""
     reads: str = "replicas"
     policy: Policy = POLICIES["round_robin"]
     functions: Mapping[str, str] = {}
@@ -47,7 +51,6 @@ class Options(NamedTuple):
 # Keywords of the design that nothing acts on yet: only their default is accepted.
 _NOT_YET: dict[str, Any] = {
     "cluster": None,
-    "max_snapshot": 5.0,
     "primary_wait": 10.0,
     "pool_size": 10,
 }
@@ -163,7 +166,8 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "consistency": _one_of("eventual", "session", "global"),
     "on_lag": _one_of("wait", "primary"),
     "max_wait": _seconds,
-    "transactions": _one_of("verify", "primary"),
+    "transactions": _one_of("verify", "primary", "eventual"),
+    "max_snapshot": _seconds,
     "reads": _one_of("replicas", "primary"),
     "policy": _policy,
     "functions": _functions,

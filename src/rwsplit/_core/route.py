@@ -35,6 +35,8 @@ class Route(NamedTuple):
     """How old, in seconds, what it sees may be."""
     shows_data: bool = True
     """Its answer may show what others wrote, so the next read must not show less."""
+    sees_commits: bool = False
+    """It reads in a snapshot that shows what was committed since it was opened."""
 
 
 class RouteTaken(NamedTuple):
@@ -56,8 +58,6 @@ class RouteTaken(NamedTuple):
         return f"{self.role} {self.endpoint} ({self.reason}{extra})"
 
 
-_TRANSACTION_BITS = IN_TRANSACTION | AUTOCOMMIT
-
 _PRIMARY = Destination.PRIMARY
 _REPLICA = Destination.REPLICA
 _READ = Kind.READ
@@ -65,16 +65,27 @@ _FOLLOW_READ = Kind.FOLLOW_READ
 
 
 def route(
-    statement: Statement, session: Session, consistency: str, max_staleness: float | None = None
+    statement: Statement,
+    session: Session,
+    consistency: str,
+    max_staleness: float | None = None,
+    in_snapshot: bool = False,
 ) -> Route:
-    """Decide where a statement of this session goes, under this consistency level."""
+    """Decide where a statement of this session goes, under this consistency level.
+
+    `in_snapshot` is whether it may read in a transaction of its own on a replica.
+    """
     if statement.kind is not _READ:
         if statement.kind is _FOLLOW_READ:
             return Route(Destination.LAST, statement.reason)
         return Route(_PRIMARY, statement.reason)
-    if session.status & _TRANSACTION_BITS != AUTOCOMMIT:
-        return Route(_PRIMARY, _transaction_reason(session))
-    if session.next_transaction:
+    if session.status & IN_TRANSACTION:
+        return Route(_PRIMARY, "a transaction is open on the primary")
+    if in_snapshot:
+        pass
+    elif not session.status & AUTOCOMMIT:
+        return Route(_PRIMARY, "autocommit is off, so it belongs to the primary's next transaction")
+    elif session.next_transaction:
         return Route(_PRIMARY, "SET TRANSACTION was for this statement")
     if (
         session.pins
@@ -103,9 +114,3 @@ def route(
         max_staleness,
         shows_data(statement),
     )
-
-
-def _transaction_reason(session: Session) -> str:
-    if session.status & IN_TRANSACTION:
-        return "a transaction is open on the primary"
-    return "autocommit is off, so it belongs to the primary's next transaction"

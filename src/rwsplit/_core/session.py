@@ -31,8 +31,24 @@ IN_TRANSACTION = 0x0001
 AUTOCOMMIT = 0x0002
 """Bits of the server status in every OK packet (MySQL manual, Status Flags)."""
 
+TRANSACTIONAL = frozenset({"isolation", "reads_only", "completion_type"})
+"""What a session has set for its transactions; by these names, as the flavors' own differ."""
+
+_TRANSACTIONAL = {
+    "transaction_isolation": "isolation",
+    "tx_isolation": "isolation",
+    "transaction_read_only": "reads_only",
+    "tx_read_only": "reads_only",
+    "completion_type": "completion_type",
+}
+
+_SPELT = {
+    "mysql": {"isolation": "transaction_isolation", "reads_only": "transaction_read_only"},
+    "mariadb": {"isolation": "tx_isolation", "reads_only": "tx_read_only"},
+}
+
 _NEVER_REPLAYED = re.compile(
-    r"autocommit|completion_type|transaction_|tx_|session_track_|sql_log_|gtid_|last_|identity"
+    r"autocommit|transaction_|tx_|session_track_|sql_log_|gtid_|last_|identity"
     r"|insert_id|timestamp|pseudo_|rand_seed|character_set_database|collation_database"
     r"|in_transaction|server_id|skip_replication|binlog_|statement_id|read_only|warning_count"
     r"|error_count|character_set_connection"
@@ -58,6 +74,9 @@ _ESCAPING = frozenset({"sql_mode", "character_set_client", "collation_connection
 
 LEXING = frozenset({"sql_mode", "character_set_client"})
 """Variables that decide how a text is read; they must be known before the next one is."""
+
+_ISOLATION = re.compile(r"ISOLATION LEVEL (SERIALIZABLE|REPEATABLE READ|READ (?:UN)?COMMITTED)")
+_ACCESS = re.compile(r"\bREAD (ONLY|WRITE)\b")
 
 _MOST_COMMITTED = 100
 
@@ -114,6 +133,7 @@ class Session:
         "tables_made",
         "temporary",
         "unlisted",
+        "unprepared",
         "unread",
         "unread_users",
         "version",
@@ -152,6 +172,8 @@ class Session:
         """How many temporary tables the session was seen to ask for."""
         self._user_locks = 0.0
         self.prepared: dict[str, Prepared] = {}
+        self.unprepared: set[str] = set()
+        """Prepared statements that only the primary has."""
         self.next_transaction = ""
         """SQL of what holds for the next transaction only, as the server reported it."""
         self._entries: dict[str, tuple[int, str]] = {}
@@ -205,12 +227,37 @@ class Session:
                 del self.pins[name]
             return
         self.unread.discard(name)
+        if name in _TRANSACTIONAL:
+            self._set_transactional(name, str(value).upper())
+            return
         if _NEVER_REPLAYED.match(name):
             return
         if value == "" and name == "character_set_results":
             value = None  # how trackers spell NULL here
         self._values[name] = "" if value is None else str(value)
         self._set(name, f"@@SESSION.{quote_identifier(name)}={literal(value)}")
+
+    def _set_transactional(self, name: str, value: str) -> None:
+        self._values[_TRANSACTIONAL[name]] = value
+        if name.endswith("isolation"):
+            # Snapshots on replicas are taken under it.
+            self._set(name, f"@@SESSION.{name}={literal(value)}")
+
+    @property
+    def isolation(self) -> str:
+        """The isolation level of the next transaction, as servers print it."""
+        found = _ISOLATION.search(self.next_transaction)
+        if found:
+            return found[1].replace(" ", "-")
+        return self._values.get("isolation", "")
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether the next transaction is READ ONLY if it says nothing of that itself."""
+        found = _ACCESS.search(self.next_transaction)
+        if found:
+            return found[1] == "ONLY"
+        return self._values.get("reads_only") in ("ON", "1")
 
     def set_user_variable(self, name: str, value: str) -> None:
         """Note the value, written as SQL, that a user variable now has."""
@@ -228,7 +275,7 @@ class Session:
         self._set("role", f"SET ROLE {sql}")
 
     def value(self, name: str) -> str | None:
-        """Return the value of one of the LEXING variables."""
+        """Return the value of one of the LEXING variables, or of those of transactions."""
         return self._values.get(name)
 
     def set_schema(self, name: str | None) -> None:
@@ -251,6 +298,8 @@ class Session:
         reports what SET STATEMENT sets for one statement only. Its value is read back.
         """
         names = [name for name, _ in changes.variables]
+        written = statement.system_variables_written if statement is not None else frozenset()
+        spelt = {_TRANSACTIONAL[name] for name in written if name in _TRANSACTIONAL}
         if "character_set_connection" in names and "collation_connection" not in names:
             # It changed too, and neither flavor says to what.
             self.unread.add("collation_connection")
@@ -258,11 +307,12 @@ class Session:
             if (
                 statement is None
                 or statement.may_change_session
-                or name in statement.system_variables_written
+                or name in written
                 or name in self.pins
+                or _TRANSACTIONAL.get(name) in spelt
             ):
                 self.set_variable(name, value)
-            elif not _NEVER_REPLAYED.match(name):
+            elif name in _TRANSACTIONAL or not _NEVER_REPLAYED.match(name):
                 self.unread.add(name)
         if changes.schema is not None:
             self.set_schema(changes.schema or None)
@@ -308,6 +358,9 @@ class Session:
                     self.pins.pop(name, None)
                 else:
                     self.pins[name] = f"{name} is set, and can't be set on a replica"
+            elif name in _TRANSACTIONAL:
+                # A server may know it by another name than the statement.
+                self.unread.add(_SPELT[self.origin.flavor].get(_TRANSACTIONAL[name], name))
             elif not _NEVER_REPLAYED.match(name):
                 self.unread.add(name)
         if "character_set_connection" in names:
@@ -328,6 +381,7 @@ class Session:
         name, body = statement.name or "", statement.body
         # A PREPARE that fails has dropped the one of that name, too.
         self.prepared.pop(name, None)
+        self.unprepared.discard(name)
         if (
             succeeded
             and body is not None
@@ -335,6 +389,8 @@ class Session:
             and len(self.prepared) < _MOST_PREPARED
         ):
             self.prepared[name] = Prepared(sql, body, self._setting())
+        elif succeeded and statement.verb == "PREPARE":
+            self.unprepared.add(name)
 
     def _setting(self) -> tuple[str | None, ...]:
         names = ("sql_mode", "character_set_client", "collation_connection")
@@ -382,6 +438,7 @@ class Session:
             return
         self._doubt_users()
         self.suspect = True
+        self.unprepared.update(self.prepared)
         self.prepared.clear()
         self.unread.add("role")
 
@@ -414,6 +471,23 @@ class Session:
         """Note that the session holds no user lock any more."""
         self._user_locks = 0
         self.pins.pop("user", None)
+
+    @property
+    def bound(self) -> str:
+        """Why the session can't go on on another connection to the primary; '' if it can."""
+        for reason in self.pins.values():
+            return reason
+        if self.temporary:
+            return "it has temporary tables"
+        if self.unprepared:
+            return "it has prepared statements"
+        if self.unread or self.unread_users or self.unlisted or self.heavy or self.suspect:
+            return "what it has set is not known"
+        return ""
+
+    def restored(self) -> list[str | bytes]:
+        """Return the statements that make a new connection to the primary this session."""
+        return [*self.difference(0)[0], *[known.sql for known in self.prepared.values()]]
 
     # What has to be asked.
 

@@ -1,176 +1,260 @@
-"""Statements about locks and transactions: kept by a connection until it gives them up."""
+"""The transaction of a virtual connection: where it is, and what a statement means to it. Pure.
+
+A transaction that has only read is on one replica, in a snapshot that rwsplit opened there. With
+its first statement that is no read it moves to the primary. What is open on the primary the primary
+itself reports (`Session.status`); what is here is only what it does not know of yet.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from enum import Enum
+from typing import NamedTuple
 
-from .dialect import Dialect
-from .effects import Effects, walk
-from .lexer import NAME, WORD
-from .names import name_at
-from .reading import Tokens, build, is_word, leading, unknown, words_of
+from .fingerprint import Fingerprint
+from .following import shows_data
+from .session import AUTOCOMMIT, IN_TRANSACTION, Session
 from .statement import Kind, Statement
 
-__all__ = [
-    "backup",
-    "begin",
-    "block",
-    "end",
-    "lock",
-    "savepoint",
-    "start_transaction",
-    "unlock",
-    "xa",
-]
+__all__ = ["Repeatable", "Step", "Transaction", "is_ordered"]
 
-_PRIMARY, _WRITE = Kind.PRIMARY_READ, Kind.WRITE
+MOST_READS = 64
+MOST_BYTES = 1 << 20
+"""A transaction moves before its repetition on the primary takes more than this."""
 
 
-def lock(tokens: Tokens, dialect: Dialect) -> Statement:
-    if is_word(tokens, 1, "INSTANCE"):
-        return Statement(
-            _WRITE,
-            "LOCK INSTANCE locks",
-            "LOCK INSTANCE",
-            locks=frozenset(("instance",)),
-            may_write=True,
-        )
-    if not is_word(tokens, 1, "TABLE", "TABLES"):
-        return unknown(tokens, dialect, "LOCK of what is not understood")
-    effects = Effects()
-    index = 2
-    while index < len(tokens) and tokens[index].kind in (WORD, NAME):
-        table, index = name_at(tokens, index)
-        effects.tables[table] = None
-        while index < len(tokens) and tokens[index].text != ",":
-            index += 1
-        index += 1
-    effects.locks.add("tables")
-    return build(
-        effects, "LOCK TABLES", kind=_WRITE, reason="LOCK TABLES locks", implicit_commit=True
-    )
+class Step(Enum):
+    """What becomes of a statement, seen from its transaction."""
+
+    USUAL = "usual"
+    """Nothing to the transaction, or nothing that the primary would not do by itself."""
+    READ = "read"
+    """On the transaction's replica, where a snapshot is opened if there is none."""
+    APART = "apart"
+    """On the primary, while the transaction stays where it is."""
+    MOVE = "move"
+    """On the primary, to which the transaction moves first."""
+    KEEP = "keep"
+    """Not sent: a savepoint, kept until the transaction moves."""
+    BEGIN = "begin"
+    """Not sent: it goes with the first statement."""
+    OPEN = "open"
+    """Not sent: its snapshot is taken on a replica at once, else it is for the primary."""
+    END = "end"
+    """Not sent: the primary has nothing to commit or to roll back."""
 
 
-def unlock(tokens: Tokens, dialect: Dialect) -> Statement:
-    what = "instance" if is_word(tokens, 1, "INSTANCE") else "tables"
-    return Statement(
-        _WRITE,
-        "UNLOCK releases locks",
-        "UNLOCK INSTANCE" if what == "instance" else "UNLOCK TABLES",
-        releases=frozenset((what,)),
-        implicit_commit=what == "tables",
-        may_write=True,
-    )
+class Repeatable(NamedTuple):
+    """A statement to repeat on the primary when the transaction moves there."""
+
+    sql: bytes
+    answer: Fingerprint | None
+    """None for a savepoint."""
 
 
-def backup(tokens: Tokens, dialect: Dialect) -> Statement:
-    words = leading(tokens, 4)
-    ends = "END" in words or "UNLOCK" in words
-    held = frozenset(("instance",))
-    return Statement(
-        _WRITE,
-        "BACKUP locks",
-        "BACKUP",
-        locks=frozenset() if ends else held,
-        releases=held if ends else frozenset(),
-        may_write=True,
-    )
+class Transaction:
+    """What the primary does not know of a virtual connection's transaction.
 
+    :param verifies: whether a move repeats the reads and compares them.
+    """
 
-def _transaction(verb: str, does: str, reason: str, **fields: Any) -> Statement:
-    return Statement(Kind.TRANSACTION, reason, verb, transaction=does, **fields)
-
-
-def begin(tokens: Tokens, dialect: Dialect) -> Statement:
-    words = leading(tokens, 3)
-    if len(tokens) > len(words) or words[1:] not in ([], ["WORK"]) or dialect.oracle:
-        return block(tokens, dialect)
-    return _transaction(
-        "BEGIN",
+    __slots__ = (
+        "_names",
+        "_read_only",
         "begin",
-        "BEGIN opens a transaction",
-        releases=frozenset(("tables",)),
-        implicit_commit=True,
-        may_write=True,
+        "digest",
+        "on_replica",
+        "repeatables",
+        "retries_on_primary",
+        "size",
+        "touched",
+        "unverifiable",
+        "verifies",
+        "wrote",
     )
 
+    def __init__(self, verifies: bool) -> None:
+        self.verifies = verifies
+        self.touched = False
+        """The primary may hold something for a transaction that it does not call one."""
+        self.retries_on_primary = False
+        """The transaction before did not survive its move."""
+        self.clear()
 
-def block(tokens: Tokens, dialect: Dialect) -> Statement:
-    effects = Effects()
-    walk(tokens, dialect, effects, query=False)
-    return build(
-        effects,
-        tokens[0].text,
-        kind=_WRITE if dialect.flavor == "mariadb" else Kind.UNKNOWN,
-        reason=f"{tokens[0].text} opens a block that may do anything",
-        may_change_session=True,
-    )
+    def clear(self) -> None:
+        """Forget the transaction: it has ended."""
+        self.digest = ""
+        """Of its first read."""
+        self.wrote = False
+        self.forget_replica()
+
+    def forget_replica(self) -> None:
+        """Forget what the primary does not know: it has ended, or has moved there."""
+        self.begin = b""
+        """The BEGIN that was not sent yet."""
+        self._read_only = False
+        self.on_replica = False
+        """A snapshot is open on a replica, or was lost there."""
+        self.repeatables: list[Repeatable] = []
+        self.size = 0
+        """Bytes of the answers to them."""
+        self.unverifiable = ""
+        """Why its reads can't be repeated on the primary and compared."""
+        self._names: list[str] = []
+
+    def __repr__(self) -> str:
+        if not self.is_open:
+            return "<Transaction none here>"
+        where = "on a replica" if self.on_replica else "nowhere yet"
+        return f"<Transaction {where}, {len(self.repeatables)} to repeat>"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything of a transaction that the primary knows nothing of."""
+        return bool(self.begin or self.on_replica or self.repeatables)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether a server would call it a transaction: savepoints alone begin none."""
+        return bool(self.begin or self.on_replica)
+
+    def is_read_only(self, session: Session) -> bool:
+        """Tell whether the transaction was declared READ ONLY."""
+        return self._read_only if self.begin else session.reads_only
+
+    def step(self, statement: Statement, session: Session, unbuffered: bool, bound: str) -> Step:
+        """Tell what becomes of a statement.
+
+        `bound` is why a read must run on the primary, if it must.
+        """
+        does = statement.transaction or ""
+        if session.status & IN_TRANSACTION:
+            return Step.USUAL
+        if does.startswith("begin"):
+            if self.touched or session.pins:
+                return Step.USUAL
+            if "snapshot" not in does:
+                return Step.BEGIN
+            on_replica = _reads_only(does, session) and session.isolation == "REPEATABLE-READ"
+            return Step.OPEN if on_replica else Step.USUAL
+        if does in ("commit", "rollback"):
+            real = (
+                self.touched
+                or session.pins
+                or session.next_transaction
+                or session.value("completion_type") not in (None, "NO_CHAIN")
+            )
+            return Step.USUAL if real else Step.END
+        autocommit = bool(session.status & AUTOCOMMIT)
+        if (autocommit and not self.begin) or statement.kind is Kind.FOLLOW_READ:
+            return Step.USUAL
+        read_only = self.is_read_only(session)
+        if self.begin and not read_only:
+            return Step.MOVE
+        if does in _SAVEPOINTS:
+            return Step.KEEP if self._is_known(does, statement.name or "") else Step.MOVE
+        if statement.kind is Kind.READ:
+            if bound or session.isolation == "SERIALIZABLE":
+                return Step.MOVE
+            stays = read_only or not self.verifies or not shows_data(statement)
+            return Step.READ if stays or not self._grows_out(statement, unbuffered) else Step.MOVE
+        return Step.APART if self._is_apart(statement) else Step.MOVE
+
+    def _grows_out(self, statement: Statement, unbuffered: bool) -> bool:
+        """Tell whether one more read could not be verified cheaply."""
+        return (
+            statement.volatile
+            or unbuffered
+            or bool(statement.parts)
+            or len(self.repeatables) >= MOST_READS
+            or self.size >= MOST_BYTES
+        )
+
+    def why_read_moves(self, statement: Statement, session: Session, unbuffered: bool) -> str:
+        """Tell in words why a read that nothing else binds to the primary runs there."""
+        if self.begin and not self._read_only:
+            return "BEGIN opens a transaction on the primary"
+        if session.isolation == "SERIALIZABLE":
+            return "the transaction is SERIALIZABLE"
+        if unbuffered:
+            return "an unbuffered read of a transaction can't be verified"
+        if statement.volatile:
+            return "a volatile read of a transaction can't be verified"
+        return "the transaction has read as much as can be verified cheaply"
+
+    def _is_apart(self, statement: Statement) -> bool:
+        """Tell whether a statement leaves the data and the transaction alone."""
+        if statement.tables or statement.functions or statement.may_change_session:
+            return False
+        if statement.kind is Kind.PRIMARY_READ:
+            return (
+                statement.verb == "SELECT"
+                and not statement.locks
+                and not statement.releases
+                and not statement.user_variables_written
+                and "in_transaction" not in statement.system_variables_read
+            )
+        # What was read is repeated under the state that it was read under.
+        return (
+            statement.kind is Kind.SESSION
+            and not self.repeatables
+            and not any(map(_OF_TRANSACTIONS.match, statement.system_variables_written))
+        )
+
+    def begun(self, statement: Statement, sql: bytes, session: Session) -> None:
+        """Note a BEGIN that was not sent."""
+        self.begin = sql
+        self._read_only = _reads_only(statement.transaction or "", session)
+
+    # Savepoints.
+
+    def _is_known(self, does: str, name: str) -> bool:
+        return does == "savepoint" or name.lower() in self._names
+
+    def keep(self, statement: Statement, sql: bytes) -> None:
+        """Keep a statement about a savepoint for the move."""
+        name, does = (statement.name or "").lower(), statement.transaction
+        if does == "savepoint":
+            if name in self._names:
+                self._names.remove(name)
+            self._names.append(name)
+        else:
+            at = self._names.index(name)
+            # ROLLBACK TO keeps the savepoint itself; both forget those after it.
+            del self._names[at + (does == "rollback to") :]
+        if len(self.repeatables) >= 4 * MOST_READS:
+            self.unverifiable = "it set too many savepoints"
+        else:
+            self.repeatables.append(Repeatable(sql, None))
+
+    # Reads.
+
+    def note_read(self, sql: bytes, answer: Fingerprint | None, read_only: bool) -> None:
+        """Note a read that a replica answered; without an answer, that nothing was kept of it."""
+        if answer is None:
+            self.unverifiable = "it read what can't be compared"
+            return
+        self.size += answer.size
+        if read_only and (len(self.repeatables) >= MOST_READS or self.size >= MOST_BYTES):
+            # It is not expected to move.
+            self.unverifiable = "it read too much"
+            self.repeatables = [kept for kept in self.repeatables if kept.answer is None]
+        elif not self.unverifiable:
+            self.repeatables.append(Repeatable(sql, answer))
 
 
-def start_transaction(tokens: Tokens, dialect: Dialect) -> Statement:
-    """START TRANSACTION."""
-    words = [word for word in words_of(tokens)[2:] if word not in ("WITH", "SNAPSHOT")]
-    if set(words) - {"READ", "ONLY", "WRITE", "CONSISTENT"}:
-        return unknown(tokens, dialect, "START TRANSACTION with what is not understood")
-    does = "begin"
-    if "ONLY" in words:
-        does += " read only"
-    if "CONSISTENT" in words:
-        does += " consistent snapshot"
-    return _transaction(
-        "START TRANSACTION",
-        does,
-        "START TRANSACTION" + (" READ ONLY" if "ONLY" in words else "") + " opens a transaction",
-        releases=frozenset(("tables",)),
-        implicit_commit=True,
-        may_write=True,
-    )
+_SAVEPOINTS = frozenset({"savepoint", "release savepoint", "rollback to"})
+_OF_TRANSACTIONS = re.compile(
+    r"autocommit|completion_type|transaction_|tx_|gtid_|sql_log_bin|binlog_|session_track_"
+    r"|pseudo_|timestamp|insert_id|rand_seed|skip_replication"
+)
+_ORDERED = re.compile(rb"\border\b", re.IGNORECASE)
 
 
-def end(tokens: Tokens, dialect: Dialect) -> Statement:
-    """COMMIT and ROLLBACK."""
-    verb = tokens[0].text
-    words = words_of(tokens)[1:]
-    does = verb.lower()
-    name = None
-    if "TO" in words:
-        does = "rollback to"
-        name = tokens[-1].raw if tokens[-1].kind == WORD else tokens[-1].text
-    elif "CHAIN" in words and "NO" not in words[: words.index("CHAIN")]:
-        does += " chain"
-    elif (
-        "RELEASE" in words
-        and "NO" not in words[words.index("RELEASE") - 1 : words.index("RELEASE")]
-    ):
-        does += " release"
-    elif set(words) - {"WORK", "AND", "NO", "CHAIN", "RELEASE"}:
-        return unknown(tokens, dialect, f"{verb} with what is not understood")
-    return _transaction(
-        verb, does, f"{verb} ends the transaction", name=name, may_write=verb == "COMMIT"
-    )
+def _reads_only(does: str, session: Session) -> bool:
+    return "read only" in does or (session.reads_only and "read write" not in does)
 
 
-def savepoint(tokens: Tokens, dialect: Dialect) -> Statement:
-    verb = "SAVEPOINT" if tokens[0].text == "SAVEPOINT" else "RELEASE SAVEPOINT"
-    last = tokens[-1]
-    name = last.raw if last.kind == WORD else last.text
-    return _transaction(verb, verb.lower(), f"{verb} belongs to the transaction", name=name)
-
-
-def xa(tokens: Tokens, dialect: Dialect) -> Statement:
-    words = words_of(tokens)
-    does = words[1] if len(words) > 1 else ""
-    if does == "RECOVER":
-        return Statement(_PRIMARY, "XA RECOVER is about one server", "XA RECOVER")
-    if does == "BEGIN":
-        does = "START"
-    held = frozenset(("xa",))
-    ends = does in ("COMMIT", "ROLLBACK")
-    return _transaction(
-        f"XA {does}",
-        f"xa {does.lower()}",
-        f"XA {does} belongs to a distributed transaction",
-        locks=frozenset() if ends else held,
-        releases=held if ends else frozenset(),
-        may_write=True,
-    )
+def is_ordered(sql: bytes) -> bool:
+    """Tell whether the order of a read's rows may mean something: it has the word ORDER."""
+    return _ORDERED.search(sql) is not None

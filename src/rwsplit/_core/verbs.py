@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .boundaries import backup, begin, block, end, lock, savepoint, start_transaction, unlock, xa
 from .definition import (
     ROUTINES,
     call,
@@ -23,7 +24,6 @@ from .reading import Tokens, build, is_word, leading, unknown, words_of
 from .setting import Assignments, assignments
 from .show import show
 from .statement import Kind, Statement
-from .transaction import backup, begin, block, end, lock, savepoint, start_transaction, unlock, xa
 from .wordlist import words
 
 __all__ = ["classify_tokens", "is_compound"]

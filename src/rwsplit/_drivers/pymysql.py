@@ -17,7 +17,8 @@ import os
 import ssl
 import struct
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +28,21 @@ from pymysql.connections import MAX_PACKET_LEN, TEXT_TYPES, Connection, MySQLRes
 from pymysql.constants import CLIENT, COMMAND, CR, FIELD_TYPE, SERVER_STATUS
 from pymysql.protocol import FieldDescriptorPacket
 
+from .._core.fingerprint import Fingerprint
 from .._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
 
 if TYPE_CHECKING:
     from pymysql.protocol import MysqlPacket
 
-__all__ = ["CONNECT_KEYWORDS", "DEFAULT_ENCODERS", "PhysicalConnection", "Result", "Setup", "lost"]
+__all__ = [
+    "CONNECT_KEYWORDS",
+    "DEFAULT_ENCODERS",
+    "PhysicalConnection",
+    "Result",
+    "Setup",
+    "lost",
+    "no_result",
+]
 
 CONNECT_KEYWORDS = frozenset(inspect.signature(Connection.__init__).parameters) - {"self"}
 """The keywords of PyMySQL's own `connect()`."""
@@ -136,6 +146,29 @@ class Result(MySQLResult):  # type: ignore[misc]
         self.description = tuple(descriptions)
 
 
+class _Fingerprinted(Result):
+    """A result whose rows are fingerprinted as they come."""
+
+    fingerprint: Fingerprint
+
+    def _read_row_from_packet(self, packet: MysqlPacket) -> Any:
+        self.fingerprint.add(packet._data)
+        return super()._read_row_from_packet(packet)
+
+    def read(self) -> None:
+        self.fingerprint = self._owner.fingerprint
+        super().read()
+        self.fingerprint.columns = self.description or ()
+
+
+class _Compared(_Fingerprinted):
+    """A result that is only wanted for its fingerprint."""
+
+    def _read_row_from_packet(self, packet: MysqlPacket) -> Any:
+        self.fingerprint.add(packet._data)
+        return None
+
+
 _through = converters.through
 
 
@@ -174,6 +207,10 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self.tracks = False
         self.setup_rows: list[Any] = []
         self._setup = setup
+        self.fingerprint = Fingerprint(ordered=False)
+        """What the rows that are being read are taken into, if they are."""
+        self.owed = 0
+        """How many replies to statements that were posted are still to be read."""
         self._result_class: type[MySQLResult] = MySQLResult
         super().__init__(**{**options, "client_flag": options.get("client_flag", 0) | _WANTED})
 
@@ -281,9 +318,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         finally:
             self.decoders, self.use_unicode = decoders, use_unicode
 
-    def query_after(
-        self, prelude: Sequence[str | bytes], sql: bytes, unbuffered: bool
-    ) -> list[Any]:
+    def query_after(self, prelude: Sequence[str | bytes], sql: bytes) -> list[Any]:
         """Send `prelude` and then `sql`; the result of `sql` becomes the connection's result.
 
         Returns the replies to the prelude (see `run_all`). An error of `sql` itself is raised by
@@ -301,10 +336,68 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self._next_seq_id = 1
         return replies
 
-    def finish_query(self, unbuffered: bool) -> int:
-        """Read the result of the statement that `query_after` sent."""
-        self._affected_rows = self._read_query_result(unbuffered=unbuffered)
+    def finish_query(self, unbuffered: bool, fingerprint: Fingerprint | None = None) -> int:
+        """Read the result of the statement that `query_after` sent.
+
+        With a fingerprint the rows are taken into it.
+        """
+        if fingerprint is None:
+            self._affected_rows = self._read_query_result(unbuffered=unbuffered)
+        else:
+            self.fingerprint = fingerprint
+            with self._reading_as(_Fingerprinted):
+                self._affected_rows = self._read_query_result()
         return self._affected_rows
+
+    def repeat(self, statements: Sequence[bytes], orders: Sequence[bool | None]) -> list[Any]:
+        """Run statements again, for the fingerprints of their results.
+
+        :param orders: for each whether its rows are ordered; None where only its error matters.
+
+        Returns for each its fingerprint, None or its error. Sent in as few round trips as are safe.
+        """
+        replies: list[Any] = []
+        start = 0
+        while start < len(statements):
+            end, size = start + 1, len(statements[start])
+            while end < len(statements) and size + len(statements[end]) <= _PIPELINE_BYTES:
+                size += len(statements[end])
+                end += 1
+            self.finish_previous()
+            self._write_bytes(b"".join(map(self._command_packet, statements[start:end])))
+            replies += [self._read_repetition(ordered) for ordered in orders[start:end]]
+            start = end
+        return replies
+
+    def _read_repetition(self, ordered: bool | None) -> Any:
+        if ordered is None:
+            reply = self._read_reply()
+            return reply if isinstance(reply, err.MySQLError) else None
+        fingerprint = self.fingerprint = Fingerprint(ordered)
+        with self._reading_as(_Compared):
+            reply = self._read_reply()
+        return reply if isinstance(reply, err.MySQLError) else fingerprint
+
+    @contextmanager
+    def _reading_as(self, result_class: type[MySQLResult]) -> Iterator[None]:
+        before = self._result_class
+        self._result_class = result_class
+        try:
+            yield
+        finally:
+            self._result_class = before
+
+    def post(self, statement: str) -> None:
+        """Send a statement of ours and leave its reply for `settle`."""
+        self.finish_previous()
+        self._write_bytes(self._command_packet(statement))
+        self.owed += 1
+
+    def settle(self) -> None:
+        """Read the replies to what was posted; only the end of a lost connection is an error."""
+        while self.owed:
+            self.owed -= 1
+            self._read_reply()
 
     def discard_query(self) -> None:
         """Read and throw away the result of the statement that `query_after` sent."""
@@ -322,6 +415,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         """Read what is left of the previous statement's results."""
         if not self._sock:
             raise err.InterfaceError(0, "")
+        if self.owed:
+            self.settle()
         result = self._result
         if result is not None:
             if result.unbuffered_active:
@@ -356,9 +451,25 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             raise reply
         return reply.rows[0]  # type: ignore[no-any-return]
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether rows or results of the last statement are still to come."""
+        result = self._result
+        return result is not None and bool(result.unbuffered_active or result.has_next)
+
     def kill_socket(self) -> None:
         """Close the socket without a word, for a connection whose protocol state is unknown."""
         self._force_close()
+
+
+def no_result(server_status: int) -> Any:
+    """Return the result of a statement that changed nothing and returned nothing."""
+    result = Result.__new__(Result)
+    MySQLResult.__init__(result, None)
+    result.affected_rows = result.insert_id = result.has_next = 0
+    result.server_status = server_status
+    result.message = b""
+    return result
 
 
 class Setup:

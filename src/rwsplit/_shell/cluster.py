@@ -12,6 +12,7 @@ from time import monotonic
 from cachetools import LRUCache
 
 from .._core.endpoint import Endpoint
+from .._core.habit import Habit
 from .._core.position import (
     History,
     Position,
@@ -38,6 +39,7 @@ one: doubled each time, up to the longest."""
 _MOST_CLUSTERS = 100
 _MOST_WARNINGS = 1000
 _MOST_SAMPLES = 100
+_MOST_HABITS = 2048
 
 
 class Replica:
@@ -220,11 +222,15 @@ class Cluster:
         self.catalogue = Catalogue()
         self.counts: Counter[str] = Counter()
         """How often it came to what should not happen: `unknown statements`, that the classifier
-        did not understand, and `refused reads`, that it took for reads and a replica did not."""
+        did not understand, and `refused reads`, that it took for reads and a replica did not; and
+        what became of transactions: `moved transactions`, `mismatched transactions`, and `reads in
+        transactions on the primary`."""
         self.memory = MemoryStore()
         """The store of session ids that only this process shares."""
         self._samples: deque[tuple[float, Position]] = deque(maxlen=_MOST_SAMPLES)
         """Positions of the primary with the time at which they were asked for, oldest first."""
+        self._habits: LRUCache[str, Habit] = LRUCache(_MOST_HABITS)
+        self._habits_lock = threading.Lock()
         self._warned: set[str] = set()
         self.candidates: tuple[Endpoint, ...] = ()
         """The replicas that may be asked, when last looked at: see `usable`."""
@@ -303,6 +309,19 @@ class Cluster:
                 break
             common = intersection(common, position)
         return empty(self.flavor) if common is None else common
+
+    # What transactions go on to do.
+
+    def habit(self, digest: str) -> Habit:
+        """Return what transactions go on to do that begin with a read of this digest."""
+        with self._habits_lock:
+            return self._habits.get(digest) or Habit()
+
+    def note_habit(self, digest: str, wrote: bool, mismatched: bool = False) -> None:
+        """Learn from one more of them."""
+        with self._habits_lock:
+            habit = self._habits.get(digest) or Habit()
+            self._habits[digest] = habit.after(wrote, mismatched)
 
     def warn_once(self, message: str, *args: object) -> None:
         """Log a warning about the cluster, once a process."""

@@ -15,9 +15,10 @@ from .._core.endpoint import DEFAULT_PORT, Endpoint, address
 from .._core.options import NotYet, Options, parse_options
 from .._core.position import Position, decode, empty, encode
 from .._core.route import Destination, Route
-from .._core.session import Session
+from .._core.session import AUTOCOMMIT, Session
 from .._core.session_id import check_session_id, parse_database
 from .._core.tracking import Changes
+from .._core.transaction import Transaction
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
 from .._stores import open_store
 from .cluster import Cluster, cluster_of
@@ -31,7 +32,7 @@ from .member import (
     replica_options,
 )
 from .replicas import Replicas
-from .statements import Statements
+from .transactions import Transactions
 
 if TYPE_CHECKING:
     from typing import Self
@@ -68,7 +69,7 @@ class _NotConnected:
 _NOT_CONNECTED: Any = _NotConnected()
 
 
-class Connection(Statements):
+class Connection(Transactions):
     """A virtual connection: one primary and its replicas behind PyMySQL's own interface.
 
     Takes every keyword of `pymysql.connect` for the primary, and:
@@ -90,7 +91,10 @@ class Connection(Statements):
     :param after: a position to start from, as `connection.position` gave it elsewhere.
     :param on_lag: when no replica has caught up, `"wait"` (default) or go to the `"primary"`.
     :param max_wait: how long a read waits for a replica, in seconds (default 0.1).
-    :param transactions: `"verify"` (default) or `"primary"`; both run them on the primary for now.
+    :param transactions: where a transaction reads before its first statement that is no read:
+        with `"verify"` (default) in a snapshot on a replica, repeated and compared on the primary
+        before it goes on there; with `"eventual"` so too, but not compared; or on the `"primary"`.
+    :param max_snapshot: after how many idle seconds such a snapshot is ended (default 5.0).
     :param reads: `"replicas"` (default), or `"primary"` to switch splitting off; so does
         `RWSPLIT_READS=primary` in the environment.
     :param policy: which replica serves a read: `"round_robin"` (default), or a callable
@@ -145,7 +149,6 @@ class Connection(Statements):
     server_capabilities = _OfPrimary()
     server_language = _OfPrimary()
     server_charset = _OfPrimary()
-    server_status = _OfPrimary()
     protocol_version = _OfPrimary()
     salt = _OfPrimary()
 
@@ -185,7 +188,7 @@ class Connection(Statements):
         self._template = None
         self._result = None
         self._affected_rows = 0
-        self._pending = self._shows_tracking = False
+        self._pending = self._shows_tracking = self._ended = False
         self.route = None
         if not defer:
             self.connect()
@@ -193,6 +196,7 @@ class Connection(Statements):
     def connect(self, sock: Any = None) -> None:
         """Connect to the primary; replicas are connected to when first needed."""
         primary = self.driver_connection
+        self._ended = False
         primary.connect(sock)
         facts = primary_facts(primary)
         where = primary.unix_socket or address(primary.host, primary.port)
@@ -215,6 +219,13 @@ class Connection(Statements):
             cluster, session, self._primary, self._options, self._replica_options
         )
         self._splits = bool(self._options.replicas) and self._options.reads == "replicas"
+        self._transaction = Transaction(verifies=self._options.transactions == "verify")
+        self._transacts = (
+            self._splits and self._options.transactions != "primary" and primary.tracks
+        )
+        self._snapshot = None
+        self._unsent = []
+        self._skipped = False
         self._must_see = self._options.consistency != "eventual"
         self._level = self._options.consistency
         self._free = False
@@ -226,17 +237,51 @@ class Connection(Statements):
         self._result = None
         self._pending = self._shows_tracking = False
         self._own_tracking = default_tracking(facts.flavor)
-        self._start_session(facts.sql_mode, facts.collation)
+        self._start_session(facts.variables)
         if self._options.after is not None:
             self._session.position = self._session.position | self._decode(self._options.after)
         self._share()
 
-    def _start_session(self, sql_mode: str, collation: str) -> None:
+    def _revive(self) -> None:
+        """Connect to the primary again after its connection was lost, as the same session.
+
+        Raises InterfaceError if that can't be: the connection was closed, or holds what only the
+        lost connection had.
+        """
+        primary, session = self.driver_connection, self._session
+        if primary._closed or self._ended or not self._options.replicas:
+            raise err.InterfaceError(0, "")
+        if session.bound:
+            raise err.InterfaceError(
+                0,
+                f"the connection to primary {self._primary.name} was lost, and the session can't "
+                f"go on on another: {session.bound}; connect again",
+            )
+        autocommit = session.status & AUTOCOMMIT
+        primary.connect()
+        try:
+            facts = primary_facts(primary)
+            self._cluster.learn_primary(facts.flavor, facts.version, facts.history, facts.server)
+            state = session.restored()
+            if primary.server_status & AUTOCOMMIT != autocommit:
+                state.append(f"SET autocommit={int(bool(autocommit))}")
+            for reply in primary.run_all(state):
+                if isinstance(reply, err.MySQLError):
+                    raise reply
+        except BaseException:
+            primary.kill_socket()
+            raise
+        primary.tails.clear()
+        session.status = primary.server_status
+        session.next_transaction = ""
+        self._note_freedom()
+
+    def _start_session(self, variables: dict[str, str]) -> None:
         session = self._session
         session.set_schema(session.schema)
-        session.set_variable("sql_mode", sql_mode)
         session.set_variable("character_set_client", self.charset)
-        session.set_variable("collation_connection", collation)
+        for name, value in variables.items():
+            session.set_variable(name, value)
         self._lexing = ()
         self._choose_classifier()
         if self.sql_mode is not None:
@@ -303,7 +348,8 @@ class Connection(Statements):
         """Return the warnings of the last statement, from the member that ran it."""
         self._last = self._warned
         try:
-            return self._warned.connection.show_warnings()
+            with self._in_use(self._warned):
+                return self._warned.connection.show_warnings()
         except err.MySQLError as error:
             if self._warned is self._primary or not lost(error):
                 raise
@@ -338,6 +384,7 @@ class Connection(Statements):
         if self._pending:
             self._finish_pending()
         session, replicas = self._session, self._replicas
+        replicas.settle()
         if self._sharing is not None:
             self._look_at_store(Route(Destination.REPLICA, ""))
         known = session.base | session.position | replicas.seen()
@@ -396,22 +443,26 @@ class Connection(Statements):
             if session_id is not None:
                 self._named_id = session_id
 
-    # Transactions: all on the primary.
+    # Transactions.
 
     def begin(self) -> None:
         """Begin a transaction."""
-        self._on_primary(self.driver_connection.begin, "BEGIN")
+        if not self._transact_by_method("BEGIN"):
+            self._on_primary(self.driver_connection.begin, "BEGIN")
 
     def commit(self) -> None:
         """Commit the transaction; what it wrote is then part of the session's position."""
-        self._on_primary(self.driver_connection.commit, "COMMIT")
+        if not self._transact_by_method("COMMIT"):
+            self._end_on_primary("COMMIT")
 
     def rollback(self) -> None:
         """Roll the transaction back."""
-        self._on_primary(self.driver_connection.rollback, "ROLLBACK")
+        if not self._transact_by_method("ROLLBACK"):
+            self._end_on_primary("ROLLBACK")
 
     def autocommit(self, value: Any) -> None:
         """Switch autocommit on or off."""
+        self._switch_autocommit(value)
         self._on_primary(lambda: self.driver_connection.autocommit(value), "SET AUTOCOMMIT")
 
     def get_autocommit(self) -> bool:
@@ -426,6 +477,7 @@ class Connection(Statements):
         if session_id is None:
             name = db
         if name:
+            self._flush()
             self._on_primary(lambda: self.driver_connection.select_db(name), "USE")
             self._session.set_schema(_text(name))
         if session_id is not None:
@@ -434,6 +486,7 @@ class Connection(Statements):
 
     def set_character_set(self, charset: str, collation: str | None = None) -> None:
         """Set the character set, and the collation, of the connection."""
+        self._flush()
         self._session.expect_charset()
         self._on_primary(
             lambda: self.driver_connection.set_character_set(charset, collation), "SET NAMES"
@@ -498,6 +551,7 @@ class Connection(Statements):
                 raise
             if not primary._closed:
                 primary.kill_socket()
+            self._abandon_snapshot()
             self._replicas.close()
             self.connect()
 
@@ -533,6 +587,8 @@ class Connection(Statements):
 
         Raises Error if the connection is closed already.
         """
+        self._abandon_snapshot()
+        self._ended = True
         try:
             self.driver_connection.close()
         finally:
@@ -540,6 +596,8 @@ class Connection(Statements):
                 self._replicas.close()
 
     def _force_close(self) -> None:
+        self._ended = True
+        self._abandon_snapshot()
         self.driver_connection.kill_socket()
         if "_replicas" in self.__dict__:
             self._replicas.kill()

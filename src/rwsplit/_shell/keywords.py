@@ -67,7 +67,8 @@ class ConnectKeywords(_PyMySQLKeywords, total=False):
     consistency: Literal["eventual", "session", "global"]
     on_lag: Literal["wait", "primary"]
     max_wait: float
-    transactions: Literal["verify", "primary"]
+    transactions: Literal["verify", "primary", "eventual"]
+    max_snapshot: float
     reads: Literal["replicas", "primary"]
     policy: Literal["round_robin"] | Policy
     functions: Mapping[str, Literal["read", "write"]]

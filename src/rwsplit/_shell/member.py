@@ -27,6 +27,7 @@ __all__ = [
     "PrimaryFacts",
     "ask_position",
     "default_tracking",
+    "end_and_ask",
     "keep_tracking",
     "open_primary",
     "open_replica",
@@ -84,8 +85,8 @@ class PrimaryFacts(NamedTuple):
     """None for a server that hands out no GTIDs, and why is in `no_gtids`."""
     no_gtids: str
     server: object
-    sql_mode: str
-    collation: str
+    variables: dict[str, str]
+    """Those of the session that matter from the start."""
 
 
 # The queries end with a LIMIT of their own: sql_select_limit is for the application's.
@@ -116,9 +117,11 @@ _TRACKING = {
 _ASK_PRIMARY = {
     "mysql": "SELECT @@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),@@GLOBAL.log_bin,"
     "@@GLOBAL.server_uuid,CAST(@@SESSION.sql_mode AS BINARY),@@SESSION.collation_connection,"
+    "@@SESSION.transaction_isolation,@@SESSION.transaction_read_only,@@SESSION.completion_type,"
     "CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
     "mariadb": "SELECT 1,@@GLOBAL.log_bin,@@GLOBAL.server_id,CAST(@@SESSION.sql_mode AS BINARY),"
-    "@@SESSION.collation_connection,CAST(@@GLOBAL.gtid_binlog_state AS BINARY) LIMIT 1",
+    "@@SESSION.collation_connection,@@SESSION.tx_isolation,@@SESSION.tx_read_only,"
+    "@@SESSION.completion_type,CAST(@@GLOBAL.gtid_binlog_state AS BINARY) LIMIT 1",
 }
 _ASK_REPLICA = {
     "mysql": "SELECT @@GLOBAL.server_uuid,CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
@@ -195,7 +198,10 @@ def open_primary(options: Mapping[str, Any]) -> PhysicalConnection:
 
 def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
     """Read what the set-up of a connection to the primary brought."""
-    gtid_mode, log_bin, server, sql_mode, collation, executed = connection.setup_rows[1][0]
+    gtid_mode, log_bin, server, *values, executed = connection.setup_rows[1][0]
+    isolation = "transaction_isolation" if connection.flavor == "mysql" else "tx_isolation"
+    read_only = isolation.replace("isolation", "read_only")
+    names = ("sql_mode", "collation_connection", isolation, read_only, "completion_type")
     no_gtids = "" if int(gtid_mode) else "its gtid_mode is OFF"
     if not int(log_bin):
         no_gtids = "its binary log is off"
@@ -205,8 +211,7 @@ def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
         None if no_gtids else parse_history(connection.flavor, executed or ""),
         no_gtids,
         server,
-        _text(sql_mode),
-        _text(collation),
+        {name: _text(value) for name, value in zip(names, values, strict=True)},
     )
 
 
@@ -253,6 +258,17 @@ def ask_position(member: Member) -> Position:
     flavor = member.connection.flavor
     (text,) = member.connection.ask(_ASK_POSITION[member.role][flavor])
     return parse_position(flavor, text or "")
+
+
+def end_and_ask(primary: Member, verb: str) -> Position:
+    """COMMIT or ROLLBACK on the primary and ask where it then is, in one round trip."""
+    connection = primary.connection
+    ended, asked = connection.ask_all([verb, _ASK_POSITION["primary"][connection.flavor]])
+    if isinstance(ended, err.MySQLError):
+        raise ended
+    if isinstance(asked, err.MySQLError):
+        raise asked
+    return parse_position(connection.flavor, asked.rows[0][0] or "")
 
 
 _PRIMARY_ONLY = frozenset(

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from pymysql import err
 
 from .._core.endpoint import Endpoint
+from .._core.fingerprint import Fingerprint
 from .._core.options import Options
 from .._core.position import GtidSet, Position, parse_position
 from .._core.route import Route
@@ -18,7 +19,7 @@ from .._drivers.pymysql import PhysicalConnection, lost
 from .cluster import Cluster, Replica, logger
 from .member import Member, ask_position, open_replica, wait_sql
 
-__all__ = ["Replicas", "Served", "Unserved"]
+__all__ = ["Reading", "Replicas", "Served", "Unserved"]
 
 _REFUSED_WRITE = (1290, 1792)
 """A read-only server or transaction refused: nothing happened, and the statement is no read."""
@@ -32,6 +33,20 @@ _LOOK_SECONDS = 0.001
 
 _ASIDE_SECONDS = 1.0
 """How long a member that refused the session's state is left aside by this session."""
+
+
+class Reading(NamedTuple):
+    """What to run on a replica, and how."""
+
+    sql: bytes | None
+    """None to run nothing but what comes before it."""
+    unbuffered: bool = False
+    prepared: str | None = None
+    """The prepared statement that it executes."""
+    begin: tuple[str, ...] = ()
+    """Statements that open the snapshot that it reads in, after any wait."""
+    fingerprint: Fingerprint | None = None
+    """What its rows are taken into."""
 
 
 class Served(NamedTuple):
@@ -92,6 +107,8 @@ class Replicas:
         """What reads before have seen, beside that."""
         self.saw_primary = False
         """A read ran on the primary since: what it saw is not known yet."""
+        self.unsettled: Member | None = None
+        """A member whose snapshot was ended, and that was not heard since."""
 
     def ready_member(self, shows_data: bool) -> Member | None:
         """Return the member whose turn it is, if it is there and is the same session already."""
@@ -99,6 +116,8 @@ class Replicas:
         usable = cluster.candidates if not cluster.refresh_at else cluster.usable()
         if not usable or self._aside:
             return None
+        if self.unsettled is not None:
+            self.settle()
         turn = next(cluster.turns)
         member = self.members.get(self._options.policy(usable, turn).name)
         if (
@@ -121,8 +140,7 @@ class Replicas:
     def read(
         self,
         route: Route,
-        sql: bytes,
-        unbuffered: bool,
+        reading: Reading,
         failed: tuple[Member, err.MySQLError] | None = None,
     ) -> Served | Unserved:
         """Run a read on a replica that may serve it.
@@ -131,6 +149,7 @@ class Replicas:
         statement itself.
         """
         cluster = self._cluster
+        self.settle()
         if route.consistency != "eventual" and not cluster.has_gtids:
             return Unserved("the primary has no GTIDs to wait for", 0.0, 0)
         if failed is not None:
@@ -155,14 +174,9 @@ class Replicas:
                 used = self._open(replica) if fresh else self.members[name]
                 # A fresh member has told where it is: the wait may not be needed.
                 if wait and not (fresh and self._serves(replica, needed, route)):
-                    wanted = needed if needed is not None else self._session.origin
-                    if route.shows_data and route.consistency != "eventual":
-                        wanted = wanted | self.seen()
-                    waited += self._run_after_wait(
-                        used, wanted, wait, sql, unbuffered, route.prepared
-                    )
+                    waited += self._run_after_wait(used, self._wanted(route, needed), wait, reading)
                 else:
-                    self._run_after(used, [], sql, unbuffered, route.prepared)
+                    self._run_after(used, [], reading)
             except _Late:
                 waited += monotonic() - start
                 if wait > _LOOK_SECONDS:
@@ -177,17 +191,83 @@ class Replicas:
             except err.MySQLError as error:
                 if not lost(error):
                     self.refused_by = used
+                    if reading.begin:
+                        self.end_snapshot(used)
                     return _unserved(name, error, waited, retries)
                 # An old connection may have been closed for idling: a fresh one tells.
                 self._lost(name, error, rest=fresh)
                 if fresh:
                     tried.append(name)
             else:
-                _learn(replica, used)
+                told = _learn(replica, used)
                 if route.shows_data and route.consistency != "eventual":
-                    self.saw(used)
+                    self.saw(used, told and not reading.begin)
                 return Served(used, waited, retries)
             retries += 1
+
+    def read_on(self, member: Member, route: Route, reading: Reading) -> Served | Unserved:
+        """Run a read in the snapshot that is open on a member, or not at all.
+
+        Where a snapshot shows what was committed since it was opened (READ COMMITTED), it must show
+        what the session must see by now.
+        """
+        replica = member.replica
+        assert replica is not None
+        waited = 0.0
+        try:
+            needed = self._needed(route) if route.sees_commits else None
+            if needed is None or self._has(replica, needed):
+                self._run_after(member, [], reading)
+            else:
+                waited = self._run_after_wait(member, needed, self._options.max_wait, reading)
+        except _Late:
+            return Unserved(_NOT_CAUGHT_UP, self._options.max_wait, 1)
+        except _Aside:
+            return Unserved(f"{member.name} did not take the session's state", 0.0, 1)
+        except err.MySQLError as error:
+            if not lost(error):
+                self.refused_by = member
+                return _unserved(member.name, error, 0.0, 1)
+            self._lost(member.name, error, rest=False)
+            return Unserved(f"{member.name} was lost", 0.0, 1)
+        _learn(replica, member)
+        if route.shows_data and route.consistency != "eventual":
+            # The snapshot's own end tells.
+            self.saw(member, told=False)
+        return Served(member, waited, 0)
+
+    def _wanted(self, route: Route, needed: Position | None) -> Position:
+        """Return all that a replica is to wait for before it serves a read."""
+        wanted = needed if needed is not None else self._session.origin
+        if route.shows_data and route.consistency != "eventual":
+            wanted = wanted | self.seen()
+        return wanted
+
+    def end_snapshot(self, member: Member) -> None:
+        """End the transaction that is open on a member; its reply is read when it is needed."""
+        if self.members.get(member.name) is not member:
+            return
+        try:
+            member.connection.post("COMMIT")
+        except err.MySQLError as error:
+            self._lost(member.name, error, rest=False)
+        else:
+            self.unsettled = member
+
+    def settle(self) -> None:
+        """Read what a member said at the end of a snapshot: on MySQL, where it then was."""
+        member, self.unsettled = self.unsettled, None
+        if member is None or self.members.get(member.name) is not member:
+            return
+        try:
+            member.connection.settle()
+        except err.MySQLError as error:
+            self._lost(member.name, error, rest=False)
+            return
+        replica = member.replica
+        assert replica is not None
+        if _learn(replica, member) and self.seen_at == member.name:
+            self.seen_tail = replica.tail
 
     def _take_failure(self, member: Member, error: err.MySQLError) -> Unserved | None:
         """Take in the error of a member that tried already; None if others may try now."""
@@ -202,6 +282,7 @@ class Replicas:
         cluster = self._cluster
         until = monotonic() + seconds
         tried: list[str] = []
+        self.settle()
         while True:
             usable = self._narrow(cluster.usable(), None, tried)
             if any(cluster.by_name[end.name].has(position) for end in usable):
@@ -213,7 +294,7 @@ class Replicas:
             name = replica.endpoint.name
             try:
                 member = self.members.get(name) or self._open(replica)
-                self._run_after_wait(member, position, left, None, False, None)
+                self._run_after_wait(member, position, left, Reading(None))
             except (_Late, _Aside):
                 tried.append(name)
             except err.MySQLError as error:
@@ -224,14 +305,23 @@ class Replicas:
 
     # Choosing.
 
-    def saw(self, member: Member) -> None:
-        """Note that a read ran on a replica: the next one must not see less."""
+    def saw(self, member: Member, told: bool) -> None:
+        """Note that a read ran on a replica: the next one must not see less.
+
+        `told` is whether the read told where the replica was.
+        """
         replica = member.replica
         assert replica is not None
         # It had all that was seen before, so this alone counts from now on.
         self._seen = self._session.origin
         self.seen_at = member.name
-        self.seen_tail = replica.tail
+        self.seen_tail = replica.tail if told else b""
+
+    def saw_all(self, position: Position) -> None:
+        """Note that reads ran on the primary, which was here afterwards."""
+        # The primary has all that any replica has.
+        self._seen, self.seen_at, self.seen_tail = position, None, b""
+        self.saw_primary = False
 
     def seen(self) -> Position:
         """Return what earlier reads have seen, so far as it was told."""
@@ -282,9 +372,7 @@ class Replicas:
             if route.consistency == "global":
                 return session.position | now
             if self.saw_primary:
-                # The primary has all that any replica has.
-                self._seen, self.seen_at, self.seen_tail = now, None, b""
-                self.saw_primary = False
+                self.saw_all(now)
         return (session.position | needed) or None
 
     def _choose(
@@ -463,21 +551,19 @@ class Replicas:
         member: Member,
         needed: Position | None,
         seconds: float,
-        sql: bytes | None,
-        unbuffered: bool,
-        prepared: str | None,
+        reading: Reading,
     ) -> float:
         """Wait for a position and run the statement behind it; returns the seconds waited."""
         assert needed is not None
         start = monotonic()
         wait = wait_sql(needed, seconds)
-        if unbuffered and sql is not None:
+        if reading.unbuffered and reading.sql is not None:
             # A long result behind a wait that failed would have to be read and thrown away.
-            self._run_after(member, [wait], None, unbuffered, prepared)
+            self._run_after(member, [wait], reading._replace(sql=None))
             elapsed = monotonic() - start
-            member.connection.query(sql, unbuffered)
+            member.connection.query(reading.sql, unbuffered=True)
         else:
-            elapsed = self._run_after(member, [wait], sql, unbuffered, prepared)
+            elapsed = self._run_after(member, [wait], reading)
         replica = member.replica
         assert replica is not None
         replica.note_position(needed)
@@ -489,12 +575,11 @@ class Replicas:
         self,
         member: Member,
         wait: list[str],
-        sql: bytes | None,
-        unbuffered: bool,
-        prepared: str | None,
+        reading: Reading,
     ) -> float:
         """Send the state's difference, the wait and the statement in one round trip."""
         start = monotonic()
+        sql, unbuffered, prepared, begin, fingerprint = reading
         session = self._session
         connection = member.connection
         prelude: list[str | bytes] = []
@@ -509,9 +594,9 @@ class Replicas:
         if prepared is not None and wanted and member.prepared.get(prepared) is not wanted:
             prelude.append(wanted.sql)
         if sql is None:
-            replies = connection.run_all([*prelude, *wait])
+            replies = connection.run_all([*prelude, *wait, *begin])
         else:
-            replies = connection.query_after([*prelude, *wait], sql, unbuffered)
+            replies = connection.query_after([*prelude, *wait, *begin], sql)
         elapsed = monotonic() - start
         try:
             _check_state(replies[: len(prelude)])
@@ -519,13 +604,16 @@ class Replicas:
             if prepared is not None and wanted is not None:
                 member.prepared[prepared] = wanted
             if wait:
-                _check_wait(replies[-1])
+                _check_wait(replies[len(prelude)])
+            _check_state(replies[len(prelude) + len(wait) :])
         except (_Aside, _Late):
             if sql is not None:
                 connection.discard_query()
+            if begin:
+                self.end_snapshot(member)
             raise
         if sql is not None:
-            connection.finish_query(unbuffered)
+            connection.finish_query(unbuffered, fingerprint)
         return elapsed
 
     def _lost(self, name: str, error: err.MySQLError, rest: bool) -> None:
@@ -566,14 +654,16 @@ class Unreachable(err.OperationalError):  # type: ignore[misc]
     """A replica that could not be connected to; it is resting already."""
 
 
-def _learn(replica: Replica, member: Member) -> None:
-    """Take in what a read told of its replica."""
+def _learn(replica: Replica, member: Member) -> bool:
+    """Take in what a read told of its replica; False if it told nothing of where that is."""
     tails = member.connection.tails
+    told = bool(tails) and replica.cluster.flavor == "mysql"
     if tails:
         replica.tail = tails[-1]
         tails.clear()
     if replica.rests_until:
         replica.works()
+    return told
 
 
 def _unserved(name: str, error: err.MySQLError, waited: float, retries: int) -> Unserved:

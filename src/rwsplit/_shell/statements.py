@@ -4,33 +4,39 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from pymysql import err
-from pymysql.constants import SERVER_STATUS
+from pymysql.constants import ER, SERVER_STATUS
 
 from .._core.dialect import Dialect
 from .._core.following import counts_rows, resets_warnings, shows_data, shows_tracking
 from .._core.options import Options
-from .._core.position import Position
+from .._core.position import Position, encode
 from .._core.route import Destination, Route, RouteTaken, route
-from .._core.session import IN_TRANSACTION, LEXING, Session, can_commit, can_write
+from .._core.session import AUTOCOMMIT, IN_TRANSACTION, LEXING, Session, can_commit, can_write
 from .._core.session_id import parse_use
 from .._core.statement import Kind, Statement
 from .._core.tracking import only_gtid, parse_tails
+from .._core.transaction import Transaction
 from .._core.values import quote_identifier
 from .._drivers.pymysql import DEFAULT_ENCODERS, PhysicalConnection, lost
 from .._stores import SessionStore
 from .catalogue import changes_functions
 from .cluster import Cluster, logger
 from .member import Member, ask_position, keep_tracking
+from .outcome import loss
 from .read_back import read_back, report, user_variables
-from .replicas import Replicas, Served
+from .replicas import Reading, Replicas, Served, Unserved
 from .sharing import Sharing, current_session_id
 
 __all__ = ["Statements"]
 
 _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
+_TRANSACTION_BITS = IN_TRANSACTION | AUTOCOMMIT
+_NOTHING_OPEN = [b"ROLLBACK"]
+"""What stands for statements that were not sent, for one that asks about them."""
 _READ = Kind.READ
 _REPLICA = Destination.REPLICA
 _LAST = Destination.LAST
@@ -56,6 +62,14 @@ class Statements:
     _result: Any
     _affected_rows: Any
     _template: tuple[Any, str] | None
+
+    _transaction: Transaction
+    _transacts: bool
+    """Whether the reads of transactions may run on replicas."""
+    _unsent: list[bytes]
+    """What the primary must be sent before its next statement."""
+    _skipped: bool
+    """The last statement was not sent to the primary, and has nothing to do there."""
 
     # Whom to ask about the statement before: its rows, its warnings, all else.
     _last: Member
@@ -87,6 +101,8 @@ class Statements:
     def query(self, sql: Any, unbuffered: bool = False) -> Any:
         """Run a statement where it belongs; the cursors call this."""
         template, self._template = self._template, None
+        if self.driver_connection._sock is None:
+            self._revive()
         if self._pending:
             self._finish_pending()
         session = self._session
@@ -126,6 +142,16 @@ class Statements:
         use = self._use_with_id(statement, sql)
         if use is not None:
             statement, sql = use
+        if (
+            self._transacts
+            and (
+                session.status & _TRANSACTION_BITS != AUTOCOMMIT
+                or self._transaction.begin
+                or statement.kind is Kind.TRANSACTION
+            )
+            and self._transact(statement, sql, unbuffered, template)
+        ):
+            return self._affected_rows
         decision = self._route(statement)
         if decision.destination is _REPLICA and self._splits and session.doubts(statement):
             read_back(session, self.driver_connection, statement)
@@ -137,6 +163,46 @@ class Statements:
         if decision.destination is _LAST:
             return self._query_last(statement, decision.reason, sql, unbuffered)
         return self._query_primary(statement, decision.reason, sql, unbuffered)
+
+    def _prepare(self) -> None:
+        """Do what comes before every statement."""
+        if self.driver_connection._sock is None:
+            self._revive()
+        if self._pending:
+            self._finish_pending()
+        if current_session_id.get() is not self._context_id:
+            self._share()
+
+    def _transact(
+        self,
+        statement: Statement,
+        sql: bytes,
+        unbuffered: bool = False,
+        template: tuple[Any, str] | None = None,
+        quiet: bool = False,
+    ) -> bool:
+        raise NotImplementedError
+
+    def _revive(self) -> None:
+        raise NotImplementedError
+
+    def _note_loss(
+        self, error: err.MySQLError, statement: Statement, status: int
+    ) -> err.MySQLError:
+        """Take in that the primary's connection was lost; returns what to raise."""
+        session = self._session
+        position = None
+        if session.position_known:
+            position = encode(session.base | session.position)
+        session.position_known = False
+        session.status &= ~IN_TRANSACTION
+        self._pending = self._skipped = False
+        self._unsent = []
+        self._last = self._counted = self._warned = self._primary
+        return loss(error, statement, status, self._primary.name, position)
+
+    def _in_use(self, member: Member) -> AbstractContextManager[object]:
+        raise NotImplementedError
 
     def _classify(self, sql: Any, template: tuple[Any, str] | None) -> Statement:
         known = self._classifier
@@ -218,7 +284,8 @@ class Statements:
         if self.driver_connection._sock is None:
             raise err.InterfaceError(0, "")
         try:
-            served = self._replicas.read(decision, sql, unbuffered, failed)
+            reading = Reading(sql, unbuffered, decision.prepared)
+            served = self._replicas.read(decision, reading, failed)
         except err.MySQLError:
             self._last = self._warned = self._replicas.refused_by or self._last
             raise
@@ -228,16 +295,26 @@ class Statements:
             member = served.member
             return self._finish(member, statement, decision.reason, served.waited, served.retries)
         if served.refused:
-            self._cluster.counts["refused reads"] += 1
-            self._classifier.demote(sql, template[0] if template else None, served.reason)
-            logger.error(
-                "a statement was taken for a read, and a replica refused it; it runs on the "
-                "primary from now on; please report it: %s: %s",
-                served.reason,
-                statement.reason,
-            )
+            self._note_refusal(statement, sql, template, served)
         return self._query_primary(
             statement, served.reason, sql, unbuffered, served.waited, served.retries
+        )
+
+    def _note_refusal(
+        self,
+        statement: Statement,
+        sql: bytes,
+        template: tuple[Any, str] | None,
+        unserved: Unserved,
+    ) -> None:
+        """Note that a replica refused a read as a write."""
+        self._cluster.counts["refused reads"] += 1
+        self._classifier.demote(sql, template[0] if template else None, unserved.reason)
+        logger.error(
+            "a statement was taken for a read, and a replica refused it; it runs on the primary "
+            "from now on; please report it: %s: %s",
+            unserved.reason,
+            statement.reason,
         )
 
     def _query_last(self, statement: Statement, reason: str, sql: bytes, unbuffered: bool) -> Any:
@@ -251,7 +328,9 @@ class Statements:
         if member is self._primary:
             return self._query_primary(statement, reason, sql, unbuffered)
         try:
-            member.connection.query(sql, unbuffered)
+            with self._in_use(member):
+                member.connection.finish_previous()
+                member.connection.query(sql, unbuffered)
         except err.MySQLError as error:
             if not lost(error):
                 raise
@@ -303,13 +382,26 @@ class Statements:
         if statement.kind is Kind.PRIMARY_READ and shows_tracking(statement):
             primary.ask_all(self._own_tracking)
             self._shows_tracking = True
+        status = session.status
+        before = self._unsent
+        if self._skipped and statement.kind is Kind.FOLLOW_READ and not before:
+            before = _NOTHING_OPEN
+        self._unsent, self._skipped = [], False
         try:
-            primary.query(sql, unbuffered)
-        except err.MySQLError:
+            if before:
+                self._query_after(before, sql, unbuffered)
+            else:
+                primary.query(sql, unbuffered)
+        except err.MySQLError as error:
+            if lost(error):
+                raise self._note_loss(error, statement, status) from error
             if can_write(statement):
                 session.position_known = False
             self._last = self._warned = self._primary
             self._after_primary(statement, sql, succeeded=False)
+            if error.args[0] != ER.PARSE_ERROR and not session.status & AUTOCOMMIT:
+                # An error does not tell whether a transaction is open now; the next answer will.
+                session.status |= IN_TRANSACTION
             self._publish()
             raise
         result = primary._result
@@ -325,6 +417,16 @@ class Statements:
         if statement.locks or statement.releases:
             self._note_user_locks(statement, sql, result)
         return self._finish(self._primary, statement, reason, waited, retries)
+
+    def _query_after(self, before: list[bytes], sql: bytes, unbuffered: bool) -> None:
+        """Run on the primary what it was not sent before, and the statement, in one round trip."""
+        primary = self.driver_connection
+        replies = primary.query_after(before, sql)
+        for reply in replies:
+            if isinstance(reply, err.MySQLError):
+                primary.discard_query()
+                raise reply
+        primary.finish_query(unbuffered)
 
     def _note_user_locks(self, statement: Statement, sql: bytes, result: Any) -> None:
         """Count user locks by the answers of statements that take or release one."""
@@ -468,18 +570,20 @@ class Statements:
 
     def _on_primary(self, action: Callable[[], Any], what: str) -> None:
         """Do what has a method of its own in PyMySQL, and learn from its OK packet."""
-        if self._pending:
-            self._finish_pending()
+        self._prepare()
         if self._shows_tracking:
             self._track()
-        if current_session_id.get() is not self._context_id:
-            self._share()
+        self._skipped = False
         if self._sharing is not None:
             self._sharing.begin_write()
+        session = self._session
+        status = session.status
         try:
             action()
-        except err.MySQLError:
-            self._session.position_known = False
+        except err.MySQLError as error:
+            if lost(error):
+                raise self._note_loss(error, self._classifier.statement(what), status) from error
+            session.position_known = False
             self._warned = self._primary
             raise
         finally:
@@ -501,8 +605,10 @@ class Statements:
             and (self._cluster.has_gtids or not self._must_see)
         )
 
-    def _route(self, statement: Statement) -> Route:
-        return route(statement, self._session, self._level, self._options.max_staleness)
+    def _route(self, statement: Statement, in_snapshot: bool = False) -> Route:
+        return route(
+            statement, self._session, self._level, self._options.max_staleness, in_snapshot
+        )
 
     def _use_with_id(self, statement: Statement, sql: bytes) -> tuple[Statement, bytes] | None:
         """Take a session id from a USE: the statement without it; None for all others."""
@@ -523,7 +629,7 @@ class Statements:
     def _share(self) -> None:
         """Share consistency with whom the session id says; in a transaction, from the next one."""
         session = self._session
-        if session.status & IN_TRANSACTION:
+        if session.status & IN_TRANSACTION or self._transaction.is_open:
             self._context_id = _AGAIN
             return
         self._context_id = context_id = current_session_id.get()

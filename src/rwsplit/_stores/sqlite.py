@@ -23,7 +23,8 @@ CREATE TABLE IF NOT EXISTS marks (mark TEXT PRIMARY KEY, id TEXT, expires REAL);
 CREATE INDEX IF NOT EXISTS by_id ON marks (id);
 """
 _FLOOR = ""  # no session id is empty
-_WAIT_SECONDS = 1.0
+_WAIT_SECONDS = 5.0
+"""How long to wait for another writer: a busy disk may hold one up for seconds."""
 
 
 class SQLiteStore:

@@ -265,6 +265,13 @@ class Sandbox:
         if link is not None:
             link.close()
 
+    def link(self, server: Server) -> Link:
+        """Put a TCP link before a server, for clients that connect to the link's `port`.
+
+        It is a context manager, and can be slow, mute, blocked or cut.
+        """
+        return Link(server.port)
+
     def kill(self, server: Server) -> None:
         """Kill a server, as a power cut would (SIGKILL)."""
         server.stalled_by = None

@@ -1,4 +1,4 @@
-"""A TCP link between two servers that delays what goes through it."""
+"""A TCP link before a server: it can be slow, mute, blocked or cut."""
 
 from __future__ import annotations
 
@@ -8,6 +8,10 @@ import socket
 import threading
 from collections import deque
 from time import monotonic
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Self
 
 __all__ = ["Link"]
 
@@ -15,14 +19,19 @@ _CHUNK = 1 << 16
 
 
 class Link:
-    """Forwards connections to a port of this machine; what comes back is delayed.
+    """Forwards connections to a port of this machine.
 
     :param port: the port that it leads to.
-    :param seconds: the delay.
+    :param seconds: by how much what comes back is delayed.
     """
 
-    def __init__(self, port: int, seconds: float) -> None:
+    def __init__(self, port: int, seconds: float = 0.0) -> None:
         self.seconds = seconds
+        self.mute = False
+        """What goes to the server arrives; its answers are lost."""
+        self.blocked = False
+        """Nothing goes through, and nobody is told."""
+        self._is_cut = False
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -30,16 +39,35 @@ class Link:
         self._pairs: list[_Pair] = []
         threading.Thread(target=self._accept, name="rwsplit-link", daemon=True).start()
 
+    def cut(self) -> None:
+        """End all connections, and new ones at once, until `mend`."""
+        self._is_cut = True
+        pairs, self._pairs = self._pairs, []
+        for pair in pairs:
+            pair.close()
+
+    def mend(self) -> None:
+        """Let everything through again; what was lost stays lost."""
+        self._is_cut = self.mute = self.blocked = False
+
     def close(self) -> None:
         """Cut all connections and accept no more."""
         self._listener.close()
-        for pair in self._pairs:
-            pair.close()
+        self.cut()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self._is_cut:
+                    client.close()
+                    continue
                 try:
                     server = socket.create_connection(("127.0.0.1", self._target), 5)
                 except OSError:
@@ -75,10 +103,13 @@ class _Pair:
                     data = key.fileobj.recv(_CHUNK)  # type: ignore[union-attr]
                     if not data:
                         return self._end()
+                    link = self._link
+                    if link.blocked or (link.mute and key.fileobj is self._server):
+                        continue
                     if key.fileobj is self._client:
                         _send(self._server, data)
                     else:
-                        waiting.append((monotonic() + self._link.seconds, data))
+                        waiting.append((monotonic() + link.seconds, data))
                 while waiting and waiting[0][0] <= monotonic():
                     _send(self._client, waiting.popleft()[1])
         return self._end()

@@ -1,0 +1,439 @@
+"""Transactions: their reads run on a replica until one of their statements needs the primary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from time import monotonic
+from typing import Any
+
+from pymysql import err
+from pymysql.constants import ER
+
+from .._core.fingerprint import Fingerprint
+from .._core.position import Position
+from .._core.route import Destination, Route, RouteTaken
+from .._core.session import AUTOCOMMIT, IN_TRANSACTION
+from .._core.statement import Kind, Statement
+from .._core.transaction import Step, is_ordered
+from .._drivers.pymysql import no_result
+from .member import Member, end_and_ask
+from .read_back import read_back
+from .replicas import Reading, Served, Unserved
+from .snapshot import Snapshot
+from .statements import Statements
+
+__all__ = ["Transactions"]
+
+_REPEATED = Statement(Kind.READ, "repeated reads")
+_REPLICA = Destination.REPLICA
+_SEEING_COMMITS = ("READ-COMMITTED", "READ-UNCOMMITTED")
+_CONSISTENT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+
+
+class Transactions(Statements):
+    """How a virtual connection runs transactions."""
+
+    _snapshot: Snapshot | None
+    """What is open for the transaction on a replica, or was until it was idle for too long."""
+
+    def _transact(
+        self,
+        statement: Statement,
+        sql: bytes,
+        unbuffered: bool = False,
+        template: tuple[Any, str] | None = None,
+        quiet: bool = False,
+    ) -> bool:
+        """Run a statement as its transaction wants it; False leaves it to the usual way.
+
+        `quiet` is for what has a method of its own, and no result.
+        """
+        session, transaction = self._session, self._transaction
+        if self.driver_connection._sock is None:
+            raise err.InterfaceError(0, "")
+        if statement.kind is Kind.FOLLOW_READ:
+            return False
+        decision = None
+        bound = ""
+        if not session.status & IN_TRANSACTION:
+            if session.unread:
+                read_back(session, self.driver_connection)
+            if statement.kind is Kind.READ:
+                decision = self._decide(statement)
+                if decision.destination is not _REPLICA:
+                    bound = decision.reason
+        step = transaction.step(statement, session, unbuffered, bound)
+        match step:
+            case Step.READ:
+                assert decision is not None
+                self._read(statement, decision, sql, unbuffered, template)
+                return True
+            case Step.MOVE:
+                why = transaction.why_read_moves(statement, session, unbuffered)
+                self._move()
+                self._note_on_primary(statement)
+                reason = bound or statement.reason
+                if statement.kind is Kind.READ and not bound:
+                    reason = why
+                self._query_primary(statement, reason, sql, unbuffered)
+                return True
+            case Step.BEGIN | Step.OPEN | Step.END:
+                self._end_here()
+                if step is not Step.END:
+                    transaction.begun(statement, sql, session)
+                if step is Step.OPEN and not self._open_now():
+                    transaction.clear()
+                    return False
+            case Step.KEEP:
+                transaction.keep(statement, sql)
+            case Step.USUAL:
+                if (statement.transaction or "").startswith(("begin", "commit", "rollback")):
+                    if not session.status & IN_TRANSACTION:
+                        self._end_here()
+                elif session.status & IN_TRANSACTION:
+                    self._note_on_primary(statement)
+                return False
+            case Step.APART:
+                return False
+        self._skip(statement, step, quiet)
+        return True
+
+    def _decide(self, statement: Statement) -> Route:
+        """Decide where a read goes that may run in a snapshot."""
+        session = self._session
+        decision = self._route(statement, in_snapshot=True)
+        if decision.destination is _REPLICA and session.doubts(statement):
+            read_back(session, self.driver_connection, statement)
+            decision = self._route(statement, in_snapshot=True)
+        if decision.destination is _REPLICA and self._sharing is not None:
+            decision = self._look_at_store(decision)
+        return decision
+
+    def _note_on_primary(self, statement: Statement) -> None:
+        """Note what a statement of the transaction means for those to come."""
+        transaction = self._transaction
+        if statement.kind is Kind.READ:
+            self._cluster.counts["reads in transactions on the primary"] += 1
+        elif statement.transaction is None:
+            transaction.wrote = True
+        if statement.kind is not Kind.SESSION or statement.tables or statement.functions:
+            transaction.touched = True
+
+    def _skip(self, statement: Statement, step: Step, quiet: bool) -> None:
+        """Answer a statement that nobody needs to run."""
+        self._skipped = not self._session.next_transaction
+        self._last = self._primary
+        if not self._keeps_warnings:
+            self._warned = self._primary
+        self.route = route = RouteTaken("", "none", f"{statement.verb} {_SKIPPED[step]}")
+        if quiet:
+            return
+        self._result = result = no_result(self.server_status)
+        result.route = route
+        self._affected_rows = 0
+
+    @property
+    def server_status(self) -> int:
+        """The primary's status bits, and whether a transaction is open anywhere."""
+        status: int = self.driver_connection.server_status
+        if "_transaction" in self.__dict__ and self._transaction.has_begun:
+            status |= IN_TRANSACTION
+        return status
+
+    @server_status.setter
+    def server_status(self, value: int) -> None:
+        self.driver_connection.server_status = value
+
+    # Reading.
+
+    def _read(
+        self,
+        statement: Statement,
+        decision: Route,
+        sql: bytes,
+        unbuffered: bool,
+        template: tuple[Any, str] | None,
+    ) -> None:
+        """Run a read in the transaction's snapshot, or on the primary if that can't be."""
+        transaction, session = self._transaction, self._session
+        read_only = transaction.is_read_only(session)
+        if self._snapshot is None:
+            if not decision.shows_data:
+                self._query_replica(statement, decision, sql, unbuffered, template)
+                return
+            why = self._why_primary(sql, read_only)
+            if why:
+                self._read_on_primary(statement, why, sql, unbuffered)
+                return
+        compares = decision.shows_data and transaction.verifies and not transaction.unverifiable
+        fingerprint = None
+        if compares and not (unbuffered or statement.volatile or statement.parts):
+            fingerprint = Fingerprint(is_ordered(sql))
+        sees_commits = session.isolation in _SEEING_COMMITS
+        decision = decision._replace(sees_commits=sees_commits)
+        reading = Reading(sql, unbuffered, decision.prepared, (), fingerprint)
+        try:
+            if self._snapshot is None:
+                begin = (*self._isolation(), "START TRANSACTION READ ONLY")
+                served = self._replicas.read(decision, reading._replace(begin=begin))
+            else:
+                served = self._read_in_snapshot(self._snapshot, decision, reading)
+        except err.MySQLError:
+            self._last = self._warned = self._replicas.refused_by or self._last
+            raise
+        if isinstance(served, Unserved):
+            if served.refused:
+                self._note_refusal(statement, sql, template, served)
+            self._read_on_primary(statement, served.reason, sql, unbuffered, served)
+            return
+        if self._snapshot is None:
+            self._watch(served)
+        if decision.shows_data and transaction.verifies:
+            transaction.note_read(sql, fingerprint, read_only)
+        self._finish(served.member, statement, decision.reason, served.waited, served.retries)
+
+    def _why_primary(self, sql: bytes, read_only: bool) -> str:
+        """Tell why a transaction that begins with this read had better begin on the primary."""
+        transaction = self._transaction
+        if transaction.on_replica:
+            return "the transaction's snapshot was lost with its replica"
+        if not transaction.verifies or read_only:
+            return ""
+        transaction.digest = transaction.digest or self._classifier.digest(sql)
+        if transaction.retries_on_primary:
+            transaction.retries_on_primary = False
+            return "the transaction before read what others then changed"
+        return self._cluster.habit(transaction.digest).why_primary()
+
+    def _isolation(self) -> tuple[str, ...]:
+        """Return what sets the isolation level of one snapshot, where that is not the session's."""
+        level = self._session.isolation
+        if not self._session.next_transaction or not level:
+            return ()
+        return (f"SET TRANSACTION ISOLATION LEVEL {level.replace('-', ' ')}",)
+
+    def _read_in_snapshot(
+        self, snapshot: Snapshot, decision: Route, reading: Reading
+    ) -> Served | Unserved:
+        with snapshot.lock:
+            if not snapshot.is_open:
+                idle = f"the snapshot was idle for {snapshot.max_idle:g} seconds, and was ended"
+                return Unserved(idle, 0.0, 0)
+            served = self._replicas.read_on(snapshot.member, decision, reading)
+            snapshot.used_at = monotonic()
+        return served
+
+    def _read_on_primary(
+        self,
+        statement: Statement,
+        reason: str,
+        sql: bytes,
+        unbuffered: bool,
+        unserved: Unserved | None = None,
+    ) -> None:
+        self._move()
+        self._note_on_primary(statement)
+        waited, retries = (unserved.waited, unserved.retries) if unserved else (0.0, 0)
+        self._query_primary(statement, reason, sql, unbuffered, waited, retries)
+
+    def _watch(self, served: Served) -> None:
+        """Note the snapshot that a replica has opened for this transaction."""
+        replicas = self._replicas
+        self._snapshot = Snapshot(served.member, replicas.end_snapshot, self._options.max_snapshot)
+        self._transaction.on_replica = True
+
+    def _open_now(self) -> bool:
+        """Take a snapshot on a replica at once; False if none can."""
+        decision = Route(_REPLICA, "", self._level, max_staleness=self._options.max_staleness)
+        if self._sharing is not None:
+            decision = self._look_at_store(decision)
+        if decision.destination is not _REPLICA:
+            return False
+        begin = (*self._isolation(), _CONSISTENT)
+        served = self._replicas.read(decision, Reading(None, begin=begin))
+        if isinstance(served, Unserved):
+            return False
+        self._watch(served)
+        return True
+
+    # Moving and ending.
+
+    def _move(self) -> None:
+        """Take the transaction to the primary.
+
+        Raises error 1213 if the primary's rows are not those that the transaction has read; it is
+        rolled back then, and can be tried again.
+        """
+        transaction = self._transaction
+        self._end_snapshot()
+        if not transaction.is_open:
+            return
+        begin, repeatables = transaction.begin, transaction.repeatables
+        verified = any(kept.answer is not None for kept in repeatables)
+        if transaction.verifies and transaction.unverifiable:
+            self._refuse(f"{transaction.unverifiable} on a replica, and now needs the primary")
+        if not verified:
+            self._unsent = [*([begin] if begin else []), *[kept.sql for kept in repeatables]]
+        else:
+            self._cluster.counts["moved transactions"] += 1
+            self._verify()
+        transaction.forget_replica()
+
+    def _verify(self) -> None:
+        """Repeat the transaction's reads on the primary, and compare."""
+        transaction, primary = self._transaction, self.driver_connection
+        repeatables = transaction.repeatables
+        begin = [transaction.begin] if transaction.begin else []
+        orders = [k.answer.ordered if k.answer else None for k in repeatables]
+        try:
+            replies = primary.repeat(
+                [*begin, *[kept.sql for kept in repeatables]], [*[None] * len(begin), *orders]
+            )
+        except err.MySQLError as error:
+            raise self._note_loss(error, _REPEATED, IN_TRANSACTION) from error
+        self._replicas.saw_primary = True
+        self._learn()
+        answers = replies[len(begin) :]
+        if begin and replies[0] is not None:
+            raise replies[0]
+        for kept, answer in zip(repeatables, answers, strict=True):
+            if isinstance(answer, err.MySQLError):
+                self._refuse(f"the primary answers with error {answer.args[0]} to what it read")
+            if kept.answer is not None and not kept.answer.same_as(answer):
+                self._refuse("it read rows on a replica that are others on the primary by now")
+
+    def _refuse(self, why: str) -> None:
+        """Roll the transaction back on both sides and tell the application to try again."""
+        transaction, primary = self._transaction, self.driver_connection
+        self._cluster.counts["mismatched transactions"] += 1
+        (reply,) = primary.run_all(["ROLLBACK"])
+        if isinstance(reply, err.MySQLError):
+            raise reply
+        if transaction.digest:
+            self._cluster.note_habit(transaction.digest, wrote=True, mismatched=True)
+        transaction.clear()
+        transaction.touched = False
+        transaction.retries_on_primary = True
+        self._learn()
+        self._last = self._warned = self._primary
+        error = err.OperationalError(
+            ER.LOCK_DEADLOCK,
+            f"Deadlock found when trying to get lock; try restarting transaction ({why})",
+        )
+        error.sqlstate = "40001"
+        raise error
+
+    def _end_snapshot(self) -> None:
+        snapshot, self._snapshot = self._snapshot, None
+        if snapshot is not None:
+            snapshot.end()
+
+    def _end_here(self) -> None:
+        """End a transaction that the primary knows nothing of."""
+        self._end_snapshot()
+        self._note_end()
+        self._transaction.clear()
+
+    def _note_end(self) -> None:
+        transaction = self._transaction
+        if transaction.digest:
+            self._cluster.note_habit(transaction.digest, transaction.wrote)
+            transaction.digest = ""
+        transaction.wrote = False
+
+    def _after_primary(self, statement: Statement, sql: bytes, succeeded: bool) -> None:
+        super()._after_primary(statement, sql, succeeded)
+        does = statement.transaction or ""
+        if succeeded and does in _ENDS:
+            self._transaction.touched = False
+        self._look_at_end()
+
+    def _note_loss(
+        self, error: err.MySQLError, statement: Statement, status: int
+    ) -> err.MySQLError:
+        self._end_snapshot()
+        self._transaction.clear()
+        self._transaction.touched = False
+        return super()._note_loss(error, statement, status)
+
+    def _look_at_end(self) -> None:
+        """Learn from a transaction that has ended on the primary."""
+        transaction = self._transaction
+        if (
+            (transaction.digest or transaction.wrote)
+            and not transaction.is_open
+            and not self._session.status & IN_TRANSACTION
+        ):
+            self._note_end()
+
+    def _abandon_snapshot(self) -> None:
+        """Forget the snapshot, as its member is closed."""
+        snapshot = self.__dict__.get("_snapshot")
+        if snapshot is not None:
+            with snapshot.lock:
+                snapshot.abandon()
+            self._snapshot = None
+
+    def _in_use(self, member: Member) -> AbstractContextManager[object]:
+        """Keep a member from being given up as idle while it is used."""
+        snapshot = self._snapshot
+        if snapshot is None or snapshot.member is not member:
+            return nullcontext()
+        return snapshot.lock
+
+    # What has methods of its own.
+
+    def _on_primary(self, action: Callable[[], Any], what: str) -> None:
+        super()._on_primary(action, what)
+        if what in ("BEGIN", "COMMIT", "ROLLBACK"):
+            self._transaction.touched = False
+        self._look_at_end()
+
+    def _end_on_primary(self, verb: str) -> None:
+        """COMMIT or ROLLBACK there; where reads ran, its position comes in the same round trip."""
+        primary, replicas = self.driver_connection, self._replicas
+        if not (self._splits and self._must_see and replicas.saw_primary and primary.tracks):
+            action = primary.commit if verb == "COMMIT" else primary.rollback
+            self._on_primary(action, verb)
+            return
+        positions: list[Position] = []
+        self._on_primary(lambda: positions.append(end_and_ask(self._primary, verb)), verb)
+        replicas.saw_all(positions[0])
+
+    def _transact_by_method(self, verb: str) -> bool:
+        """Do as `_transact` does for what has a method of its own in PyMySQL."""
+        if not self._transacts:
+            return False
+        self._prepare()
+        return self._transact(self._classifier.statement(verb), verb.encode(), quiet=True)
+
+    def _flush(self) -> None:
+        """Have on the primary what it does not know of the transaction yet."""
+        if not self._transacts or not self._transaction.is_open:
+            return
+        self._prepare()
+        self._move()
+        unsent, self._unsent = self._unsent, []
+        for reply in self.driver_connection.run_all(unsent):
+            if isinstance(reply, err.MySQLError):
+                raise reply
+        self._learn()
+
+    def _switch_autocommit(self, value: Any) -> None:
+        """Do what a change of autocommit does to the transaction."""
+        if not self._transacts or not self._transaction.is_open:
+            return
+        if self._transaction.begin or not value:
+            self._flush()
+        elif not self._session.status & AUTOCOMMIT:
+            self._end_here()  # it commits
+
+
+_SKIPPED = {
+    Step.BEGIN: "goes with the first statement",
+    Step.OPEN: "took a snapshot on a replica",
+    Step.KEEP: "goes with the first statement that needs the primary",
+    Step.END: "has nothing to end on the primary",
+}
+_ENDS = ("commit", "rollback", "commit chain", "rollback chain", "commit release")
