@@ -9,7 +9,7 @@ import pymysql
 
 from rwsplit.sandbox import Sandbox
 
-from . import causal, classify, session, statements
+from . import causal, classify, session, statements, transactions
 from .measure import render
 
 
@@ -26,7 +26,7 @@ def main() -> None:
             print(f"{flavor} {cluster.version}, a primary and two replicas on loopback:\n")
             print(render(list(statements.rows(cluster, arguments.rounds))), end="\n\n", flush=True)
             print(session.table(cluster), end="\n\n", flush=True)
-            for table in causal.tables(cluster):
+            for table in (*causal.tables(cluster), *transactions.tables(cluster)):
                 print(table, end="\n\n", flush=True)
 
 

@@ -148,18 +148,20 @@ def _pairs(data: bytes) -> list[_Pair]:
 
 _ONLY_A_GTID = re.compile(
     rb"(?:\x00[\x0f-\x2b]\x0cstatement_id[\x01-\x14][0-9]+)?"
-    rb"(?:\x03[\x03-\xfa]\x00[\x01-\xfa]|\x00[\x0b-\xfa]\x09last_gtid[\x05-\xfa])"
-    rb"([0-9a-f:-]+)"
+    rb"(?:(?:\x03[\x03-\xfa]\x00[\x01-\xfa]|\x00[\x0b-\xfa]\x09last_gtid[\x05-\xfa])"
+    rb"([0-9a-f:-]+))?"
+    rb"(?:\x05\x09\x08[A-Za-z_]{8})?"
 )
 
 
 def only_gtid(tail: bytes) -> bytes | None:
     """Return the GTID of a statement that the server reports nothing else of, as most writes are.
 
-    None for anything else, which `parse_tails` reads.
+    Empty where nothing is of interest, not even a GTID: the state of a transaction, which the
+    status bits tell as well. None for anything else, which `parse_tails` reads.
     """
     found = _ONLY_A_GTID.fullmatch(state_block(tail))
-    return None if found is None else found[1]
+    return None if found is None else found[1] or b""
 
 
 def parse_tails(tails: list[bytes]) -> list[Changes]:

@@ -107,6 +107,8 @@ class Replicas:
         """What reads before have seen, beside that."""
         self.saw_primary = False
         """A read ran on the primary since: what it saw is not known yet."""
+        self.asks_late = False
+        """A read on a replica had to ask the primary where it was, for reads that ran there."""
         self.unsettled: Member | None = None
         """A member whose snapshot was ended, and that was not heard since."""
 
@@ -313,6 +315,8 @@ class Replicas:
         replica = member.replica
         assert replica is not None
         # It had all that was seen before, so this alone counts from now on.
+        if self._seen:
+            self.asks_late = True  # and was asked in time
         self._seen = self._session.origin
         self.seen_at = member.name
         self.seen_tail = replica.tail if told else b""
@@ -322,6 +326,7 @@ class Replicas:
         # The primary has all that any replica has.
         self._seen, self.seen_at, self.seen_tail = position, None, b""
         self.saw_primary = False
+        self.asks_late = False
 
     def seen(self) -> Position:
         """Return what earlier reads have seen, so far as it was told."""
@@ -373,6 +378,7 @@ class Replicas:
                 return session.position | now
             if self.saw_primary:
                 self.saw_all(now)
+                self.asks_late = True
         return (session.position | needed) or None
 
     def _choose(

@@ -526,13 +526,16 @@ class Statements:
                 session.notice(statement, ())
             self._note_freedom()
             return
-        if len(tails) == 1:
-            gtid = only_gtid(tails[0])
-            if gtid is not None:
-                tails.clear()
-                session.has_committed(gtid)
-                self._free = False
-                return
+        told = [only_gtid(tail) for tail in tails]
+        if None not in told:
+            tails.clear()
+            if statement is not None and statement.may_change_session:
+                session.notice(statement, ())
+            for gtid in told:
+                if gtid:
+                    session.has_committed(gtid)
+            self._note_freedom()
+            return
         changes = parse_tails(tails)
         tails.clear()
         for change in changes:

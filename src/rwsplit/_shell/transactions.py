@@ -162,7 +162,7 @@ class Transactions(Statements):
             if not decision.shows_data:
                 self._query_replica(statement, decision, sql, unbuffered, template)
                 return
-            why = self._why_primary(sql, read_only)
+            why = self._why_primary(sql, read_only, template)
             if why:
                 self._read_on_primary(statement, why, sql, unbuffered)
                 return
@@ -193,14 +193,19 @@ class Transactions(Statements):
             transaction.note_read(sql, fingerprint, read_only)
         self._finish(served.member, statement, decision.reason, served.waited, served.retries)
 
-    def _why_primary(self, sql: bytes, read_only: bool) -> str:
+    def _why_primary(self, sql: bytes, read_only: bool, template: tuple[Any, str] | None) -> str:
         """Tell why a transaction that begins with this read had better begin on the primary."""
         transaction = self._transaction
         if transaction.on_replica:
             return "the transaction's snapshot was lost with its replica"
         if not transaction.verifies or read_only:
             return ""
-        transaction.digest = transaction.digest or self._classifier.digest(sql)
+        if not transaction.digest:
+            query = template[0] if template is not None else None
+            if isinstance(query, str) and self._classifier.templates.get(query) is not None:
+                transaction.digest = query
+            else:
+                transaction.digest = self._classifier.digest(sql)
         if transaction.retries_on_primary:
             transaction.retries_on_primary = False
             return "the transaction before read what others then changed"
@@ -391,9 +396,14 @@ class Transactions(Statements):
         self._look_at_end()
 
     def _end_on_primary(self, verb: str) -> None:
-        """COMMIT or ROLLBACK there; where reads ran, its position comes in the same round trip."""
+        """COMMIT or ROLLBACK there.
+
+        Where reads ran there, and a replica is to read next, the primary's position comes in the
+        same round trip.
+        """
         primary, replicas = self.driver_connection, self._replicas
-        if not (self._splits and self._must_see and replicas.saw_primary and primary.tracks):
+        asks = replicas.asks_late and replicas.saw_primary and self._must_see
+        if not (asks and self._splits and primary.tracks):
             action = primary.commit if verb == "COMMIT" else primary.rollback
             self._on_primary(action, verb)
             return
