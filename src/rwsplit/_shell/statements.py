@@ -330,6 +330,7 @@ class Statements:
         try:
             with self._in_use(member):
                 member.connection.finish_previous()
+                self._bring_up_to_date(member)
                 member.connection.query(sql, unbuffered)
         except err.MySQLError as error:
             if not lost(error):
@@ -341,6 +342,19 @@ class Statements:
             self._foreign = member, statement.user_variables_written
             self._free = False
         return rows
+
+    def _bring_up_to_date(self, member: Member) -> None:
+        """Bring the session's state to a replica that is asked about a statement before.
+
+        What it knows of that one outlives a SET.
+        """
+        session = self._session
+        if member.version != session.version:
+            for reply in member.connection.run_all(session.difference(member.version)[0]):
+                if isinstance(reply, err.MySQLError):
+                    raise reply
+            member.connection.tails.clear()
+            member.version = session.version
 
     def _take_over(self, member: Member, names: frozenset[str]) -> None:
         """Bring user variables that a replica set (GET DIAGNOSTICS) to the primary."""
