@@ -108,13 +108,12 @@ class Replica:
             self._position = position if known is None else known | position
             self.late = False
 
-    def reset_position(self, position: Position) -> bool:
+    def reset_position(self, position: Position, expected: Position | None) -> bool:
         """Note the whole position of a replica that was just connected to.
 
         A server that was rebuilt or that crashed may have less than before; returns False then, and
-        until it has that again.
+        until it has that again. `expected` is what was known of it before it was asked.
         """
-        expected = self.floor or self._position
         if expected is None or position.covers(expected):
             self.floor = None
             self.note_position(position)

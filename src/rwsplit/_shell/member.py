@@ -225,6 +225,7 @@ def open_replica(
     """
     cluster = replica.cluster
     version = session.version
+    before = replica.floor or replica.position
     setup = _ReplicaSetup(cluster.flavor, session.difference(0)[0])
     connection = PhysicalConnection(setup, **options)
     try:
@@ -242,8 +243,12 @@ def open_replica(
                     "it has none of the primary's transactions: it belongs to another cluster, "
                     "or has not begun to replicate"
                 )
-            if not replica.reset_position(position):
-                raise ForeignServer("it came back with less than it had, and has not caught up")
+            # What others learn of it meanwhile it need not have had when it was asked.
+            if not replica.reset_position(position, before):
+                raise ForeignServer(
+                    "it came back with less than it had, and has not caught up: "
+                    f"it has {position}, and had {before}"
+                )
     except BaseException:
         connection.close()
         raise
@@ -317,7 +322,8 @@ def wait_sql(position: Position, seconds: float) -> str:
     knowledge base, SET STATEMENT and MASTER_GTID_WAIT), nor sql_select_limit swallow its answer. A
     time of 0 would wait for ever.
     """
-    assert seconds > 0
+    # What is printed must not be 0.
+    seconds = max(seconds, 0.001)
     if isinstance(position, GtidSet):
         limit = int(seconds * 1000) + 1000
         return (
