@@ -11,7 +11,7 @@ from rwsplit._core.classify import classify
 from rwsplit._core.fingerprint import Fingerprint
 from rwsplit._core.habit import Habit
 from rwsplit._core.position import GtidSet
-from rwsplit._core.session import AUTOCOMMIT, IN_TRANSACTION, Session
+from rwsplit._core.session import AUTOCOMMIT, Session
 from rwsplit._core.transaction import MOST_READS, Step, Transaction, is_ordered
 
 rows = st.lists(st.binary(max_size=4), max_size=6)
@@ -151,11 +151,6 @@ def test_what_becomes_of_a_statement_while_autocommit_is_off(texts, expected):
 )
 def test_what_becomes_of_a_statement_while_autocommit_is_on(texts, expected):
     assert steps(*texts, status=AUTOCOMMIT) is expected
-
-
-@pytest.mark.parametrize("text", ["SELECT * FROM t", "COMMIT", "BEGIN", "SAVEPOINT a"])
-def test_what_is_open_on_the_primary_stays_there(text):
-    assert steps(text, status=IN_TRANSACTION) is Step.USUAL
 
 
 def test_too_many_reads_move_a_transaction_and_not_one_that_is_read_only():

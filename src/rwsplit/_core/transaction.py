@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from .fingerprint import Fingerprint
 from .following import shows_data
-from .session import AUTOCOMMIT, IN_TRANSACTION, Session
+from .session import AUTOCOMMIT, Session
 from .statement import Kind, Statement
 
 __all__ = ["Repeatable", "Step", "Transaction", "is_ordered"]
@@ -123,13 +123,11 @@ class Transaction:
         return self._read_only if self.begin else session.reads_only
 
     def step(self, statement: Statement, session: Session, unbuffered: bool, bound: str) -> Step:
-        """Tell what becomes of a statement.
+        """Tell what becomes of a statement, while nothing is open on the primary.
 
         `bound` is why a read must run on the primary, if it must.
         """
         does = statement.transaction or ""
-        if session.status & IN_TRANSACTION:
-            return Step.USUAL
         if does.startswith("begin"):
             if self.touched or session.pins:
                 return Step.USUAL

@@ -34,7 +34,7 @@ from .sharing import Sharing, current_session_id
 __all__ = ["Statements"]
 
 _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
-_TRANSACTION_BITS = IN_TRANSACTION | AUTOCOMMIT
+_OPEN = "a transaction is open on the primary"
 _NOTHING_OPEN = [b"ROLLBACK"]
 """What stands for statements that were not sent, for one that asks about them."""
 _READ = Kind.READ
@@ -142,16 +142,19 @@ class Statements:
         use = self._use_with_id(statement, sql)
         if use is not None:
             statement, sql = use
-        if (
-            self._transacts
-            and (
-                session.status & _TRANSACTION_BITS != AUTOCOMMIT
+        if self._transacts:
+            status = session.status
+            if status & IN_TRANSACTION:
+                if statement.transaction is None and statement.kind is not Kind.FOLLOW_READ:
+                    self._note_on_primary(statement)
+                    reason = _OPEN if statement.kind is _READ else statement.reason
+                    return self._query_primary(statement, reason, sql, unbuffered)
+            elif (
+                not status & AUTOCOMMIT
                 or self._transaction.begin
                 or statement.kind is Kind.TRANSACTION
-            )
-            and self._transact(statement, sql, unbuffered, template)
-        ):
-            return self._affected_rows
+            ) and self._transact(statement, sql, unbuffered, template):
+                return self._affected_rows
         decision = self._route(statement)
         if decision.destination is _REPLICA and self._splits and session.doubts(statement):
             read_back(session, self.driver_connection, statement)
@@ -200,6 +203,9 @@ class Statements:
         self._unsent = []
         self._last = self._counted = self._warned = self._primary
         return loss(error, statement, status, self._primary.name, position)
+
+    def _note_on_primary(self, statement: Statement) -> None:
+        raise NotImplementedError
 
     def _in_use(self, member: Member) -> AbstractContextManager[object]:
         raise NotImplementedError

@@ -47,6 +47,7 @@ class Transactions(Statements):
     ) -> bool:
         """Run a statement as its transaction wants it; False leaves it to the usual way.
 
+        Only for what comes while nothing is open on the primary.
         `quiet` is for what has a method of its own, and no result.
         """
         session, transaction = self._session, self._transaction
@@ -56,13 +57,12 @@ class Transactions(Statements):
             return False
         decision = None
         bound = ""
-        if not session.status & IN_TRANSACTION:
-            if session.unread:
-                read_back(session, self.driver_connection)
-            if statement.kind is Kind.READ:
-                decision = self._decide(statement)
-                if decision.destination is not _REPLICA:
-                    bound = decision.reason
+        if session.unread:
+            read_back(session, self.driver_connection)
+        if statement.kind is Kind.READ:
+            decision = self._decide(statement)
+            if decision.destination is not _REPLICA:
+                bound = decision.reason
         step = transaction.step(statement, session, unbuffered, bound)
         match step:
             case Step.READ:
@@ -89,10 +89,7 @@ class Transactions(Statements):
                 transaction.keep(statement, sql)
             case Step.USUAL:
                 if (statement.transaction or "").startswith(("begin", "commit", "rollback")):
-                    if not session.status & IN_TRANSACTION:
-                        self._end_here()
-                elif session.status & IN_TRANSACTION:
-                    self._note_on_primary(statement)
+                    self._end_here()
                 return False
             case Step.APART:
                 return False
@@ -416,6 +413,8 @@ class Transactions(Statements):
         if not self._transacts:
             return False
         self._prepare()
+        if self._session.status & IN_TRANSACTION:
+            return False
         return self._transact(self._classifier.statement(verb), verb.encode(), quiet=True)
 
     def _flush(self) -> None:
