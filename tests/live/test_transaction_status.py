@@ -68,7 +68,6 @@ STATEMENTS = (
     "CALL adds_and_commits()",
     "CALL begins()",
     "SELECT ROW_COUNT()",
-    "SHOW COUNT(*) WARNINGS",
 )
 METHODS = ("begin", "commit", "rollback", "autocommit 0", "autocommit 1")
 
@@ -122,6 +121,7 @@ def test_the_status_and_the_answers_are_those_of_a_plain_connection(cluster, pla
         for sql in SETUP:
             admin.cursor().execute(sql)
     until = time.monotonic() + SECONDS / 2
+    failed = []
     flags = [Phase.explicit, Phase.generate, *([Phase.shrink] if SECONDS >= 60 else [])]
 
     @settings(
@@ -133,7 +133,7 @@ def test_the_status_and_the_answers_are_those_of_a_plain_connection(cluster, pla
     )
     @given(st.booleans(), programs)
     def law(autocommit, program):
-        if time.monotonic() > until:
+        if time.monotonic() > until and not failed:
             return
         program = _without_a_bug_of_servers(program)
         expected = _run_plain(cluster, plain, autocommit, program)
@@ -144,9 +144,10 @@ def test_the_status_and_the_answers_are_those_of_a_plain_connection(cluster, pla
             for step, (answer, state, told) in zip(program, expected, strict=True):
                 found = do(connection, step)
                 note(f"{step}: {found}, status {status(connection)}, {connection.route}")
-                assert found == answer, step
-                if told:
-                    assert status(connection) == state, step
+                same = found == answer and (not told or status(connection) == state)
+                if not same:
+                    failed.append(step)
+                assert same, f"{step}: {answer}, status {state} on a plain connection"
         finally:
             connection.close()
 
