@@ -27,6 +27,8 @@ _PAUSES = (0.0, 0.01)
 def tables(cluster: Sandbox) -> Iterator[str]:
     """The tables, as Markdown; `bench` is there already."""
     yield _round_trips(cluster)
+    if cluster.flavor == "mysql":
+        yield _told(cluster)
     yield _shares(cluster)
     with _redis() as url:
         yield _stores(cluster, url)
@@ -58,6 +60,18 @@ def _round_trips(cluster: Sandbox) -> str:
             read_behind()
         both = trips.of(read_behind, 200)
         lines.append(f"| session, right behind its own write, waiting included | {both - 1:.2f} |")
+        connection.close()
+    return "\n".join(lines)
+
+
+def _told(cluster: Sandbox) -> str:
+    """What it costs that each read tells its replica's position."""
+    lines = ["| a point read | µs |", "| --- | --- |"]
+    for name, tracks in (("tells where its replica is", True), ("track_positions=False", False)):
+        connection = _connect(cluster, track_positions=tracks)
+        cursor = connection.cursor()
+        taken = min(_median(lambda c=cursor: c.execute(_READ)) for _ in range(5))
+        lines.append(f"| {name} | {taken:.0f} |")
         connection.close()
     return "\n".join(lines)
 

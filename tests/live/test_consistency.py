@@ -219,3 +219,26 @@ def test_the_wait_is_not_ended_by_the_sessions_own_limits(cluster, connect, tabl
     assert cursor.fetchone() == (77,)
     assert cursor.route.role == "replica"
     assert cursor.route.waited > 0.1
+
+
+def test_positions_that_reads_tell_can_be_switched_off(cluster, connect, table):
+    """Then a connection stays on the replica of its last read, and still sees its writes."""
+    cursor = connect(track_positions=False).cursor()
+    rounds(cursor, 5)
+    servers = set()
+    for _ in range(10):
+        cursor.execute("SELECT @@server_id, v FROM t")
+        servers.add(cursor.fetchone()[0])
+        assert cursor.route.role == "replica"
+    assert len(servers) == 1
+    with pytest.raises(ValueError, match="track_positions"):
+        connect(track_positions="no")
+
+
+def test_a_wait_leaves_time_for_the_answer(cluster, connect, table):
+    cursor = connect(max_wait=30.0, read_timeout=2).cursor()
+    rounds(cursor, 2)
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    rounds(cursor, 2, start=2)
+    assert cursor.route.role == "primary"

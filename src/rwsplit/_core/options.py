@@ -46,6 +46,8 @@ class Options(NamedTuple):
     """Seconds."""
     after: str | None = None
     """A carried position to start from."""
+    track_positions: bool = True
+    """Whether a replica's reads tell where it is, on MySQL."""
 
 
 # Keywords of the design that nothing acts on yet: only their default is accepted.
@@ -127,6 +129,12 @@ def _after(key: str, value: object) -> str | None:
     return value
 
 
+def _bool(key: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ValueError(f"{key}: expected True or False, got {value!r}")
+
+
 def _anything(key: str, value: object) -> object:
     return value
 
@@ -178,6 +186,7 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "session_store": _anything,
     "max_staleness": _seconds_or_none,
     "after": _after,
+    "track_positions": _bool,
 }
 
 KEYWORDS = ("replicas", *_CHECKS, "sessionId", *_NOT_YET)

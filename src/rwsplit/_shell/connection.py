@@ -89,6 +89,8 @@ class Connection(Transactions):
     :param session_store: where shared positions live: `"memory"` (default, this process),
         `"sqlite:///path"` (this host), `"redis://..."` (many hosts), or an object.
     :param after: a position to start from, as `connection.position` gave it elsewhere.
+    :param track_positions: whether a read tells where its replica is, on MySQL (default True). With
+        False a connection stays on the replica of its last read, as it does on MariaDB.
     :param on_lag: when no replica has caught up, `"wait"` (default) or go to the `"primary"`.
     :param max_wait: how long a read waits for a replica, in seconds (default 0.1).
     :param transactions: where a transaction reads before its first statement that is no read:
@@ -182,6 +184,7 @@ class Connection(Transactions):
         self.cursorclass = options.pop("cursorclass", Cursor)
         defer = options.pop("defer_connect", False)
         self._connect_options = options
+        self._bound_waits(options.get("read_timeout"))
         self.driver_connection = open_primary({**options, "defer_connect": True})
         """The physical connection to the primary."""
         _check_replica_options(self._options.replicas)
@@ -241,6 +244,11 @@ class Connection(Transactions):
         if self._options.after is not None:
             self._session.position = self._session.position | self._decode(self._options.after)
         self._share()
+
+    def _bound_waits(self, read_timeout: float | None) -> None:
+        """Let no wait for a replica take more than half of the time that an answer may take."""
+        if read_timeout and read_timeout / 2 < self._options.max_wait:
+            self._options = self._options._replace(max_wait=read_timeout / 2)
 
     def _revive(self) -> None:
         """Connect to the primary again after its connection was lost, as the same session.

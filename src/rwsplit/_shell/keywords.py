@@ -80,3 +80,4 @@ class ConnectKeywords(_PyMySQLKeywords, total=False):
     session_store: str | SessionStore
     max_staleness: float | None
     after: str | None
+    track_positions: bool

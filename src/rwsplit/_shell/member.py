@@ -110,6 +110,8 @@ _TRACK_REPLICA = {
     "mariadb": "SET SESSION session_track_system_variables='',session_track_schema=0,"
     "session_track_state_change=0",
 }
+_UNTOLD = "SET SESSION session_track_gtids='OFF'"
+"""Leaves MySQL's replicas as silent about their position as MariaDB's are."""
 _TRACKING = {
     "mysql": ("gtids", "system_variables", "schema", "state_change", "transaction_info"),
     "mariadb": ("system_variables", "schema", "state_change", "transaction_info"),
@@ -176,15 +178,19 @@ class _PrimarySetup(Setup):
 
 
 class _ReplicaSetup(Setup):
-    def __init__(self, flavor: str, difference: list[str]) -> None:
+    def __init__(self, flavor: str, difference: list[str], tells: bool) -> None:
         self._flavor = flavor
         self._difference = difference
+        self._tells = tells
 
     def statements(self, connection: PhysicalConnection) -> list[str]:
         flavor = connection.flavor
         if flavor != self._flavor:
             raise ForeignServer(f"it is a {flavor} server, and the primary is {self._flavor}")
-        return [_TRACK_REPLICA[flavor], _READ_ONLY, *self._difference, _ASK_REPLICA[flavor]]
+        track = [_TRACK_REPLICA[flavor]]
+        if flavor == "mysql" and not self._tells:
+            track.append(_UNTOLD)
+        return [*track, _READ_ONLY, *self._difference, _ASK_REPLICA[flavor]]
 
 
 class ForeignServer(err.InterfaceError):  # type: ignore[misc]
@@ -216,9 +222,15 @@ def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
 
 
 def open_replica(
-    replica: Replica, options: Mapping[str, Any], session: Session, primary: Member
+    replica: Replica,
+    options: Mapping[str, Any],
+    session: Session,
+    primary: Member,
+    tells: bool = True,
 ) -> Member:
     """Connect to a replica and make it the same session.
+
+    `tells` is whether its reads are to tell where it is, on MySQL.
 
     Raises what PyMySQL raises, and ForeignServer for a server that is not (yet) seen to replicate
     from this cluster's primary; only when that is in doubt is the primary asked.
@@ -226,7 +238,7 @@ def open_replica(
     cluster = replica.cluster
     version = session.version
     before = replica.floor or replica.position
-    setup = _ReplicaSetup(cluster.flavor, session.difference(0)[0])
+    setup = _ReplicaSetup(cluster.flavor, session.difference(0)[0], tells)
     connection = PhysicalConnection(setup, **options)
     try:
         server, executed = connection.setup_rows[-1][0]

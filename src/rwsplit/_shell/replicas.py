@@ -541,6 +541,7 @@ class Replicas:
                 self._connect_options(replica.endpoint),
                 self._session,
                 self._primary,
+                self._options.track_positions,
             )
         except err.MySQLError as error:
             if error.args and error.args[0] == _NO_SUCH_SCHEMA:
