@@ -8,7 +8,7 @@ import socket
 import statistics
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic, perf_counter, sleep
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 import rwsplit
 from rwsplit.sandbox import Sandbox
 
-from .measure import RoundTrips
+from .measure import RoundTrips, median_of
 
 _READ = "SELECT v FROM bench WHERE id = 5"
 _WRITE = "UPDATE bench SET v = v + 1 WHERE id = 5"
@@ -70,7 +70,7 @@ def _told(cluster: Sandbox) -> str:
     for name, tracks in (("tells where its replica is", True), ("track_positions=False", False)):
         connection = _connect(cluster, track_positions=tracks)
         cursor = connection.cursor()
-        taken = min(_median(lambda c=cursor: c.execute(_READ)) for _ in range(5))
+        taken = min(median_of(lambda c=cursor: c.execute(_READ)) for _ in range(5))
         lines.append(f"| {name} | {taken:.0f} |")
         connection.close()
     return "\n".join(lines)
@@ -154,20 +154,11 @@ def _stores(cluster: Sandbox, redis_url: str | None) -> str:
             cursor = connection.cursor()
             cursor.execute(_WRITE)
             cluster.wait_caught_up()
-            read = _median(lambda c=cursor: c.execute(_READ))
-            write = _median(lambda c=cursor: c.execute(_WRITE))
+            read = median_of(lambda c=cursor: c.execute(_READ))
+            write = median_of(lambda c=cursor: c.execute(_WRITE))
             lines.append(f"| {name} | {read:.0f} µs | {write:.0f} µs |")
             connection.close()
     return "\n".join(lines)
-
-
-def _median(run: Callable[[], object], times: int = 400) -> float:
-    taken = []
-    for _ in range(times):
-        start = perf_counter()
-        run()
-        taken.append(perf_counter() - start)
-    return statistics.median(taken) * 1e6
 
 
 @contextmanager

@@ -62,6 +62,11 @@ def _time(side: Callable[[], object], times: int) -> float:
     return (perf_counter() - start) / times
 
 
+def median_of(run: Callable[[], object], times: int = 400) -> float:
+    """The median time of one call, in microseconds."""
+    return statistics.median([_time(run, 1) for _ in range(times)]) * 1e6
+
+
 def render(rows: list[Row]) -> str:
     """The table, as Markdown: medians of both sides, the median ratio and its quartiles."""
     lines = [

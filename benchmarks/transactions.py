@@ -13,7 +13,7 @@ import pymysql
 import rwsplit
 from rwsplit.sandbox import Sandbox
 
-from .measure import RoundTrips
+from .measure import RoundTrips, median_of
 
 _READ = "SELECT v FROM bench WHERE id = 5"
 _OTHER = "SELECT v FROM bench WHERE id = 6"
@@ -89,18 +89,9 @@ def _move(cluster: Sandbox) -> str:
             run()
         with RoundTrips() as trips:
             count = "3" if connection is plain else f"{trips.of(run, 100):.2f}"
-        lines.append(f"| {name} | {count} | {_median(run):.0f} |")
+        lines.append(f"| {name} | {count} | {median_of(run):.0f} |")
         connection.close()
     return "\n".join(lines)
-
-
-def _median(run: Callable[[], object], times: int = 300) -> float:
-    taken = []
-    for _ in range(times):
-        start = perf_counter()
-        run()
-        taken.append(perf_counter() - start)
-    return statistics.median(taken) * 1e6
 
 
 def _hot(cluster: Sandbox) -> str:
