@@ -281,7 +281,7 @@ class Sandbox:
         """Start a server that was killed, and wait until it answers; replication goes on."""
         server.start(self._guard, self._command)
         server.ready(self._guard, self._command)
-        if server.role == "replica" and not self._applier_runs(server):
+        if server.role == "replica":
             self._run(server, self._dialect.start_replication)
 
     def running(self, server: Server) -> bool:

@@ -81,9 +81,16 @@ _ONLY: dict[str, dict[str, str]] = {
         "log_replica_updates": "ON",
         "mysqlx": "OFF",
         "performance_schema": "OFF",
+        # A START that comes while a restarted server starts by itself can hang it.
+        "skip_replica_start": "ON",
         "secure_file_priv": "",
     },
-    "mariadb": {"log_slave_updates": "ON", "gtid_strict_mode": "ON", "innodb_log_file_size": "32M"},
+    "mariadb": {
+        "log_slave_updates": "ON",
+        "gtid_strict_mode": "ON",
+        "innodb_log_file_size": "32M",
+        "skip_slave_start": "ON",
+    },
 }
 
 
