@@ -431,9 +431,10 @@ def test_an_errant_transaction_binds_nobody_to_its_replica(cluster, connect, tab
         admin.cursor().execute("FLUSH ENGINE LOGS")
     cursor = connect().cursor()
     seen = set()
-    for _ in range(12):
+    until = time.monotonic() + 10
+    # A replica that an earlier test found behind is looked at again within a second or so.
+    while len(seen) < 2 and time.monotonic() < until:
         value(cursor)
         assert cursor.route.role == "replica"
-        assert not cursor.route.waited
         seen.add(cursor.route.endpoint)
     assert len(seen) == 2
