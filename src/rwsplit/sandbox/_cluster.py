@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
+import itertools
 import os
 import random
 import re
 import shutil
 import signal
 import tempfile
-import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import monotonic, sleep
@@ -22,7 +21,9 @@ from ._find import find_servers
 from ._flavor import dialect, make_data, server_options
 from ._guard import Guard
 from ._link import Link
+from ._replication import REPLICATOR, Replication, run
 from ._server import Server
+from ._template import template
 
 __all__ = ["Sandbox"]
 
@@ -58,20 +59,22 @@ class Sandbox:
         self._programs = find_servers(flavor)
         self._dialect = dialect(flavor)
         self._options = {name: str(value) for name, value in (options or {}).items()}
+        self._replication = Replication(self._dialect, self._options)
         self._owner = os.getpid()
         self._closed = False
         folder = Path(tempfile.mkdtemp(prefix="rwsplit-"))
         # Ids that no other sandbox has: a foreign cluster's servers must look foreign.
-        first = random.SystemRandom().randrange(1 << 16, 1 << 31, 1 << 8)
-        self.primary = Server("primary", "primary", first, folder)
+        self._ids = itertools.count(random.SystemRandom().randrange(1 << 16, 1 << 31, 1 << 8))
+        self.primary = Server("primary", "primary", next(self._ids), folder)
         """The server that takes the writes."""
         self.replicas = tuple(
             [
-                Server(f"replica{number}", "replica", first + number, folder)
+                Server(f"replica{number}", "replica", next(self._ids), folder)
                 for number in range(1, replicas + 1)
             ]
         )
-        """The servers that replicate from the primary."""
+        """The servers that replicate from the primary, or are meant to."""
+        self._former: tuple[Server, ...] = ()
         self._guard = Guard(folder)
         try:
             self._start(folder)
@@ -93,8 +96,8 @@ class Sandbox:
 
     @property
     def servers(self) -> tuple[Server, ...]:
-        """The primary and the replicas."""
-        return (self.primary, *self.replicas)
+        """The primary, the replicas, and primaries of before that are neither."""
+        return (self.primary, *self.replicas, *self._former)
 
     @property
     def connect_options(self) -> dict[str, Any]:
@@ -120,9 +123,9 @@ class Sandbox:
         options = server_options(self._programs, self._options)
         self._command = command = [*self._programs.command, *options, *user]
         self._say(f"{self.flavor} {self.version}: making a data directory")
-        template = _template(self.flavor, lambda path: make_data(self._programs, path, user))
+        self._template = template(self.flavor, lambda path: make_data(self._programs, path, user))
         for server in self.servers:
-            shutil.copytree(template, server.data)
+            shutil.copytree(self._template, server.data)
         self._say(f"starting {len(self.servers)} servers")
         for server in self.servers:
             server.start(self._guard, command)
@@ -130,41 +133,25 @@ class Sandbox:
             server.ready(self._guard, command)
         self._say("starting replication")
         self._make_accounts()
-        if self._replicates():
+        if self._replication.possible:
             for server in self.replicas:
-                self._replicate(server)
+                self._replication.follow(server, self.primary)
             self.wait_caught_up(_READY_SECONDS)
         self._say(f"ready after {monotonic() - began:.1f} s")
 
     def _make_accounts(self) -> None:
+        user, password = REPLICATOR
         statements = [
             f"CREATE DATABASE {_DATABASE}",
             f"CREATE USER {_USER}@'%' IDENTIFIED BY '{_PASSWORD}'",
             f"GRANT ALL ON {_DATABASE}.* TO {_USER}@'%'",
-            f"CREATE USER replicator@'%' IDENTIFIED BY '{_PASSWORD}'",
-            "GRANT REPLICATION SLAVE ON *.* TO replicator@'%'",
+            f"CREATE USER {user}@'%' IDENTIFIED BY '{password}'",
+            f"GRANT REPLICATION SLAVE ON *.* TO {user}@'%'",
         ]
         # Without replication every server has them of its own.
-        servers = (self.primary,) if self._replicates() else self.servers
+        servers = (self.primary,) if self._replication.possible else self.servers
         for server in servers:
-            self._run(server, *statements)
-
-    def _replicates(self) -> bool:
-        return self._options.get("log_bin", "ON").upper() not in ("0", "OFF")
-
-    def _replicate(self, server: Server) -> None:
-        gtid = int(self._options.get("gtid_mode", "ON").upper() == "ON")
-        port = self.primary.port if server.link is None else server.link.port
-        self._run(
-            server,
-            self._dialect.replicate.format(port=port, password=_PASSWORD, gtid=gtid),
-            self._dialect.start_replication,
-        )
-
-    def _run(self, server: Server, *statements: str) -> None:
-        with server.admin() as connection, connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
+            run(server, *statements)
 
     def close(self) -> None:
         """End all servers and remove their folder."""
@@ -203,7 +190,7 @@ class Sandbox:
     def create_database(self, name: str) -> str:
         """Create another database and let the ordinary account do everything in it."""
         quoted = _identifier(name)
-        self._run(
+        run(
             self.primary,
             f"DROP DATABASE IF EXISTS {quoted}",
             f"CREATE DATABASE {quoted}",
@@ -214,7 +201,7 @@ class Sandbox:
     def drop_database(self, name: str) -> None:
         """Drop a database, and the account's rights to it."""
         quoted = _identifier(name)
-        self._run(
+        run(
             self.primary,
             f"DROP DATABASE IF EXISTS {quoted}",
             f"REVOKE ALL ON {quoted}.* FROM {_USER}@'%'",
@@ -224,11 +211,11 @@ class Sandbox:
 
     def stop_applier(self, server: Server) -> None:
         """Stop a replica's applier, as an administrator would; the replica says that it stopped."""
-        self._run(server, self._dialect.stop_applier)
+        run(server, self._dialect.stop_applier)
 
     def start_applier(self, server: Server) -> None:
         """Start a replica's applier again."""
-        self._run(server, self._dialect.start_applier)
+        run(server, self._dialect.start_applier)
 
     def stall(self, server: Server) -> None:
         """Stall a replica's applier: it says that it runs, and does not advance.
@@ -249,21 +236,29 @@ class Sandbox:
 
     def delay(self, server: Server, seconds: float) -> None:
         """Let everything reach a replica so much later; 0 for as soon as it can."""
+        self._expect_replica(server)
         if server.link is not None and seconds:
             server.link.seconds = seconds
             return
-        link, server.link = server.link, Link(self.primary.port, seconds) if seconds else None
+        source = server.source if server.source in self.replicas else self.primary
+        link, server.link = server.link, Link(source.port, seconds) if seconds else None
         if link is None and not seconds:
             return
+        if server.source is not None:
+            self._follow(server, source)
+        if link is not None:
+            link.close()
+
+    def _follow(self, server: Server, source: Server) -> None:
         # Replication can't be stopped while its applier waits for the lock that stalls it.
         stalled = server.stalled_by is not None
         self.resume(server)
-        self._run(server, self._dialect.stop_replication)
-        self._replicate(server)
+        self._replication.stop(server)
+        if server.has_led:
+            self._replication.keep_own(server)
+        self._replication.follow(server, source)
         if stalled:
             self.stall(server)
-        if link is not None:
-            link.close()
 
     def link(self, server: Server) -> Link:
         """Put a TCP link before a server, for clients that connect to the link's `port`.
@@ -274,15 +269,42 @@ class Sandbox:
 
     def kill(self, server: Server) -> None:
         """Kill a server, as a power cut would (SIGKILL)."""
-        server.stalled_by = None
+        server.stalled_by, server.frozen = None, False
         self._guard.signal(server.pid, signal.SIGKILL)
 
+    def freeze(self, server: Server) -> None:
+        """Stop a server's process where it is (SIGSTOP).
+
+        Its connections stay, and its port takes new ones; nothing answers.
+        """
+        if self.running(server) and not server.frozen:
+            self._guard.signal(server.pid, signal.SIGSTOP)
+            server.frozen = True
+
+    def thaw(self, server: Server) -> None:
+        """Let a frozen server go on, as if no time had passed for it."""
+        if server.frozen:
+            self._guard.signal(server.pid, signal.SIGCONT)
+            server.frozen = False
+
     def restart(self, server: Server) -> None:
-        """Start a server that was killed, and wait until it answers; replication goes on."""
+        """Start a server that was killed, or end one cleanly before that; replication goes on.
+
+        Returns when it answers.
+        """
+        self._end(server)
         server.start(self._guard, self._command)
         server.ready(self._guard, self._command)
         if server.role == "replica":
-            self._run(server, self._dialect.start_replication)
+            self._replication.start(server)
+
+    def _end(self, server: Server) -> None:
+        self.thaw(server)
+        self._guard.signal(server.pid, signal.SIGTERM)
+        until = monotonic() + _READY_SECONDS
+        while self.running(server) and monotonic() < until:
+            sleep(0.05)
+        self.kill(server)
 
     def running(self, server: Server) -> bool:
         """Tell whether a server's process runs."""
@@ -290,10 +312,7 @@ class Sandbox:
 
     def position(self, server: Server) -> str:
         """Return the transactions that a server has, as it prints them."""
-        with server.admin() as connection, connection.cursor() as cursor:
-            cursor.execute(self._dialect.position)
-            (position,) = cursor.fetchone()
-        return str(position).replace("\n", "")
+        return self._replication.position(server)
 
     def wait_caught_up(self, timeout: float = _READY_SECONDS) -> None:
         """Wait until every replica has all that the primary has; raises TimeoutError."""
@@ -304,83 +323,137 @@ class Sandbox:
                 raise TimeoutError(f"{server.name} did not catch up within {timeout:g} s")
 
     def _wait(self, server: Server, position: str, seconds: float) -> bool:
-        if not position:
-            return self._wait_without_gtids(server, monotonic() + seconds)
-        with server.admin() as connection, connection.cursor() as cursor:
-            cursor.execute(self._dialect.wait, (position, seconds))
-            return bool(cursor.fetchone() == (0,))
-
-    def _wait_without_gtids(self, server: Server, until: float) -> bool:
-        with server.admin() as connection, connection.cursor() as cursor:
-            while monotonic() < until:
-                cursor.execute("SELECT COUNT(*) FROM mysql.user WHERE user = 'replicator'")
-                if cursor.fetchone() == (1,):
-                    return True
-                sleep(0.05)
-        return False
+        return self._replication.wait(server, position, seconds)
 
     def healthy(self) -> bool:
-        """Tell whether every replica's applier runs and is not stalled."""
-        return all(
-            server.stalled_by is None
-            and server.link is None
-            and self.running(server)
-            and self._applier_runs(server)
-            for server in self.replicas
+        """Tell whether the primary takes writes and all replicas replicate from it unhindered."""
+        return (
+            all(self.running(server) and not server.frozen for server in self._members())
+            and all(server.stalled_by is None for server in self._members())
+            and not self._replication.is_protected(self.primary)
+            and all(
+                server.link is None
+                and server.source is self.primary
+                and self._replication.runs(server)
+                for server in self.replicas
+            )
         )
 
-    def _applier_runs(self, server: Server) -> bool:
-        with server.admin(cursorclass=pymysql.cursors.DictCursor) as connection:
-            cursor = connection.cursor()
-            cursor.execute(self._dialect.applier_state)
-            state = cursor.fetchone()
-        return bool(state) and state[self._dialect.applier_column] == "Yes"
-
     def heal(self) -> None:
-        """Undo what was done to the replicas, and wait until all have caught up."""
-        for server in self.replicas:
+        """Undo what was done to the primary and the replicas, and wait until all have caught up.
+
+        The roles stay as they are, and a server that is neither is left alone.
+        """
+        for server in self._members():
+            self.thaw(server)
             if not self.running(server):
                 self.restart(server)
             self.resume(server)
+        if self._replication.is_protected(self.primary):
+            self._make_writable(self.primary)
+        for server in self.replicas:
             self.delay(server, 0)
-            if not self._applier_runs(server):
-                self.start_applier(server)
+            if server.source is not self.primary:
+                self.repoint(server)
+            elif not self._replication.runs(server):
+                self._replication.start(server)
         self.wait_caught_up()
+
+    def _members(self) -> tuple[Server, ...]:
+        return (self.primary, *self.replicas)
+
+    # Failing over.
+
+    def demote(self, server: Server) -> None:
+        """Make a server read-only (on MySQL for administrators too), also when it restarts.
+
+        One that was killed is so from its start.
+        """
+        server.read_only = True
+        if self.running(server):
+            self._replication.protect(server, administrators=True)
+
+    def promote(self, server: Server, timeout: float = _READY_SECONDS) -> None:
+        """Make a replica the primary, when it has applied all that it has received.
+
+        Raises TimeoutError if it does not apply that in time, and is a replica still. The old
+        primary is asked nothing and told nothing: it may be killed or frozen, or go on taking
+        writes. It is no replica until `repoint` or `rebuild`, and the other replicas replicate
+        from it until `repoint`.
+        """
+        self._expect_replica(server)
+        if not self._replication.by_gtid:
+            raise RuntimeError("promote needs servers with gtid_mode=ON")
+        self.resume(server)
+        self._replication.finish(server, timeout)
+        if server.link is not None:
+            server.link.close()
+            server.link = None
+        self._make_writable(server)
+        old, self.primary = self.primary, server
+        self.replicas = tuple(other for other in self.replicas if other is not server)
+        self._former = (*self._former, old)
+        old.role, server.role = "former", "primary"
+        server.has_led = True
+
+    def repoint(self, server: Server, to: Server | None = None) -> None:
+        """Make a server a read-only replica of the primary, or of the server `to`, by GTID.
+
+        It asks for what follows its own transactions. If it has some that its new source never
+        had, MySQL goes on with both, and MariaDB stops with an error that its status shows; this
+        call does not raise. A killed server is started, read-only from the beginning.
+        """
+        source = self.primary if to is None else to
+        if server in (self.primary, source):
+            raise ValueError(f"{server.name} can't replicate from {source.name}")
+        self._make_replica(server)
+        if not self.running(server):
+            self.restart(server)
+        self._replication.protect(server)
+        if server.link is not None:
+            server.link.target = source.port
+        self._follow(server, source)
+
+    def replicate(self, server: Server) -> None:
+        """Let a rebuilt server replicate from the primary; as `repoint`."""
+        self.repoint(server)
+
+    def rebuild(self, server: Server, *, replicate: bool = True) -> None:
+        """Kill a replica, or a primary of before, and start it on its port with no data at all.
+
+        It is a replica then and replicates everything from the primary; with `replicate=False`
+        not until `replicate`. To the others it is a new server, with a new UUID on MySQL. One that
+        was the primary gets a new `server_id`: a server skips transactions that carry its own.
+        """
+        if server is self.primary:
+            raise ValueError(f"{server.name} is the primary")
+        self.kill(server)
+        shutil.rmtree(server.data)
+        shutil.copytree(self._template, server.data)
+        if server.has_led:
+            server.server_id, server.has_led = next(self._ids), False
+        self._make_replica(server)
+        server.source = None
+        self.restart(server)
+        if replicate:
+            self.replicate(server)
+
+    def _make_replica(self, server: Server) -> None:
+        server.role, server.read_only = "replica", True
+        if server not in self.replicas:
+            self.replicas = (*self.replicas, server)
+            self._former = tuple(other for other in self._former if other is not server)
+
+    def _make_writable(self, server: Server) -> None:
+        server.read_only = False
+        self._replication.unprotect(server)
+
+    def _expect_replica(self, server: Server) -> None:
+        if server not in self.replicas:
+            raise ValueError(f"{server.name} is not a replica")
 
 
 def _identifier(name: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9_]+", name):
         raise ValueError(f"a sandbox database is named with letters, digits and _, got {name!r}")
     return f"`{name}`"
-
-
-# A data directory takes seconds to make, and a copy of one a fraction: one a process and flavor.
-_templates: dict[str, tuple[int, Path, Guard]] = {}
-_lock = threading.Lock()
-
-
-def _template(flavor: str, make: Callable[[Path], None]) -> Path:
-    with _lock:
-        known = _templates.get(flavor)
-        if known is None or known[0] != os.getpid():
-            folder = Path(tempfile.mkdtemp(prefix="rwsplit-"))
-            guard = Guard(folder)
-            try:
-                make(folder / "data")
-            except BaseException:
-                guard.close()
-                raise
-            _templates[flavor] = known = (os.getpid(), folder, guard)
-    return known[1] / "data"
-
-
-def _remove_templates() -> None:
-    for owner, _, guard in _templates.values():
-        if owner == os.getpid():
-            with contextlib.suppress(OSError):
-                guard.close()
-
-
-import atexit  # noqa: E402 - beside what it registers
-
-atexit.register(_remove_templates)

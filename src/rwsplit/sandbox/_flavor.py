@@ -21,35 +21,62 @@ class Dialect(NamedTuple):
     start_applier: str
     stop_applier: str
     start_replication: str
-    applier_state: str
+    stop_receiver: str
+    start_receiver: str
+    forget: str
+    keep_own: tuple[str, ...]
+    """Makes a server that was the primary replicate from after what it wrote itself."""
+    protect: tuple[str, ...]
+    """Makes a read-only server refuse administrators as well."""
+    unprotect: tuple[str, ...]
+    state: str
     applier_column: str
+    receiver_column: str
+    received_column: str
     position: str
     wait: str
 
 
 _MYSQL = Dialect(
     replicate="CHANGE REPLICATION SOURCE TO SOURCE_HOST='127.0.0.1', SOURCE_PORT={port}, "
-    "SOURCE_USER='replicator', SOURCE_PASSWORD='{password}', GET_SOURCE_PUBLIC_KEY=1, "
+    "SOURCE_USER='{user}', SOURCE_PASSWORD='{password}', GET_SOURCE_PUBLIC_KEY=1, "
     "SOURCE_CONNECT_RETRY=1, SOURCE_RETRY_COUNT=86400, SOURCE_AUTO_POSITION={gtid}",
     start_replication="START REPLICA",
     stop_replication="STOP REPLICA",
     start_applier="START REPLICA SQL_THREAD",
     stop_applier="STOP REPLICA SQL_THREAD",
-    applier_state="SHOW REPLICA STATUS",
+    stop_receiver="STOP REPLICA IO_THREAD",
+    start_receiver="START REPLICA IO_THREAD",
+    forget="RESET REPLICA ALL",
+    keep_own=(),
+    protect=("SET GLOBAL super_read_only=ON",),
+    unprotect=("SET GLOBAL super_read_only=OFF",),
+    state="SHOW REPLICA STATUS",
     applier_column="Replica_SQL_Running",
+    receiver_column="Replica_IO_Running",
+    received_column="Retrieved_Gtid_Set",
     position="SELECT @@GLOBAL.gtid_executed",
     wait="SELECT WAIT_FOR_EXECUTED_GTID_SET(%s, %s)",
 )
 _MARIADB = Dialect(
     replicate="CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT={port}, "
-    "MASTER_USER='replicator', MASTER_PASSWORD='{password}', MASTER_CONNECT_RETRY=1, "
+    "MASTER_USER='{user}', MASTER_PASSWORD='{password}', MASTER_CONNECT_RETRY=1, "
     "MASTER_USE_GTID=slave_pos",
     start_replication="START SLAVE",
     stop_replication="STOP SLAVE",
     start_applier="START SLAVE SQL_THREAD",
     stop_applier="STOP SLAVE SQL_THREAD",
-    applier_state="SHOW SLAVE STATUS",
+    stop_receiver="STOP SLAVE IO_THREAD",
+    start_receiver="START SLAVE IO_THREAD",
+    forget="RESET SLAVE ALL",
+    # MASTER_USE_GTID=current_pos is deprecated, and MASTER_DEMOTE_TO_SLAVE newer than 10.6.
+    keep_own=("SET GLOBAL gtid_slave_pos = @@GLOBAL.gtid_current_pos",),
+    protect=(),
+    unprotect=(),
+    state="SHOW SLAVE STATUS",
     applier_column="Slave_SQL_Running",
+    receiver_column="Slave_IO_Running",
+    received_column="Gtid_IO_Pos",
     position="SELECT @@GLOBAL.gtid_binlog_pos",
     wait="SELECT MASTER_GTID_WAIT(%s, %s)",
 )

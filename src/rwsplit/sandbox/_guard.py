@@ -41,7 +41,7 @@ class Guard:
         return bool(self._order({"running": pid}))
 
     def signal(self, pid: int, number: int) -> None:
-        """Send a signal to a server, and wait for its end if it is SIGKILL."""
+        """Send a signal to a server; wait until a SIGKILL has ended it, a SIGSTOP stopped it."""
         self._order({"signal": int(number), "pid": pid})
 
     def _order(self, order: dict[str, Any]) -> Any:
@@ -79,6 +79,8 @@ class _Servers:
             server.send_signal(order["signal"])
             if order["signal"] == signal.SIGKILL:
                 server.wait()
+            elif order["signal"] == signal.SIGSTOP:
+                _wait_until_stopped(server)
         return None
 
     def _start(self, command: list[str], log: str) -> int:
@@ -95,6 +97,13 @@ class _Servers:
                 server.kill()
         for server in self._running.values():
             server.wait()
+
+
+def _wait_until_stopped(server: subprocess.Popen[bytes]) -> None:
+    _, status = os.waitpid(server.pid, os.WUNTRACED)
+    if not os.WIFSTOPPED(status):
+        # It ended instead; nobody else can ask for its status now.
+        server.returncode = os.waitstatus_to_exitcode(status)
 
 
 def _main(folder: str, owner: int) -> None:

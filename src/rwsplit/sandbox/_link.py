@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 import selectors
 import socket
 import threading
@@ -32,12 +33,27 @@ class Link:
         self.blocked = False
         """Nothing goes through, and nobody is told."""
         self._is_cut = False
-        self._target = port
+        self.target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         """The port to connect to."""
         self._pairs: list[_Pair] = []
         threading.Thread(target=self._accept, name="rwsplit-link", daemon=True).start()
+
+    @property
+    def target(self) -> int:
+        """The port that new connections lead to; open ones stay where they are.
+
+        Set it to play a name or a virtual address that moves to another server.
+        """
+        return self._target
+
+    @target.setter
+    def target(self, port: int) -> None:
+        number = operator.index(port)
+        if not 0 < number < 1 << 16:
+            raise ValueError(f"target: expected a port from 1 to 65535, got {port!r}")
+        self._target = number
 
     def cut(self) -> None:
         """End all connections, and new ones at once, until `mend`."""

@@ -18,6 +18,7 @@ __all__ = ["Server"]
 
 _START_SECONDS = 60.0
 _TRIES = 5
+_PAUSE_SECONDS = 0.5
 
 
 class Server:
@@ -28,6 +29,11 @@ class Server:
     def __init__(self, name: str, role: str, server_id: int, folder: Path) -> None:
         self.name = name
         self.role = role
+        """`primary`, `replica`, or `former` for a primary that another one replaced."""
+        self.read_only = role == "replica"
+        """Whether it starts read-only."""
+        self.has_led = role == "primary"
+        """Whether transactions with its id may be anywhere."""
         self.server_id = server_id
         self.port = 0
         self.data = folder / name
@@ -36,8 +42,12 @@ class Server:
         self.pid = 0
         self.link: Link | None = None
         """What the server replicates through while it is delayed."""
+        self.source: Server | None = None
+        """The server that it replicates from."""
         self.stalled_by: Any = None
         """The connection whose lock stalls the applier."""
+        self.frozen = False
+        self._settled = False
 
     def __repr__(self) -> str:
         """Name the server and its address."""
@@ -54,21 +64,31 @@ class Server:
                 f"--socket={self.unix_socket}",
                 f"--pid-file={self.data}/server.pid",
                 f"--server-id={self.server_id}",
-                *(["--read-only=ON"] if self.role == "replica" else []),
+                f"--report-host={self.host}",
+                f"--report-port={self.port}",
+                *(["--read-only=ON"] if self.read_only else []),
             ],
             self.log,
         )
 
     def ready(self, guard: Guard, command: list[str]) -> None:
-        """Wait until the server answers; another port is tried if its own was taken meanwhile."""
+        """Wait until the server answers.
+
+        If its port was taken meanwhile, it tries another one; but once it has answered on a port,
+        others know it by that one.
+        """
         for _ in range(_TRIES):
             if self._answers(lambda: guard.running(self.pid)):
+                self._settled = True
                 return
             log = self.log.read_text(errors="replace")
             if "Address already in use" not in log and "Do you already have another" not in log:
                 break
             self.log.unlink()
-            self.port = 0
+            if self._settled:
+                sleep(_PAUSE_SECONDS)
+            else:
+                self.port = 0
             self.start(guard, command)
         log = self.log.read_text(errors="replace")
         raise RuntimeError(f"{self.name} did not start; the end of its log:\n{log[-2000:]}")
@@ -90,7 +110,10 @@ class Server:
             return probe.connect_ex(self.unix_socket) == 0
 
     def admin(self, **options: Any) -> pymysql.connections.Connection[Any]:
-        """Connect as root."""
+        """Connect as root; TimeoutError at once if the server is frozen."""
+        # PyMySQL's own time-out ends with the connect, which the kernel answers.
+        if self.frozen:
+            raise TimeoutError(f"{self.name} is frozen")
         return pymysql.connect(
             **{
                 "unix_socket": self.unix_socket,

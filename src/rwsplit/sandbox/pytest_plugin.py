@@ -2,8 +2,8 @@
 
 `mysql_cluster` and `mariadb_cluster` are sandboxes with two replicas, started when a test first
 wants one and kept for the whole run; `cluster` runs a test on both. Whatever a test did to the
-replicas is undone after it. A flavor whose servers are missing fails the test, and the message says
-what to install; `RWSPLIT_TEST_FLAVORS=mariadb` leaves the other one out.
+servers is undone after it, but for their roles. A flavor whose servers are missing fails the test,
+and the message says what to install; `RWSPLIT_TEST_FLAVORS=mariadb` leaves the other one out.
 """
 
 from __future__ import annotations
