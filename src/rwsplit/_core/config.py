@@ -1,0 +1,247 @@
+"""The file `rwsplit.toml`: named clusters, their groups of replicas, and their rules.
+
+Nothing is opened here: the caller hands in the text, the environment, and how to read the file of
+a secret.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from .config_endpoints import check_replicas, place, place_of, read_primary, read_replicas
+from .config_values import (
+    Sources,
+    check_option,
+    read_option,
+    split,
+)
+from .endpoint import DEFAULT_PORT, Endpoint
+from .options import Options
+from .problems import ConfigError, Problems, below, meant
+from .rule_tables import parse_rules
+from .rules import LEVELS, Rule
+
+if TYPE_CHECKING:
+    from .classify import Classifier
+
+__all__ = [
+    "ClusterConfig",
+    "Config",
+    "ConfigError",
+    "GroupConfig",
+    "check_option",
+    "digest_of",
+    "parse_config",
+]
+
+_CLUSTER_KEYS = ("primary", "replicas", "groups", "rules", "monitor_interval")
+_GROUP_KEYS = ("replicas", "only_by_rule", "policy", "pool_size", "monitor_interval")
+
+Table = Mapping[str, object]
+
+
+class GroupConfig(NamedTuple):
+    """A named group of a cluster's replicas. None is: as the cluster."""
+
+    name: str
+    only_by_rule: bool = False
+    """Whether it serves nothing but what a rule sends to it."""
+    policy: str | None = None
+    pool_size: int | None = None
+    monitor_interval: float | None = None
+    """Seconds."""
+
+
+class ClusterConfig(NamedTuple):
+    """One cluster of the file."""
+
+    name: str
+    primary: Endpoint
+    replicas: tuple[Endpoint, ...] = ()
+    """Of all groups; `group` says of which."""
+    groups: Mapping[str, GroupConfig] = {}
+    rules: tuple[Rule, ...] = ()
+    defaults: Mapping[str, Any] = {}
+    """PyMySQL's keywords, for whoever connects without them. Secrets are in the clear."""
+    options: Mapping[str, Any] = {}
+    """rwsplit's keywords, as `connect()` takes them."""
+    monitor_interval: float | None = None
+    """Seconds."""
+
+    def __repr__(self) -> str:
+        """Show no keyword's value, for any may be a secret."""
+        groups = ", ".join(self.groups) or "no groups"
+        return (
+            f"<ClusterConfig {self.name}: primary {self.primary.name}, "
+            f"{len(self.replicas)} replicas ({groups}), {len(self.rules)} rules>"
+        )
+
+    def serving(self, group: str | None = None) -> tuple[Endpoint, ...]:
+        """Return the replicas of a group; without one, those that serve without a rule."""
+        if group is not None:
+            return tuple(each for each in self.replicas if each.group == group)
+        reserved = {name for name, each in self.groups.items() if each.only_by_rule}
+        return tuple(each for each in self.replicas if each.group not in reserved)
+
+
+class Config(NamedTuple):
+    """What a configuration file says."""
+
+    clusters: Mapping[str, ClusterConfig] = {}
+    file_name: str = "rwsplit.toml"
+
+    def by_name(self, name: str) -> ClusterConfig:
+        """Return the cluster of this name. Raises ValueError, naming those that there are."""
+        found = self.clusters.get(name)
+        if found is None:
+            known = ", ".join(self.clusters) or "none"
+            raise ValueError(
+                f"cluster: expected one of {self.file_name} ({known}), got {name!r}"
+                f"{meant(name, self.clusters)}"
+            )
+        return found
+
+    def by_address(
+        self, host: str | None, port: int | None = None, unix_socket: str | None = None
+    ) -> ClusterConfig | None:
+        """Return the cluster whose primary has this address, as `connect()` takes it."""
+        wanted = place(host or "localhost", port or DEFAULT_PORT, unix_socket)
+        for cluster in self.clusters.values():
+            if place_of(cluster.primary) == wanted:
+                return cluster
+        return None
+
+
+def digest_of(sql: str) -> str:
+    """Normalise a statement: the same for the file's text as for the application's.
+
+    It is read as a MySQL server without sql_mode reads it, whatever server there is.
+    """
+    return _classifier().digest(sql)
+
+
+@cache
+def _classifier() -> Classifier:
+    from .classify import classifier  # noqa: PLC0415 - only a rule with a digest needs it
+    from .dialect import Dialect  # noqa: PLC0415
+
+    return classifier(Dialect.of("mysql"))
+
+
+def parse_config(
+    text: str,
+    file_name: str,
+    environ: Mapping[str, str],
+    read_file: Callable[[str], str],
+    check: Callable[[str, Any], object] = check_option,
+    digest: Callable[[str], str] = digest_of,
+) -> Config:
+    """Read the text of a configuration file.
+
+    `environ` and `read_file` give the secrets that it refers to; `read_file` raises OSError for a
+    file that can't be read. `check(key, value)` raises ValueError, naming the key, for a bad value
+    of one of rwsplit's keywords; `digest` normalises a statement.
+
+    Raises ConfigError with one line for every problem that there is.
+    """
+    problems = Problems(file_name)
+    sources = Sources(problems, environ, read_file, check, digest)
+    document = problems.known("", _load(text, problems), ("clusters",))
+    clusters: dict[str, ClusterConfig] = {}
+    for name, value in problems.table("clusters", document.get("clusters", {})).items():
+        cluster = _cluster(name, value, sources)
+        if cluster is not None:
+            clusters[name] = cluster
+    _check_primaries(clusters, problems)
+    problems.raise_if_any()
+    return Config(clusters, file_name)
+
+
+def _load(text: str, problems: Problems) -> Mapping[str, object]:
+    import tomllib  # noqa: PLC0415 - who has no file does not pay for it
+
+    try:
+        return tomllib.loads(text.removeprefix("\ufeff"))
+    except tomllib.TOMLDecodeError as error:
+        problems.add(f"no TOML: {error}")
+        return {}
+
+
+def _cluster(name: str, value: object, sources: Sources) -> ClusterConfig | None:
+    problems = sources.problems
+    path = below("clusters", name)
+    table = problems.table(path, value)
+    if not isinstance(value, Mapping):
+        return None
+    defaults, options = split(path, table, _CLUSTER_KEYS, own=True, sources=sources)
+    if table.get("replicas") == "discover":
+        options["replicas"] = "discover"
+    interval: Any = None
+    if "monitor_interval" in table:
+        interval = read_option(path, "monitor_interval", table["monitor_interval"], sources)
+    primary = read_primary(f"{path}.primary", table, sources)
+    groups, replicas = _groups(
+        path, table, DEFAULT_PORT if primary is None else primary.port, sources
+    )
+    check_replicas(replicas, primary, problems)
+    level = _level(options)
+    rules = parse_rules(
+        f"{path}.rules", table.get("rules", []), groups, level, sources.digest, problems
+    )
+    if primary is None:
+        return None
+    found = tuple(replicas.values())
+    return ClusterConfig(name, primary, found, groups, rules, defaults, options, interval)
+
+
+def _groups(
+    path: str, table: Table, port: int, sources: Sources
+) -> tuple[dict[str, GroupConfig], dict[str, Endpoint]]:
+    """The groups of a cluster, and all of its replicas by their paths."""
+    listed = table.get("replicas", [])
+    if listed == "discover":
+        listed = []
+    replicas = read_replicas(f"{path}.replicas", listed, None, port, sources)
+    path = f"{path}.groups"
+    groups = {}
+    for name, value in sources.problems.table(path, table.get("groups", {})).items():
+        where = below(path, name)
+        known = sources.problems.known(where, sources.problems.table(where, value), _GROUP_KEYS)
+        groups[name] = _group(where, name, known, sources)
+        if isinstance(value, Mapping):
+            members = known.get("replicas", [])
+            if members == []:
+                sources.problems.add(f"{where}.replicas: expected at least one replica, got none")
+            replicas |= read_replicas(f"{where}.replicas", members, name, port, sources)
+    return groups, replicas
+
+
+def _group(path: str, name: str, table: Table, sources: Sources) -> GroupConfig:
+    only = "only_by_rule" in table and sources.problems.switch(
+        f"{path}.only_by_rule", table["only_by_rule"]
+    )
+    options: dict[str, Any] = {
+        key: read_option(path, key, table[key], sources)
+        for key in ("policy", "pool_size", "monitor_interval")
+        if key in table
+    }
+    return GroupConfig(name, only, **options)
+
+
+def _level(options: Mapping[str, Any]) -> str:
+    """The consistency that the rules of a cluster may weaken only if they say so."""
+    level = str(options.get("consistency", "")).lower()
+    return level if level in LEVELS else Options().consistency
+
+
+def _check_primaries(clusters: Mapping[str, ClusterConfig], problems: Problems) -> None:
+    places: dict[tuple[object, ...], str] = {}
+    for name, cluster in clusters.items():
+        before = places.setdefault(place_of(cluster.primary), name)
+        if before != name:
+            problems.add(
+                f"{below('clusters', name)}.primary: {cluster.primary.name} is the primary of "
+                f"{below('clusters', before)}, too"
+            )
