@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 
+import hypothesis  # noqa: F401 - its plugin would import it at the end, amid other threads
 import pytest
 
 import rwsplit

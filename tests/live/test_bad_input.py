@@ -55,7 +55,10 @@ def no_sockets(monkeypatch):
         ({"session_store": "postgres://u:sesame@h"}, ValueError, ["session_store", "sqlite"]),
         ({"after": "my1.x"}, ValueError, ["after"]),
         ({"max_staleness": -1}, ValueError, ["max_staleness"]),
-        ({"pool_size": 3}, rwsplit.NotSupportedError, ["pool_size"]),
+        ({"pool_size": -3}, ValueError, ["pool_size", "-3"]),
+        ({"primary_wait": 0}, ValueError, ["primary_wait", "0"]),
+        ({"cluster": "shop"}, ValueError, ["cluster", "str"]),
+        ({"replicas": "discovered"}, ValueError, ["replicas", "str"]),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )
@@ -144,6 +147,7 @@ def test_a_replica_of_another_cluster_serves_nothing(cluster, connect, caplog):
             name = f"foreign-{consistency}"
             connection = connect(replicas=[{**foreign, "name": name}, own], consistency=consistency)
             check_left_out(connection, name, caplog, "another cluster")
+            connection.close()
         caplog.clear()
         primary = {**foreign, "port": options["port"], "name": "foreign-primary"}
         check_left_out(connect(replicas=[primary, own]), "foreign-primary", caplog, "another")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["DEFAULT_PORT", "Endpoint", "Role", "address", "parse_replicas"]
+__all__ = ["DEFAULT_PORT", "Endpoint", "Role", "address", "parse_primary", "parse_replicas"]
 
 DEFAULT_PORT = 3306
 
@@ -49,6 +49,11 @@ def address(host: str, port: int) -> str:
     ('db1:3306', '[::1]:3307')
     """
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def parse_primary(value: object, default_port: int) -> Endpoint:
+    """Read the address of a primary; raises ValueError, naming what is wrong."""
+    return _parse_replica("primary", value, default_port, frozenset())._replace(role="primary")
 
 
 def parse_replicas(

@@ -11,17 +11,43 @@ from .position import decode
 from .session_id import KINDS, check_session_id
 from .statement import Hint
 
-__all__ = ["KEYWORDS", "NotYet", "Options", "parse_options"]
+__all__ = [
+    "KEYWORDS",
+    "ClusterOptions",
+    "Options",
+    "parse_cluster_options",
+    "parse_options",
+    "read_replicas",
+]
 
 
-class NotYet(ValueError):  # noqa: N818 - it names what the keyword is
-    """A keyword that is part of the design and that this release does not act on yet."""
+class ClusterOptions(NamedTuple):
+    """What all connections to a cluster share; None where nothing was said."""
+
+    pool_size: int | None = None
+    monitor_interval: float | None = None
+    """Seconds."""
+
+    def with_defaults(self) -> ClusterOptions:
+        """Say what nobody said."""
+        return ClusterOptions(
+            10 if self.pool_size is None else self.pool_size, self.monitor_interval or 1.0
+        )
 
 
 class Options(NamedTuple):
     """What a virtual connection was asked to do. Durations are seconds."""
 
-    replicas: tuple[Endpoint, ...] = ()
+    replicas: tuple[Endpoint, ...] | None = None
+    """None for plain PyMySQL behaviour."""
+    discover: object = None
+    """`"discover"`, or a callable that returns what `replicas` takes."""
+    cluster: object = None
+    """The cluster, where it was made before."""
+    pool_size: int | None = None
+    """How many idle connections are kept for each endpoint and account."""
+    primary_wait: float = 10.0
+    """How long a statement waits for a primary, in seconds."""
     consistency: str = "session"
     """`eventual`, `session` or `global`: what a read must see."""
     on_lag: str = "wait"
@@ -50,14 +76,6 @@ class Options(NamedTuple):
     """Whether a replica's reads tell where it is, on MySQL."""
 
 
-# Keywords of the design that nothing acts on yet: only their default is accepted.
-_NOT_YET: dict[str, Any] = {
-    "cluster": None,
-    "primary_wait": 10.0,
-    "pool_size": 10,
-}
-
-
 def parse_options(
     given: Mapping[str, Any], default_port: int, connect_keywords: frozenset[str]
 ) -> Options:
@@ -69,18 +87,38 @@ def parse_options(
     values: dict[str, Any] = {}
     for key, value in given.items():
         if key == "replicas":
-            replicas = () if value is None else value
-            values[key] = parse_replicas(replicas, default_port, connect_keywords)
+            if value is not None:
+                found = read_replicas(value, default_port, connect_keywords)
+                values["replicas"], values["discover"] = found
         elif key == "sessionId":
             values.setdefault("session_id", _session_id(key, value))
         elif key in _CHECKS:
             values[key] = _CHECKS[key](key, value)
-        elif key in _NOT_YET:
-            if value != _NOT_YET[key]:
-                raise NotYet(f"{key}: not supported yet, leave it out")
         else:
             raise TypeError(_unknown(key, connect_keywords))
     return Options(**values)
+
+
+def read_replicas(
+    value: object, default_port: int, connect_keywords: frozenset[str]
+) -> tuple[tuple[Endpoint, ...], object]:
+    """Read the `replicas` keyword: the endpoints, and how others are found.
+
+    Raises ValueError, naming the entry and its key.
+    """
+    if callable(value) or value == "discover":
+        return (), value
+    return parse_replicas(value, default_port, connect_keywords), None
+
+
+def parse_cluster_options(given: Mapping[str, Any]) -> ClusterOptions:
+    """Check the options of a cluster; raises ValueError or TypeError, naming the key."""
+    for key in given:
+        if key not in ClusterOptions._fields:
+            raise TypeError(f"Cluster() got an unexpected keyword argument {key!r}")
+    checks: dict[str, Callable[[str, object], Any]]
+    checks = {"pool_size": _size, "monitor_interval": _seconds}
+    return ClusterOptions(**{key: checks[key](key, value) for key, value in given.items()})
 
 
 def _unknown(key: str, connect_keywords: frozenset[str]) -> str:
@@ -104,6 +142,12 @@ def _seconds(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 31536000:
         raise ValueError(f"{key}: expected seconds, more than 0 and at most a year, got {value!r}")
     return float(value)
+
+
+def _size(key: str, value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100_000:
+        raise ValueError(f"{key}: expected a whole number from 0 to 100000, got {value!r}")
+    return value
 
 
 def _seconds_or_none(key: str, value: object) -> float | None:
@@ -181,6 +225,9 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "functions": _functions,
     "hints": _hints,
     "replica_connect_timeout": _seconds,
+    "primary_wait": _seconds,
+    "pool_size": _size,
+    "cluster": _anything,
     "session_id": _session_id,
     "session_id_kind": _one_of(*KINDS),
     "session_store": _anything,
@@ -189,5 +236,5 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "track_positions": _bool,
 }
 
-KEYWORDS = ("replicas", *_CHECKS, "sessionId", *_NOT_YET)
+KEYWORDS = ("replicas", *_CHECKS, "sessionId")
 """Every keyword of `connect()` that is rwsplit's own."""

@@ -345,6 +345,10 @@ class BinlogState:
             raise _flavors_differ(self, position)
         return all(self._last.get((d, server), 0) >= n for d, server, n in position)
 
+    def includes(self, other: BinlogState) -> bool:
+        """Tell whether everything that another server has logged was logged here."""
+        return all(self._last.get(key, 0) >= n for key, n in other._last.items())
+
     def shares(self, position: GtidList) -> bool:
         """Tell whether some last transaction of a position was logged here."""
         return any(self._last.get((d, server), 0) >= n for d, server, n in position)

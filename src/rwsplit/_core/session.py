@@ -121,11 +121,13 @@ class Session:
         "_user_locks",
         "_values",
         "base",
+        "had_schema",
         "heavy",
         "next_transaction",
         "origin",
         "pins",
         "position_known",
+        "position_unsure",
         "prepared",
         "schema",
         "status",
@@ -152,6 +154,8 @@ class Session:
         self._committed: list[str | bytes] = []
         self.position_known = True
         """False after an error that may have come behind a commit, or a write without a GTID."""
+        self.position_unsure = False
+        """What is not known is only whether a statement took effect whose answer was lost."""
         self.pins: dict[str, str] = {}
         """What binds the session to the primary, and the reason in words."""
         self.temporary: set[TableName] = set()
@@ -174,6 +178,8 @@ class Session:
         self.prepared: dict[str, Prepared] = {}
         self.unprepared: set[str] = set()
         """Prepared statements that only the primary has."""
+        self.had_schema = False
+        """A default schema was selected, and no connection can go back to having none."""
         self.next_transaction = ""
         """SQL of what holds for the next transaction only, as the server reported it."""
         self._entries: dict[str, tuple[int, str]] = {}
@@ -203,6 +209,10 @@ class Session:
     def position(self, position: Position) -> None:
         self._committed.clear()
         self._position = position
+
+    def lose_position(self) -> None:
+        """Note that the position is not known any more."""
+        self.position_known = self.position_unsure = False
 
     def prune(self, common: Position) -> None:
         """Forget the position, as all replicas have it; `common` is what they all have."""
@@ -282,6 +292,7 @@ class Session:
         """Note the default schema; None after it was dropped."""
         if name != self.schema or "schema" not in self._entries:
             self.schema = name
+            self.had_schema = self.had_schema or name is not None
             if name is not None:
                 self._set("schema", f"USE {quote_identifier(name)}")
 
@@ -484,6 +495,11 @@ class Session:
         if self.unread or self.unread_users or self.unlisted or self.heavy or self.suspect:
             return "what it has set is not known"
         return ""
+
+    @property
+    def leaves_traces(self) -> bool:
+        """Whether resetting a connection would not undo all of it: the active roles stay."""
+        return bool(self.pins) or "role" in self._entries or bool(self.unread & {"role", "*"})
 
     def restored(self) -> list[str | bytes]:
         """Return the statements that make a new connection to the primary this session."""

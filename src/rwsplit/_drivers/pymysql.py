@@ -1,9 +1,10 @@
 """PyMySQL as rwsplit drives it: the only module that knows PyMySQL's internals.
 
-`PhysicalConnection` is PyMySQL's connection with four things added: it speaks CLIENT_SESSION_TRACK
+`PhysicalConnection` is PyMySQL's connection with five things added: it speaks CLIENT_SESSION_TRACK
 and CLIENT_DEPRECATE_EOF, so that every statement's last packet tells what it changed; it can send
-several statements in one round trip; it is set up in one round trip; and it builds a TLS context
-without loading the system's CAs where nothing would use them.
+several statements in one round trip; it is set up in one round trip; its wire can be kept for
+another one; and it builds a TLS context without loading the system's CAs where nothing would use
+them.
 
 PyMySQL moves private names between patch releases, so the version is pinned and
 `tests/core/test_driver_contract.py` fails when a name used here is gone.
@@ -14,22 +15,26 @@ from __future__ import annotations
 import datetime
 import inspect
 import os
+import select
+import socket
 import ssl
 import struct
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
 
 from pymysql import converters, err
 from pymysql.charset import charset_by_name
 from pymysql.connections import MAX_PACKET_LEN, TEXT_TYPES, Connection, MySQLResult
-from pymysql.constants import CLIENT, COMMAND, CR, FIELD_TYPE, SERVER_STATUS
+from pymysql.constants import CLIENT, COMMAND, CR, ER, FIELD_TYPE, SERVER_STATUS
 from pymysql.protocol import FieldDescriptorPacket
 
 from .._core.fingerprint import Fingerprint
 from .._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
+from .._core.values import quote_identifier
 
 if TYPE_CHECKING:
     from pymysql.protocol import MysqlPacket
@@ -40,6 +45,7 @@ __all__ = [
     "PhysicalConnection",
     "Result",
     "Setup",
+    "Wire",
     "lost",
     "no_result",
 ]
@@ -117,6 +123,22 @@ class Result(MySQLResult):  # type: ignore[misc]
             owner.tails.append(data[at + 4 :])
         return True
 
+    def _read_rowdata_packet_unbuffered(self) -> Any:
+        try:
+            return super()._read_rowdata_packet_unbuffered()
+        except err.OperationalError as error:
+            replica = self._owner.replica
+            if replica is None or not lost(error):
+                raise
+            self.unbuffered_active = False
+            self.connection = None
+            # The connection as a whole works on: 2006 and 2013 would say that it does not.
+            raise err.OperationalError(
+                ER.QUERY_INTERRUPTED,
+                f"Query execution was interrupted: replica {replica} was lost when a part of the "
+                f"rows had been read ({error.args[-1]}); run it again",
+            ) from error
+
     def _finish_unbuffered_query(self) -> None:
         if self._owner._sock is None:
             # The connection is closed, and with it the rows are gone.
@@ -184,6 +206,50 @@ def _column_encoding(field: FieldDescriptorPacket, encoding: str | None) -> str 
 _BINARY_CHARSET = 63
 
 
+class Wire(NamedTuple):
+    """An authenticated socket whose session was reset, for another `PhysicalConnection`."""
+
+    sock: Any
+    facts: Mapping[str, Any]
+    """What its handshake told."""
+
+    def is_ready(self) -> bool:
+        """Tell whether the server has answered the reset, and so can be used without waiting."""
+        return _is_readable(self.sock)
+
+    def close(self) -> None:
+        """Close the socket; the server is told so if that costs no waiting."""
+        try:
+            self.sock.settimeout(0)
+            self.sock.sendall(_QUIT)
+        except OSError:
+            pass
+        self.drop()
+
+    def drop(self) -> None:
+        """Close the socket without a word."""
+        with suppress(OSError):
+            self.sock.close()
+
+
+_HANDSHAKE_FACTS = (
+    *("server_version", "server_thread_id", "salt", "server_capabilities", "server_language"),
+    *("server_charset", "protocol_version", "host_info", "_secure", "_auth_plugin_name"),
+    *("flavor", "tracks", "client_flag", "_result_class"),
+)
+_KEPT = ("encoders", "decoders", "charset", "collation", "encoding", "tails")
+_RESET_CONNECTION = struct.pack("<iB", 1, 0x1F)
+_QUIT = struct.pack("<iB", 1, COMMAND.COM_QUIT)
+
+
+def _is_readable(sock: Any) -> bool:
+    watch = select.poll() if hasattr(select, "poll") else None
+    if watch is None:
+        return bool(select.select([sock], [], [], 0)[0])
+    watch.register(sock.fileno(), select.POLLIN)
+    return bool(watch.poll(0))
+
+
 class PhysicalConnection(Connection):  # type: ignore[misc]
     """One socket to one server.
 
@@ -195,7 +261,13 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     client_flag: int
     decoders: dict[int, Any]
     use_unicode: bool
+    server_status: int
     _result: Any
+    _sock: Any
+    _rfile: Any
+    _read_timeout: float | None
+    user: Any
+    db: Any
 
     def __init__(self, setup: Setup | None = None, **options: Any) -> None:
         self.tails: list[bytes] = []
@@ -212,6 +284,10 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self.owed = 0
         """How many replies to statements that were posted are still to be read."""
         self._result_class: type[MySQLResult] = MySQLResult
+        self._wire: Wire | None = None
+        self.asking = False
+        """It runs a question of ours that can be asked again."""
+        _connections.add(self)
         super().__init__(**{**options, "client_flag": options.get("client_flag", 0) | _WANTED})
 
     # Connecting.
@@ -220,6 +296,11 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         return _tls_context(sslp, super()._create_ssl_ctx)
 
     def _get_server_information(self) -> None:
+        if self._wire is not None:
+            self.__dict__.update(self._wire.facts)
+            self._next_seq_id = 1
+            self._read_packet()  # the answer to the reset
+            return
         super()._get_server_information()
         self.flavor = "mariadb" if "MariaDB" in self.server_version else "mysql"
         supported = self.server_capabilities & _WANTED
@@ -227,27 +308,142 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self.tracks = supported == _WANTED
         self._result_class = Result if supported & CLIENT.DEPRECATE_EOF else MySQLResult
 
+    def _request_authentication(self) -> None:
+        if self._wire is None:
+            super()._request_authentication()
+            return
+        # As PyMySQL leaves them.
+        if isinstance(self.user, str):
+            self.user = self.user.encode(self.encoding)
+        if isinstance(self.db, str):
+            self.db = self.db.encode(self.encoding)
+
     def connect(self, sock: Any = None) -> None:
         """Connect, authenticate and run the set-up (PyMySQL's errors)."""
         self._connecting = True
+        patience = self._read_timeout
+        # PyMySQL would wait for ever for a frozen server that accepts connections.
+        self._read_timeout = min(patience or self.connect_timeout, self.connect_timeout)
+        self._patience = patience
+        self.setup_rows = []
+        self.owed = 0
         try:
             super().connect(sock)
+        except err.OperationalError as error:
+            if error.args[0] == CR.CR_SERVER_LOST:
+                where = self.unix_socket or f"{self.host}:{self.port}"
+                text = f"Can't connect to MySQL server on {where!r} ({error.args[1]})"
+                raise err.OperationalError(CR.CR_CONN_HOST_ERROR, text) from error
+            raise
         finally:
             self._connecting = False
+            self._read_timeout = patience
+
+    def pretend(self, flavor: str, version: str) -> None:
+        """Take on what is known of a server that can't be connected to now."""
+        self.flavor, self.server_version, self.tracks = flavor, version, True
+        self.server_status = SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT if self.autocommit_mode else 0
+        self._closed = False
+
+    def aim(self, options: Mapping[str, Any]) -> None:
+        """Lead to another server from the next `connect` on; what the application changed stays."""
+        kept = {name: getattr(self, name) for name in _KEPT}
+        self.__init__(self._setup, **{**options, "defer_connect": True})  # type: ignore[misc]
+        self.__dict__.update(kept)
+
+    def take_over(self, wire: Wire) -> None:
+        """Connect through a wire that another connection left behind: no handshake.
+
+        Raises what `connect` raises; the wire is closed then.
+        """
+        self._wire = wire
+        try:
+            self.connect(wire.sock)
+        finally:
+            self._wire = None
+
+    def leave(self) -> Wire | None:
+        """Close the connection and leave its wire behind, with its session reset.
+
+        None if there is none that is of use to another.
+        """
+        sock = self._sock
+        if sock is None or self.is_reading or self.owed:
+            return None
+        try:
+            self._write_bytes(_RESET_CONNECTION)
+            self._rfile.close()
+        except (err.MySQLError, OSError):
+            self._force_close()
+            return None
+        facts = {name: getattr(self, name) for name in _HANDSHAKE_FACTS}
+        self._sock = self._rfile = None
+        self._closed = True
+        return Wire(sock, facts)
+
+    def has_ended(self) -> bool:
+        """Tell, without waiting, whether the server has closed this idle connection.
+
+        Nothing comes unasked but the end of the connection, and MySQL's word of goodbye before it.
+        """
+        sock = self._sock
+        if sock is None:
+            return True
+        if self.owed or not _is_readable(sock):
+            return False
+        # With TLS there may be something to read that is of TLS alone.
+        sock.settimeout(0)
+        try:
+            sock.recv(1)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            sock.settimeout(self._current_timeout)
+            return False
+        except OSError:
+            pass
+        return True
+
+    @contextmanager
+    def limited(self, seconds: float | None) -> Iterator[None]:
+        """Let answers take so many seconds at most; None for as long as they always may."""
+        before = self._read_timeout
+        if seconds is not None:
+            self._read_timeout = max(seconds, 0.001)
+        try:
+            yield
+        finally:
+            self._read_timeout = before
+
+    def interrupt(self) -> None:
+        """Let whoever waits for this connection's server in another thread wait no longer."""
+        sock = self._sock
+        if sock is not None:
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     _connecting = False
+    _patience: float | None = None
 
     def set_character_set(self, charset: str, collation: str | None = None) -> None:
         """Run SET NAMES; while connecting, the set-up's statements travel with it."""
         if not self._connecting or self._setup is None:
             self._set_names(charset, collation)
             return
-        statements = [_names(charset, collation), *self._setup.statements(self)]
+        statements = [_names(charset, collation)]
+        if self._wire is not None and self.db:
+            name = self.db if isinstance(self.db, str) else self.db.decode()
+            statements.append(f"USE {quote_identifier(name)}")
+        if self.autocommit_mode is not None and not self.init_command:
+            statements.append(f"SET AUTOCOMMIT = {int(self.autocommit_mode)}")
+        first = len(statements) - 1
+        statements += self._setup.statements(self)
         for reply in self.ask_all(statements):
             if isinstance(reply, err.MySQLError):
                 raise reply
             self.setup_rows.append(reply.rows)
+        del self.setup_rows[1 : 1 + first]
         self.tails.clear()
+        # What comes now is the application's own, and may take as long as it always may.
+        self._read_timeout = self._patience
 
     def _set_names(self, charset: str, collation: str | None) -> None:
         # PyMySQL reads the OK packet and drops it; what it says of the session is wanted.
@@ -462,6 +658,19 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self._force_close()
 
 
+_connections: WeakSet[PhysicalConnection] = WeakSet()
+
+
+def _after_fork() -> None:
+    # The sockets are the parent's: two processes that write to one confuse its server.
+    for connection in [*_connections]:
+        connection._force_close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def no_result(server_status: int) -> Any:
     """Return the result of a statement that changed nothing and returned nothing."""
     result = Result.__new__(Result)
@@ -529,6 +738,9 @@ def lost(error: BaseException) -> bool:
     )
 
 
+# Beside PyMySQL's own: a server that shuts down, a thread that was killed (MariaDB, MySQL), and one
+# that was idle for too long.
 _LOST = frozenset(
     {CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST, CR.CR_CONN_HOST_ERROR, CR.CR_CONNECTION_ERROR}
+    | {ER.SERVER_SHUTDOWN, 1927, 3169, 4031}
 )

@@ -3,212 +3,100 @@
 from __future__ import annotations
 
 import itertools
-import logging
+import os
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from time import monotonic
+from typing import Any
 
 from cachetools import LRUCache
+from pymysql.constants import ER
 
-from .._core.endpoint import Endpoint
+from .._core.endpoint import DEFAULT_PORT, Endpoint, parse_primary
 from .._core.habit import Habit
+from .._core.options import ClusterOptions, parse_cluster_options, read_replicas
 from .._core.position import (
+    BinlogState,
     History,
     Position,
     empty,
     intersection,
     lineage,
     parse_history,
-    parse_position,
 )
-from .._core.tracking import parse, state_block
+from .._core.roles import Sight, find_primary
+from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
 from .._stores import MemoryStore
 from .catalogue import Catalogue
+from .discovery import discovered
+from .facts import PrimaryFacts
+from .monitor import Monitor
+from .parity import Parity
+from .pool import Pool
+from .registry import Registry
+from .server import Probe, Server, logger
 
-__all__ = ["Cluster", "Replica", "cluster_of", "logger"]
-
-logger = logging.getLogger("rwsplit")
-
-_FIRST_PAUSE = 0.05
-_LONGEST_PAUSE = 5.0
-_LONGEST_PROBE_PAUSE = 1.0
-"""Seconds that a replica is left alone after a failure, and seconds between two looks at a late
-one: doubled each time, up to the longest."""
+__all__ = ["FULL", "FULL_SECONDS", "Cluster", "cluster_of", "words"]
 
 _MOST_CLUSTERS = 100
 _MOST_WARNINGS = 1000
-_MOST_SAMPLES = 100
+_MOST_SAMPLES = 600
+_SAMPLE_SECONDS = 0.1
+"""How far apart samples of the primary's position are at least."""
 _MOST_HABITS = 2048
+_STALLED_SECONDS = 1.0
+"""A replica this far behind that does not advance between two looks is stalled."""
+FULL = frozenset({ER.CON_COUNT_ERROR, ER.TOO_MANY_USER_CONNECTIONS, ER.USER_LIMIT_REACHED})
+"""A server has no room for one more connection; those that are open work."""
+FULL_SECONDS = 0.5
+"""How long a full server is not asked for more."""
 
-
-class Replica:
-    """What is known of one replica.
-
-    Its position only grows while it is the same server; every connection that reads there adds to
-    what is known, and what is known is shared.
-    """
-
-    __slots__ = (
-        "_failures",
-        "_looks",
-        "_parsed_tail",
-        "_position",
-        "_probe_at",
-        "_timeouts",
-        "_warned",
-        "cluster",
-        "endpoint",
-        "floor",
-        "late",
-        "look_at",
-        "noted_at",
-        "rests_until",
-        "server",
-        "tail",
-    )
-
-    def __init__(self, endpoint: Endpoint, cluster: Cluster) -> None:
-        self.endpoint = endpoint
-        self.cluster = cluster
-        self.floor: Position | None = None
-        """What the replica had before it came back with less; it serves nobody until it has that
-        again. None while nothing was lost."""
-        self.late = False
-        """A wait timed out here, and the replica was not seen to advance since."""
-        self.rests_until = 0.0
-        """Until when (monotonic seconds) it is left alone after a failure; 0 while it works."""
-        self.server = ""
-        """Its own name for itself: on MySQL its UUID."""
-        self.noted_at = 0.0
-        """When its position was last noted (monotonic seconds)."""
-        self._position: Position | None = None
-        self.tail = self._parsed_tail = b""
-        """The end of a read's last packet: on MySQL it tells the replica's position. Parsed when
-        somebody asks, as most reads bring what is known already."""
-        self._failures = 0
-        self._timeouts = self._looks = 0
-        self.look_at = 0.0
-        """Until when (monotonic seconds) no short look is worth its while."""
-        self._probe_at = 0.0
-        self._warned: str | None = None
-
-    def __repr__(self) -> str:
-        """Tell the replica's state: never more than names and positions."""
-        state = "resting" if self.rests_until > monotonic() else "late" if self.late else "usable"
-        return f"<Replica {self.endpoint.name} {state} position={str(self._position or '')!r}>"
-
-    # Where it is.
-
-    def note_position(self, position: Position) -> None:
-        """Note a position that the replica is known to have."""
-        known = self._position
-        self.noted_at = monotonic()
-        if known is None or not known.covers(position):
-            self._position = position if known is None else known | position
-            self.late = False
-
-    def reset_position(self, position: Position, expected: Position | None) -> bool:
-        """Note the whole position of a replica that was just connected to.
-
-        A server that was rebuilt or that crashed may have less than before; returns False then, and
-        until it has that again. `expected` is what was known of it before it was asked.
-        """
-        if expected is None or position.covers(expected):
-            self.floor = None
-            self.note_position(position)
-            return True
-        self.floor = expected
-        self._position = position
-        self.tail = self._parsed_tail = b""
-        return False
-
-    @property
-    def position(self) -> Position | None:
-        """What the replica is known to have; None for nothing."""
-        self._read_tail()
-        return self._position
-
-    def has(self, position: Position) -> bool:
-        """Tell whether the replica is known to have this position, and all that it once had."""
-        self._read_tail()
-        return self._position is not None and self._position.covers(position)
-
-    def _read_tail(self) -> None:
-        tail = self.tail
-        if tail != self._parsed_tail:
-            self._parsed_tail = tail
-            gtids = parse(state_block(tail)).gtids
-            if gtids is not None:
-                self.note_position(parse_position(self.cluster.flavor, gtids))
-
-    # Whether to wait for it.
-
-    def timed_out(self) -> None:
-        """Note that a wait timed out: nobody waits here again until the replica has advanced."""
-        self.late = True
-        self._probe_at = monotonic() + min(_FIRST_PAUSE * 2**self._timeouts, _LONGEST_PROBE_PAUSE)
-        self._timeouts = min(self._timeouts + 1, 16)
-
-    def looked_in_vain(self) -> None:
-        """Note that a short look found it behind: no more looks for a while, but waits."""
-        pause = min(_FIRST_PAUSE * 2**self._looks, _LONGEST_PROBE_PAUSE)
-        self.look_at = monotonic() + pause
-        self._looks = min(self._looks + 1, 16)
-
-    def caught_up(self) -> None:
-        """Note that a wait succeeded."""
-        self.late = False
-        self._timeouts = self._looks = 0
-        self.look_at = 0.0
-
-    def worth_asking(self) -> bool:
-        """Tell whether it is not late, or another look is due."""
-        return not self.late or monotonic() >= self._probe_at
-
-    def may_probe(self) -> bool:
-        """Tell whether it is time for another look at a late replica, and take that turn."""
-        now = monotonic()
-        if now < self._probe_at:
-            return False
-        self._probe_at = now + min(_FIRST_PAUSE * 2**self._timeouts, _LONGEST_PROBE_PAUSE)
-        self._timeouts = min(self._timeouts + 1, 16)
-        return True
-
-    # Whether to leave it alone.
-
-    def rest(self, why: str) -> None:
-        """Leave the replica alone for a growing while; the reason is logged once."""
-        pause = min(_FIRST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
-        self._failures = min(self._failures + 1, 16)
-        self.rests_until = monotonic() + pause
-        self.cluster.refresh()
-        if self._warned is None:
-            self._warned = why
-            logger.warning(
-                "replica %s is left out: %s; its reads run elsewhere, and it will be tried again",
-                self.endpoint.name,
-                why,
-            )
-
-    def works(self) -> None:
-        """Note that the replica served a statement."""
-        if self._failures:
-            self._failures = 0
-            self.rests_until = 0.0
-            self.cluster.refresh()
-            if self._warned is not None:
-                self._warned = None
-                logger.info("replica %s is back", self.endpoint.name)
+Discovery = Callable[[], Iterable[Any]]
 
 
 class Cluster:
-    """One primary and its replicas, shared by the connections of a process to the same servers."""
+    """One primary and its replicas, shared by the connections of a process to the same servers.
 
-    def __init__(self, primary: Endpoint, replicas: Sequence[Endpoint]) -> None:
+    `connect()` makes one for the servers it is given, or finds the one that there is. Made by hand
+    it can be given options of its own, and be handed to `connect(cluster=...)`.
+
+    :param primary: `"host[:port]"`, or a dict with `host`, `port`, `unix_socket` and `name`.
+    :param replicas: as for `connect()`.
+    :param pool_size: how many idle connections are kept for each endpoint and account (10); 0 keeps
+        none.
+    :param monitor_interval: seconds between two looks at a server (1.0).
+
+    Raises ValueError for a bad value, naming it, and where this process has connections to the same
+    servers with other options.
+    """
+
+    def __new__(
+        cls, primary: str | Mapping[str, Any], replicas: Any = (), **options: Any
+    ) -> Cluster:
+        """Return the process's cluster of these servers."""
+        endpoint = parse_primary(primary, DEFAULT_PORT)
+        found, discover = read_replicas(replicas, endpoint.port, CONNECT_KEYWORDS)
+        return cluster_of(endpoint, found, discover, parse_cluster_options(options))
+
+    def _set_up(  # noqa: PLR0915 - it is all fields
+        self,
+        primary: Endpoint,
+        replicas: tuple[Endpoint, ...],
+        discover: Any,
+        options: ClusterOptions,
+    ) -> None:
         self.primary = primary
-        self.replicas = tuple([Replica(endpoint, self) for endpoint in replicas])
-        self.by_name = {replica.endpoint.name: replica for replica in self.replicas}
+        """Where the primary is now."""
+        self.configured = (primary, replicas)
+        """What the application calls its servers."""
+        self.discover = discover
+        self.options = options
+        self.servers: dict[str, Server] = {}
+        """By name, all that are or were part of it."""
+        for endpoint in (primary, *replicas):
+            self.servers[endpoint.name] = Server(endpoint, self)
+        self.replicas: tuple[Server, ...] = ()
         self.turns = itertools.count()
         """Numbers the choices of a replica, for the policies."""
         self.flavor = "mysql"
@@ -216,8 +104,21 @@ class Cluster:
         self.has_gtids = True
         self.history: History = parse_history("mysql", "")
         """The primary's executed transactions when last seen: a replica must share some."""
+        self._history_at = 0.0
+        """When it was asked for last by the monitor (monotonic seconds)."""
         self.primary_server: object = None
         """The primary's own name for itself: no replica has the same."""
+        self.facts: PrimaryFacts | None = None
+        """What the last connection to the primary told."""
+        self.primary_is_up = True
+        """Whether connecting to it is worth a try; the monitor says when it is again."""
+        self.generation = 0
+        """Goes up when another server is the primary: connections to the one before are of no
+        more use."""
+        self.used = True
+        """Set by every statement, and cleared by the monitor: it rests while nobody asks."""
+        self.users: Registry[Any] = Registry()
+        """The virtual connections."""
         self.catalogue = Catalogue()
         self.counts: Counter[str] = Counter()
         """How often it came to what should not happen: `unknown statements`, that the classifier
@@ -226,13 +127,19 @@ class Cluster:
         transactions on the primary`."""
         self.memory = MemoryStore()
         """The store of session ids that only this process shares."""
+        self.pool = Pool(options.pool_size or 0)
+        self.monitor = Monitor(self, options.monitor_interval or 1.0)
+        self._changed = threading.Condition()
         self._samples: deque[tuple[float, Position]] = deque(maxlen=_MOST_SAMPLES)
         """Positions of the primary with the time at which they were asked for, oldest first."""
         self._habits: LRUCache[str, Habit] = LRUCache(_MOST_HABITS)
         self._habits_lock = threading.Lock()
+        self._parities: dict[str, Parity] = {}
         self._warned: set[str] = set()
         self.candidates: tuple[Endpoint, ...] = ()
         """The replicas that may be asked, when last looked at: see `usable`."""
+        self.arrivals = 0
+        """Goes up when a replica has come (back): who stays on another may choose again."""
         self.refresh_at = 0.0
         """When to look again (monotonic seconds): somebody's rest is over; 0 for nobody rests."""
         self.refresh()
@@ -240,7 +147,19 @@ class Cluster:
     def __repr__(self) -> str:
         """Tell the cluster's members and their states."""
         replicas = ", ".join(map(repr, self.replicas))
-        return f"<Cluster {self.flavor} primary={self.primary.name} replicas=[{replicas}]>"
+        up = "" if self.primary_is_up else " (away)"
+        return f"<Cluster {self.flavor} primary={self.primary.name}{up} replicas=[{replicas}]>"
+
+    def close(self) -> None:
+        """Close what is idle and stop looking at the servers; connections that are open stay."""
+        self.pool.shut()
+        self.monitor.stop()
+        _forget(self)
+
+    @property
+    def all_configured(self) -> tuple[Endpoint, ...]:
+        """What the application calls its servers, the primary first."""
+        return (self.configured[0], *self.configured[1])
 
     def usable(self) -> tuple[Endpoint, ...]:
         """Return the replicas that may be asked now: of those not resting, the lowest rank."""
@@ -249,21 +168,31 @@ class Cluster:
         return self.candidates
 
     def refresh(self) -> None:
-        """Look again at who is resting."""
+        """Look again at who may serve."""
         now = monotonic()
-        awake = [replica.endpoint for replica in self.replicas if replica.rests_until <= now]
+        primary = self.primary.name
+        self.replicas = replicas = tuple(
+            [server for name, server in self.servers.items() if name != primary]
+        )
+        awake = [server.endpoint for server in replicas if server.may_serve(now)]
         lowest = min((endpoint.rank for endpoint in awake), default=0)
         self.refresh_at = min(
-            (replica.rests_until for replica in self.replicas if replica.rests_until > now),
-            default=0.0,
+            (server.rests_until for server in replicas if server.rests_until > now), default=0.0
         )
+        before = self.candidates
         self.candidates = tuple([endpoint for endpoint in awake if endpoint.rank == lowest])
+        if not all(endpoint in before for endpoint in self.candidates):
+            self.arrivals += 1
 
     # How old a replica is, told without a privilege.
 
     def note_sample(self, position: Position, asked_at: float | None = None) -> None:
         """Note where the primary was; `asked_at` is from before it was asked."""
-        self._samples.append((monotonic() if asked_at is None else asked_at, position))
+        asked_at = monotonic() if asked_at is None else asked_at
+        samples = self._samples
+        # One for every moment would leave no room for those of some seconds ago.
+        if not samples or asked_at - samples[-1][0] >= _SAMPLE_SECONDS:
+            samples.append((asked_at, position))
 
     def sample(self, seconds: float, ask: Callable[[], Position]) -> Position:
         """Return a position that the primary had at most so many seconds ago."""
@@ -277,7 +206,7 @@ class Cluster:
         now = monotonic()
         position = ask()
         self.note_sample(position, now)
-        return next(known for asked_at, known in self._samples if asked_at >= oldest)
+        return next((known for asked_at, known in self._samples if asked_at >= oldest), position)
 
     def closest(self, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
         """Return those that are not known to be behind another of them.
@@ -285,7 +214,7 @@ class Cluster:
         Who was last looked at before the other need not be behind: else who is not asked would
         never be asked again.
         """
-        replicas = [(end, self.by_name[end.name]) for end in endpoints]
+        replicas = [(end, self.servers[end.name]) for end in endpoints]
         known = [(end, replica.position, replica) for end, replica in replicas]
         ahead = [
             end
@@ -329,20 +258,331 @@ class Cluster:
             self._warned.add(text)
             logger.warning("%s", text)
 
-    def learn_primary(
-        self, flavor: str, version: str, history: History | None, server: object
-    ) -> None:
-        """Take in what a new connection to the primary told; without a history: no GTIDs."""
-        self.flavor = flavor
-        self.version = version
-        self.primary_server = server
-        self.has_gtids = history is not None
-        if history is not None:
-            self.history = history
+    # Who the primary is.
+
+    def learn_primary(self, facts: PrimaryFacts, generation: int) -> int:
+        """Take in what a new connection to the primary told; without a history: no GTIDs.
+
+        `generation` is from before it was made; returns the one that it belongs to.
+        """
+        with self._changed:
+            if generation != self.generation:
+                return generation
+            if self.primary_server not in (None, facts.server):
+                self._other_primary()
+            self.facts = facts
+            self.flavor = facts.flavor
+            self.version = facts.version
+            self.primary_server = facts.server
+            self.has_gtids = facts.history is not None
+            if facts.history is not None:
+                self.history = facts.history
+            self.servers[self.primary.name].is_writable = not facts.read_only
+            if not self.primary_is_up:
+                self.primary_is_up = True
+                self._changed.notify_all()
+            return self.generation
+
+    def wait_for_sights(self, until: float) -> None:
+        """Wait until every server was looked at."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: all(server.reached is not None for server in self.servers.values()),
+                until - monotonic(),
+            )
+
+    @property
+    def splits(self) -> bool:
+        """Whether there are replicas, or may be."""
+        return bool(self.configured[1]) or self.discover is not None
+
+    def look_for_replicas(self, connection: PhysicalConnection) -> None:
+        """Find the replicas that there are now, as the application said how.
+
+        Raises OperationalError where the account may not ask.
+        """
+        found = discovered(self.discover, connection)
+        endpoints, _ = read_replicas(found, self.configured[0].port, CONNECT_KEYWORDS)
+        self.set_replicas(endpoints)
+
+    def describe(self, why: str) -> str:
+        """Name all endpoints, and what each was last seen to be; `why` is the primary's."""
+        said = [f"{self.primary.name}: {why or 'it was away'}"]
+        for server in self.replicas:
+            state = "it is a replica" if server.reached else "it does not answer"
+            if server.reached and server.is_writable:
+                state = "it can be written to, and was not seen to become the primary"
+            said.append(f"{server.endpoint.name}: {state}")
+        return "; ".join(said)
+
+    def _other_primary(self) -> None:
+        """Note that another server answers under the primary's name."""
+        self.generation += 1
+        logger.warning("another server is the primary at %s now", self.primary.name)
+        self.servers[self.primary.name].interrupt()
+
+    def primary_failed(self, generation: int) -> None:
+        """Note that connecting to the primary failed; the monitor tells when it works again."""
+        with self._changed:
+            if generation == self.generation:
+                self.primary_is_up = False
+        self.monitor.look_now()
+
+    def primary_is_read_only(self, generation: int) -> None:
+        """Note that the believed primary has refused a write: it may be none any more."""
+        with self._changed:
+            if generation == self.generation:
+                self.servers[self.primary.name].is_writable = False
+                self.primary_is_up = False
+                self._decide()
+        self.monitor.look_now()
+
+    def wait_for_primary(self, generation: int, until: float) -> bool:
+        """Wait until connecting to the primary is worth a try; False when the time is over."""
+        self.used = True
+        with self._changed:
+            return self._changed.wait_for(
+                lambda: self.primary_is_up or self.generation != generation, until - monotonic()
+            )
+
+    def _decide(self) -> None:
+        sights = [
+            Sight(
+                name,
+                server.reached,
+                server.is_writable,
+                server.was_read_only,
+                server.replicates,
+                server.is_stray,
+            )
+            for name, server in self.servers.items()
+            if not server.is_foreign
+        ]
+        name = find_primary(self.primary.name, sights)
+        if name != self.primary.name:
+            self._promote(self.servers[name])
+
+    def _promote(self, server: Server) -> None:
+        """Take a server for the primary from now on."""
+        before = self.servers[self.primary.name]
+        logger.warning("the primary is %s now; it was %s", server.endpoint.name, self.primary.name)
+        before.endpoint = before.endpoint._replace(role="replica")
+        before.unfit = "it was the primary, and was not seen to replicate since"
+        before.was_primary = True
+        before.was_read_only = False
+        before.floor = server.position
+        server.endpoint = self.primary = server.endpoint._replace(role="primary")
+        server.stalled = False
+        server.unfit = ""
+        self.primary_server = server.server
+        self.primary_is_up = True
+        self.generation += 1
+        self._history_at = 0.0
+        self._samples.clear()
+        self.pool.close_idle(before.endpoint.name)
+        self.pool.close_idle(server.endpoint.name)
+        if not before.reached:
+            # Who waits for the old one waits in vain.
+            before.interrupt()
+        self.refresh()
+        self._changed.notify_all()
+
+    # What the monitor sees.
+
+    def note_unreached(self, server: Server, error: Exception, failures: int) -> None:
+        """Note that a look at a server failed, so many times in a row."""
+        code = error.args[0] if error.args else None
+        if code in FULL:
+            server.full_until = monotonic() + FULL_SECONDS
+            return
+        with self._changed:
+            if isinstance(error, ValueError) or not lost(error):
+                server.reached = None
+                if isinstance(error, ValueError):
+                    server.rest(str(error))
+                return
+            server.reached = False
+            is_primary = server.endpoint is self.primary
+            if is_primary:
+                self.primary_is_up = False
+            else:
+                server.rest(words(error))
+            self._decide()
+        if failures > 1 and "timed out" in str(error):
+            (server.interrupt_questions if is_primary else server.interrupt)()
+
+    def note_probe(self, server: Server, probe: Probe, before: Position | None) -> None:
+        """Note what a look at a server told; `before` is where it was known to be before that."""
+        with self._changed:
+            server.reached = True
+            server.is_writable = probe.is_writable
+            server.was_read_only = server.was_read_only or not probe.is_writable
+            server.replicates = probe.replicates
+            server.connected, server.running = probe.connected, probe.running
+            server.note_latency(probe.seconds)
+            if server.endpoint is self.primary:
+                self._note_primary(server, probe)
+            else:
+                self._note_replica(server, probe, before)
+            self._decide()
+            self.refresh()
+            self._changed.notify_all()
+
+    def _note_primary(self, server: Server, probe: Probe) -> None:
+        if self.primary_server not in (None, probe.server):
+            self._other_primary()
+        self.primary_server = server.server = probe.server
+        self.history = probe.history
+        self._history_at = probe.asked_at
+        self.note_sample(probe.position, probe.asked_at)
+        if probe.is_writable:
+            self._look_for_strays(probe.asked_at)
+        if not self.primary_is_up and probe.is_writable:
+            self.primary_is_up = True
+            self._changed.notify_all()
+
+    def _look_for_strays(self, asked_at: float) -> None:
+        """Warn of replicas that can be written to while the primary can."""
+        for server in self.replicas:
+            server.is_stray = 0 < server.writable_since < asked_at
+            if server.is_stray:
+                self.warn_once(
+                    "replica %s is not read-only: what is written there is lost to all others",
+                    server.endpoint.name,
+                )
+
+    def _note_replica(self, server: Server, probe: Probe, before: Position | None) -> None:
+        why = self._why_unfit(server, probe, before)
+        if why is None:
+            return
+        server.server = probe.server
+        server.unfit = why
+        if why:
+            server.warn(why)
+            return
+        if not probe.is_writable:
+            server.writable_since = 0.0
+        elif not server.writable_since:
+            server.writable_since = probe.asked_at
+        was_behind, server.behind = server.behind, self._behind(probe.position)
+        if was_behind > self.monitor.interval >= server.behind:
+            self.arrivals += 1
+        moved = before is None or not before.covers(probe.position)
+        limit = max(_STALLED_SECONDS, 3 * self.monitor.interval)
+        if moved or server.behind <= limit:
+            server.stalled = False
+        elif not server.stalled:
+            server.stalled = True
+            server.warn(f"it answers, and has not advanced for {server.behind:.1f} seconds")
+        server.works()
+
+    def _why_unfit(self, server: Server, probe: Probe, before: Position | None) -> str | None:
+        """Tell why a replica must serve nobody; '' if it may, None if that can't be told yet."""
+        if not self.has_gtids:
+            return ""
+        if probe.server == self.primary_server:
+            return "it is the primary itself, under another address"
+        if server.was_primary and probe.is_writable:
+            return "it was the primary, and can be written to"
+        belongs = server.has_gone_on(probe.server, before, probe.position)
+        if server.was_primary or not (belongs or self.belongs(probe.position)):
+            # It may have gone on since the primary was last looked at: so the look before counts.
+            doubted, server.doubted = server.doubted, probe
+            if doubted is None or doubted.asked_at >= self._history_at:
+                return None
+            server.is_foreign = not (belongs or self.belongs(doubted.position))
+            if server.is_foreign:
+                return "it has none of the primary's transactions"
+            if server.was_primary and self._has_lost(doubted):
+                return "it was the primary, and has transactions that are lost"
+        server.is_foreign = False
+        if not server.reset_position(probe.position, before):
+            return "it came back with less than it had, and has not caught up"
+        return ""
+
+    def _has_lost(self, probe: Probe) -> bool:
+        """Tell whether a server has transactions that the primary does not have."""
+        mine, theirs = probe.history, self.history
+        if isinstance(mine, BinlogState) or isinstance(theirs, BinlogState):
+            assert isinstance(mine, BinlogState) and isinstance(theirs, BinlogState)
+            return not theirs.includes(mine)
+        return not theirs.covers(mine)
+
+    def _behind(self, position: Position) -> float:
+        """Return how many seconds ago the primary was at a position."""
+        for asked_at, sample in self._samples:
+            if not position.covers(sample):
+                return monotonic() - asked_at
+        return 0.0
+
+    def note_parity(self, server: Server, parity: Parity, filters: list[str]) -> None:
+        """Warn once of what makes a member answer otherwise than the primary."""
+        name = server.endpoint.name
+        self._parities[name] = parity
+        if filters:
+            self.warn_once(
+                "replica %s filters what it replicates (%s): its reads show less, and nothing "
+                "tells",
+                name,
+                ", ".join(filters),
+            )
+        primary = self._parities.get(self.primary.name)
+        if primary is None:
+            return
+        for other, theirs in self._parities.items():
+            if other != self.primary.name:
+                for difference in theirs.differences(primary):
+                    self.warn_once("replica %s may answer otherwise: its %s", other, difference)
+
+    # Which servers there are.
+
+    def is_gone(self, server: Server) -> bool:
+        """Tell whether a server is no part of the cluster any more."""
+        return self.servers.get(server.endpoint.name) is not server
+
+    def set_replicas(self, endpoints: Iterable[Endpoint]) -> None:
+        """Take in which replicas there are now."""
+        with self._changed:
+            servers = {self.primary.name: self.servers[self.primary.name]}
+            floor = self.common_position() if self.replicas else None
+            for endpoint in endpoints:
+                if endpoint.name == self.primary.name:
+                    continue
+                server = self.servers.get(endpoint.name)
+                if server is None:
+                    server = Server(endpoint, self)
+                    server.floor = floor or None
+                server.endpoint = endpoint
+                servers[endpoint.name] = server
+            self.servers = servers
+            self.refresh()
+        self.monitor.watch()
 
     def belongs(self, replica_position: Position) -> bool:
         """Tell whether a server with this position replicates from this cluster's primary."""
         return lineage(self.history, replica_position)
+
+    def is_in_use(self) -> bool:
+        """Tell whether a virtual connection is open."""
+        return any(not user._ended for user in self.users.all())
+
+    def after_fork(self) -> None:
+        """Begin anew in a child, with what is known."""
+        self._changed = threading.Condition()
+        self._habits_lock = threading.Lock()
+        self.memory.after_fork()
+        self.users.after_fork()
+        for server in self.servers.values():
+            server.connections.after_fork()
+        self.pool.after_fork()
+        self.monitor.after_fork()
+
+
+def words(error: Exception) -> str:
+    """Return an error as one phrase."""
+    if len(error.args) > 1:
+        return f"({error.args[0]}) {error.args[1]}"
+    return str(error) or type(error).__name__
 
 
 def _is_ahead(one: Position | None, other: Position | None) -> bool:
@@ -352,15 +592,74 @@ def _is_ahead(one: Position | None, other: Position | None) -> bool:
 
 
 # Only knowledge is lost with the one that was not used for longest, and it is learned again.
-_clusters: LRUCache[object, Cluster] = LRUCache(_MOST_CLUSTERS)
+_clusters: LRUCache[Any, Cluster] = LRUCache(_MOST_CLUSTERS)
 _lock = threading.Lock()
 
 
-def cluster_of(primary: Endpoint, replicas: Sequence[Endpoint]) -> Cluster:
-    """Return the process's cluster for these servers."""
-    key = (primary, tuple([(replica, replica.weight, replica.rank) for replica in replicas]))
+def cluster_of(
+    primary: Endpoint, replicas: tuple[Endpoint, ...], discover: Any, options: ClusterOptions
+) -> Cluster:
+    """Return the process's cluster for these servers.
+
+    Raises ValueError if it is in use with other options.
+    """
+    key = (_where(primary), tuple(map(_where, replicas)), discover)
     with _lock:
         cluster = _clusters.get(key)
+        if cluster is not None and _conflict(cluster, primary, replicas, options):
+            if cluster.is_in_use():
+                why = _conflict(cluster, primary, replicas, options)
+                raise ValueError(f"{why}; its connections are open")
+            _clusters.pop(key)
+            cluster.pool.shut()
+            memory, cluster = cluster.memory, None
+        else:
+            memory = None
         if cluster is None:
-            cluster = _clusters[key] = Cluster(primary, replicas)
+            cluster = object.__new__(Cluster)
+            cluster._set_up(primary, replicas, discover, options.with_defaults())
+            cluster.memory = memory or cluster.memory
+            _clusters[key] = cluster
     return cluster
+
+
+def _where(endpoint: Endpoint) -> tuple[str, int, str | None]:
+    return endpoint.host, endpoint.port, endpoint.unix_socket
+
+
+def _conflict(
+    cluster: Cluster, primary: Endpoint, replicas: tuple[Endpoint, ...], options: ClusterOptions
+) -> str:
+    """Tell which option differs from the cluster's; '' if none does."""
+    for mine, known in zip((primary, *replicas), cluster.all_configured, strict=True):
+        for field in ("name", "weight", "rank", "group", "zone", "overrides"):
+            if getattr(mine, field) != getattr(known, field):
+                return (
+                    f"replicas: {field} of {known.name} is another than this process's cluster "
+                    "has for it"
+                )
+    for field, value in options._asdict().items():
+        if value is not None and value != getattr(cluster.options, field):
+            return (
+                f"{field}: {value!r}, and this process's cluster of {primary.name} has "
+                f"{getattr(cluster.options, field)!r}"
+            )
+    return ""
+
+
+def _forget(cluster: Cluster) -> None:
+    with _lock:
+        for key, known in [*_clusters.items()]:
+            if known is cluster:
+                del _clusters[key]
+
+
+def _after_fork() -> None:
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+    for cluster in [*_clusters.values()]:
+        cluster.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

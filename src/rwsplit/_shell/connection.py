@@ -6,31 +6,27 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from pymysql import err
 from pymysql.cursors import Cursor
 
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address
-from .._core.options import NotYet, Options, parse_options
+from .._core.options import ClusterOptions, Options, parse_options
 from .._core.position import Position, decode, empty, encode
 from .._core.route import Destination, Route
-from .._core.session import AUTOCOMMIT, Session
+from .._core.session import Session
 from .._core.session_id import check_session_id, parse_database
 from .._core.tracking import Changes
 from .._core.transaction import Transaction
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
 from .._stores import open_store
+from .account import Account
 from .cluster import Cluster, cluster_of
 from .cursor import routed
-from .member import (
-    Member,
-    ask_position,
-    default_tracking,
-    open_primary,
-    primary_facts,
-    replica_options,
-)
+from .facts import PrimaryFacts
+from .member import Member, default_tracking, open_primary
 from .replicas import Replicas
 from .transactions import Transactions
 
@@ -181,13 +177,18 @@ class Connection(Transactions):
         self._named_id = self._options.session_id
         self._take_id_from_database(options)
         self._store = open_store(self._options.session_store)
+        self._take_cluster(options)
         self.cursorclass = options.pop("cursorclass", Cursor)
         defer = options.pop("defer_connect", False)
         self._connect_options = options
         self._bound_waits(options.get("read_timeout"))
-        self.driver_connection = open_primary({**options, "defer_connect": True})
+        self.driver_connection = primary = open_primary({**options, "defer_connect": True})
         """The physical connection to the primary."""
-        _check_replica_options(self._options.replicas)
+        _check_replica_options(self._options.replicas or ())
+        self._revives = self._options.replicas is not None
+        self._account = Account(options, primary, self._options.replica_connect_timeout)
+        self._generation = 0
+        self._holds = False
         self._template = None
         self._result = None
         self._affected_rows = 0
@@ -198,30 +199,26 @@ class Connection(Transactions):
 
     def connect(self, sock: Any = None) -> None:
         """Connect to the primary; replicas are connected to when first needed."""
-        primary = self.driver_connection
         self._ended = False
-        primary.connect(sock)
-        facts = primary_facts(primary)
-        where = primary.unix_socket or address(primary.host, primary.port)
-        endpoint = Endpoint(where, primary.host, primary.port, primary.unix_socket, "primary")
-        self._cluster = cluster = cluster_of(endpoint, self._options.replicas)
-        cluster.learn_primary(facts.flavor, facts.version, facts.history, facts.server)
-        if facts.no_gtids and self._options.replicas and self._options.consistency != "eventual":
+        self._cluster = cluster = self._find_cluster()
+        facts = self._connect_first(sock)
+        primary = self.driver_connection
+        self._splits = cluster.splits and self._options.reads == "replicas"
+        if facts.no_gtids and self._splits and self._options.consistency != "eventual":
             cluster.warn_once(
                 "primary %s hands out no GTIDs (%s): reads under consistency='session' and "
                 "'global' run on the primary",
-                endpoint.name,
+                cluster.primary.name,
                 facts.no_gtids,
             )
-        self._primary = self._last = Member(primary, endpoint.name, None)
+        self._primary = self._last = Member(primary, self._aimed_at, None)
         self._counted = self._warned = self._primary
         self._foreign = None
         self._keeps_warnings = facts.flavor == "mariadb"
         self._session = session = Session(empty(facts.flavor), _text(primary.db))
         self._replicas = Replicas(
-            cluster, session, self._primary, self._options, self._replica_options
+            cluster, session, self._primary, self._options, self._account, self._has_primary
         )
-        self._splits = bool(self._options.replicas) and self._options.reads == "replicas"
         self._transaction = Transaction(verifies=self._options.transactions == "verify")
         self._transacts = (
             self._splits and self._options.transactions != "primary" and primary.tracks
@@ -244,45 +241,77 @@ class Connection(Transactions):
         if self._options.after is not None:
             self._session.position = self._session.position | self._decode(self._options.after)
         self._share()
+        cluster.users.add(self)
+        if self._splits:
+            cluster.monitor.account = self._account
+
+    def _take_cluster(self, options: dict[str, Any]) -> None:
+        """Connect to the servers of a cluster that was made before."""
+        cluster = self._options.cluster
+        if cluster is None:
+            return
+        if not isinstance(cluster, Cluster):
+            raise ValueError(f"cluster: expected a Cluster, got {type(cluster).__name__}")
+        for key in ("host", "port", "unix_socket"):
+            if options.get(key):
+                raise ValueError(f"{key}: the cluster has one already")
+        if self._options.replicas is not None:
+            raise ValueError("replicas: the cluster has its own")
+        primary, replicas = cluster.configured
+        options.update(host=primary.host, port=primary.port, unix_socket=primary.unix_socket)
+        self._options = self._options._replace(replicas=replicas, discover=cluster.discover)
+
+    def _find_cluster(self) -> Cluster:
+        primary, options = self.driver_connection, self._options
+        name = primary.unix_socket or address(primary.host, primary.port)
+        self._aimed_at = name
+        if isinstance(options.cluster, Cluster):
+            self._aimed_at = options.cluster.configured[0].name
+            return options.cluster
+        endpoint = Endpoint(name, primary.host, primary.port, primary.unix_socket, "primary")
+        shared = ClusterOptions(pool_size=options.pool_size)
+        return cluster_of(endpoint, options.replicas or (), options.discover, shared)
+
+    def _connect_first(self, sock: Any) -> PrimaryFacts:
+        """Connect to the primary; while it is away, go on with what is known of it."""
+        cluster = self._cluster
+        try:
+            facts = self._reach_primary(sock)
+        except err.OperationalError as error:
+            known = cluster.facts
+            waits = self.sql_mode is not None or self.init_command is not None
+            if not (lost(error) and self._revives and known is not None and cluster.usable()):
+                raise
+            if waits:
+                raise
+            cluster.primary_failed(cluster.generation)
+            self.driver_connection.pretend(known.flavor, known.version)
+            return known
+        if facts.read_only and self._splits_at_all():
+            facts = self._find_writable(facts)
+        if cluster.discover is not None:
+            cluster.look_for_replicas(self.driver_connection)
+        return facts
+
+    def _splits_at_all(self) -> bool:
+        return bool(self._options.replicas) or self._options.discover is not None
+
+    def _find_writable(self, facts: PrimaryFacts) -> PrimaryFacts:
+        """Look whether another server is the primary by now, as this one is read-only."""
+        cluster = self._cluster
+        cluster.monitor.account = self._account
+        cluster.monitor.look_now()
+        generation = cluster.generation
+        cluster.wait_for_sights(monotonic() + self._options.replica_connect_timeout)
+        if cluster.generation == generation:
+            return facts
+        self._drop_primary()
+        return self._reach_primary()
 
     def _bound_waits(self, read_timeout: float | None) -> None:
         """Let no wait for a replica take more than half of the time that an answer may take."""
         if read_timeout and read_timeout / 2 < self._options.max_wait:
             self._options = self._options._replace(max_wait=read_timeout / 2)
-
-    def _revive(self) -> None:
-        """Connect to the primary again after its connection was lost, as the same session.
-
-        Raises InterfaceError if that can't be: the connection was closed, or holds what only the
-        lost connection had.
-        """
-        primary, session = self.driver_connection, self._session
-        if primary._closed or self._ended or not self._options.replicas:
-            raise err.InterfaceError(0, "")
-        if session.bound:
-            raise err.InterfaceError(
-                0,
-                f"the connection to primary {self._primary.name} was lost, and the session can't "
-                f"go on on another: {session.bound}; connect again",
-            )
-        autocommit = session.status & AUTOCOMMIT
-        primary.connect()
-        try:
-            facts = primary_facts(primary)
-            self._cluster.learn_primary(facts.flavor, facts.version, facts.history, facts.server)
-            state = session.restored()
-            if primary.server_status & AUTOCOMMIT != autocommit:
-                state.append(f"SET autocommit={int(bool(autocommit))}")
-            for reply in primary.run_all(state):
-                if isinstance(reply, err.MySQLError):
-                    raise reply
-        except BaseException:
-            primary.kill_socket()
-            raise
-        primary.tails.clear()
-        session.status = primary.server_status
-        session.next_transaction = ""
-        self._note_freedom()
 
     def _start_session(self, variables: dict[str, str]) -> None:
         session = self._session
@@ -306,14 +335,6 @@ class Connection(Transactions):
         if statement.may_change_session:
             session.notice(statement, (Changes(state_changed=True),))
         self._keep_tracking(statement)
-
-    def _replica_options(self, endpoint: Endpoint) -> dict[str, Any]:
-        return replica_options(
-            self._connect_options,
-            self.driver_connection,
-            endpoint,
-            self._options.replica_connect_timeout,
-        )
 
     def __repr__(self) -> str:
         """Tell the connection's state: members, session, no password."""
@@ -398,7 +419,7 @@ class Connection(Transactions):
         known = session.base | session.position | replicas.seen()
         untold = replicas.seen_at is not None and not replicas.seen_tail
         if not session.position_known or replicas.saw_primary or untold:
-            known = known | ask_position(self._primary)
+            known = known | self._ask_primary()
         return encode(known)
 
     def wait_for(self, position: str, timeout: float) -> bool:
@@ -553,12 +574,17 @@ class Connection(Transactions):
             )
         primary = self.driver_connection
         try:
+            if self._revives and not self._ended and self._has_left():
+                self._go_without()
+                if self._cluster.usable() and not self._has_primary():
+                    return  # reads go on
+                self._need_primary()
             primary.ping()
         except Exception:
             if not reconnect:
                 raise
             if not primary._closed:
-                primary.kill_socket()
+                self._drop_primary()
             self._abandon_snapshot()
             self._replicas.close()
             self.connect()
@@ -587,8 +613,14 @@ class Connection(Transactions):
 
     @property
     def open(self) -> bool:
-        """Whether the connection to the primary is open."""
-        return bool(self.driver_connection.open)
+        """Whether the connection works: one to the primary that was lost is made again."""
+        if self.driver_connection.open:
+            return True
+        return (
+            "_session" in self.__dict__
+            and self._revives
+            and not (self._ended or self.driver_connection._closed or self._session.bound)
+        )
 
     def close(self) -> None:
         """Close all members.
@@ -596,9 +628,11 @@ class Connection(Transactions):
         Raises Error if the connection is closed already.
         """
         self._abandon_snapshot()
+        if self._ended:
+            raise err.Error("Already closed")
         self._ended = True
         try:
-            self.driver_connection.close()
+            self._close_primary()
         finally:
             if "_replicas" in self.__dict__:
                 self._replicas.close()
@@ -606,12 +640,12 @@ class Connection(Transactions):
     def _force_close(self) -> None:
         self._ended = True
         self._abandon_snapshot()
-        self.driver_connection.kill_socket()
+        self._drop_primary()
         if "_replicas" in self.__dict__:
             self._replicas.kill()
 
     def __del__(self) -> None:
-        if "driver_connection" in self.__dict__:
+        if "_holds" in self.__dict__:
             self._force_close()
 
     def __enter__(self) -> Self:
@@ -631,10 +665,7 @@ def _translate_aliases(options: dict[str, Any]) -> None:
 
 
 def _checked_options(own: dict[str, Any], connect_options: dict[str, Any]) -> Options:
-    try:
-        options = parse_options(own, connect_options.get("port") or DEFAULT_PORT, CONNECT_KEYWORDS)
-    except NotYet as error:
-        raise err.NotSupportedError(str(error)) from None
+    options = parse_options(own, connect_options.get("port") or DEFAULT_PORT, CONNECT_KEYWORDS)
     reads = os.environ.get("RWSPLIT_READS")
     if reads:
         if reads.lower() not in ("primary", "replicas"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from pymysql.cursors import Cursor
@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 
 from .._core.policy import Policy
 from .._stores import SessionStore
+from .cluster import Cluster
 
 __all__ = ["ConnectKeywords"]
 
@@ -63,7 +64,15 @@ class _PyMySQLKeywords(TypedDict, total=False):
 class ConnectKeywords(_PyMySQLKeywords, total=False):
     """PyMySQL's, and rwsplit's."""
 
-    replicas: Sequence[str | Mapping[str, Any]] | None
+    replicas: (
+        Sequence[str | Mapping[str, Any]]
+        | Literal["discover"]
+        | Callable[[], Iterable[str | Mapping[str, Any]]]
+        | None
+    )
+    cluster: Cluster | None
+    pool_size: int
+    primary_wait: float
     consistency: Literal["eventual", "session", "global"]
     on_lag: Literal["wait", "primary"]
     max_wait: float

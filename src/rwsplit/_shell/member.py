@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from pymysql import err
 
-from .._core.endpoint import Endpoint
 from .._core.position import (
     GtidList,
     GtidSet,
@@ -20,11 +19,14 @@ from .._core.route import RouteTaken
 from .._core.session import Prepared, Session
 from .._core.values import literal
 from .._drivers.pymysql import PhysicalConnection, Setup
-from .cluster import Replica
+from .account import Account
+from .cluster import Cluster
+from .facts import PrimaryFacts
+from .pool import Pool
+from .server import Server
 
 __all__ = [
     "Member",
-    "PrimaryFacts",
     "ask_position",
     "default_tracking",
     "end_and_ask",
@@ -32,7 +34,6 @@ __all__ = [
     "open_primary",
     "open_replica",
     "primary_facts",
-    "replica_options",
     "wait_sql",
 ]
 
@@ -42,7 +43,7 @@ class Member:
 
     __slots__ = ("connection", "known_routes", "name", "prepared", "replica", "role", "version")
 
-    def __init__(self, connection: PhysicalConnection, name: str, replica: Replica | None) -> None:
+    def __init__(self, connection: PhysicalConnection, name: str, replica: Server | None) -> None:
         self.connection = connection
         self.name = name
         self.replica = replica
@@ -70,23 +71,23 @@ class Member:
             known = self.known_routes[reason] = RouteTaken(self.name, self.role, reason)
         return known
 
-    def close(self) -> None:
-        """Close the connection; a server that is gone already is no error."""
-        if not self.connection._closed:
-            self.connection.close()
+    def rename(self, name: str) -> None:
+        """Note that it leads to another server by now."""
+        if name != self.name:
+            self.name = name
+            self.known_routes.clear()
 
+    def close(self, pool: Pool, key: Any) -> None:
+        """Close the connection; a server that is gone already is no error.
 
-class PrimaryFacts(NamedTuple):
-    """What a fresh connection to the primary told of it."""
+        Its wire is kept for another where there is a key.
+        """
+        pool.close(self.name, self.connection, key)
 
-    flavor: str
-    version: str
-    history: History | None
-    """None for a server that hands out no GTIDs, and why is in `no_gtids`."""
-    no_gtids: str
-    server: object
-    variables: dict[str, str]
-    """Those of the session that matter from the start."""
+    def drop(self, pool: Pool) -> None:
+        """Close the socket without a word."""
+        self.connection.kill_socket()
+        pool.forget(self.name)
 
 
 # The queries end with a LIMIT of their own: sql_select_limit is for the application's.
@@ -120,10 +121,11 @@ _ASK_PRIMARY = {
     "mysql": "SELECT @@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),@@GLOBAL.log_bin,"
     "@@GLOBAL.server_uuid,CAST(@@SESSION.sql_mode AS BINARY),@@SESSION.collation_connection,"
     "@@SESSION.transaction_isolation,@@SESSION.transaction_read_only,@@SESSION.completion_type,"
-    "CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
+    "@@GLOBAL.read_only,CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
     "mariadb": "SELECT 1,@@GLOBAL.log_bin,@@GLOBAL.server_id,CAST(@@SESSION.sql_mode AS BINARY),"
     "@@SESSION.collation_connection,@@SESSION.tx_isolation,@@SESSION.tx_read_only,"
-    "@@SESSION.completion_type,CAST(@@GLOBAL.gtid_binlog_state AS BINARY) LIMIT 1",
+    "@@SESSION.completion_type,@@GLOBAL.read_only,"
+    "CAST(@@GLOBAL.gtid_binlog_state AS BINARY) LIMIT 1",
 }
 _ASK_REPLICA = {
     "mysql": "SELECT @@GLOBAL.server_uuid,CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
@@ -204,10 +206,10 @@ def open_primary(options: Mapping[str, Any]) -> PhysicalConnection:
 
 def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
     """Read what the set-up of a connection to the primary brought."""
-    gtid_mode, log_bin, server, *values, executed = connection.setup_rows[1][0]
+    gtid_mode, log_bin, server, *values, read_only, executed = connection.setup_rows[1][0]
     isolation = "transaction_isolation" if connection.flavor == "mysql" else "tx_isolation"
-    read_only = isolation.replace("isolation", "read_only")
-    names = ("sql_mode", "collation_connection", isolation, read_only, "completion_type")
+    access = isolation.replace("isolation", "read_only")
+    names = ("sql_mode", "collation_connection", isolation, access, "completion_type")
     no_gtids = "" if int(gtid_mode) else "its gtid_mode is OFF"
     if not int(log_bin):
         no_gtids = "its binary log is off"
@@ -216,14 +218,16 @@ def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
         connection.server_version,
         None if no_gtids else parse_history(connection.flavor, executed or ""),
         no_gtids,
-        server,
+        _text(server),
         {name: _text(value) for name, value in zip(names, values, strict=True)},
+        _text(read_only) not in ("0", "OFF", ""),
     )
 
 
 def open_replica(
-    replica: Replica,
-    options: Mapping[str, Any],
+    cluster: Cluster,
+    replica: Server,
+    account: Account,
     session: Session,
     primary: Member,
     tells: bool = True,
@@ -235,22 +239,24 @@ def open_replica(
     Raises what PyMySQL raises, and ForeignServer for a server that is not (yet) seen to replicate
     from this cluster's primary; only when that is in doubt is the primary asked.
     """
-    cluster = replica.cluster
+    endpoint = replica.endpoint
     version = session.version
     before = replica.floor or replica.position
     setup = _ReplicaSetup(cluster.flavor, session.difference(0)[0], tells)
-    connection = PhysicalConnection(setup, **options)
+    connection = PhysicalConnection(setup, **account.options(endpoint), defer_connect=True)
+    keys = [account.key(endpoint, "replica", selected) for selected in (True, False)]
+    cluster.pool.connect(endpoint.name, connection, keys if session.had_schema else keys[1:])
     try:
         server, executed = connection.setup_rows[-1][0]
-        if server == cluster.primary_server:
+        if _text(server) == cluster.primary_server:
             raise ForeignServer("it is the primary itself, under another address")
-        replica.server = _text(server)
         if cluster.has_gtids:
             position = parse_position(cluster.flavor, executed or "")
-            if not cluster.belongs(position):
+            gone_on = replica.has_gone_on(_text(server), before, position)
+            if not (gone_on or cluster.belongs(position)) and primary.connection.open:
                 # It may have gone on since the primary was last looked at.
                 cluster.history = ask_history(primary)
-            if not cluster.belongs(position):
+            if not (gone_on or cluster.belongs(position)):
                 raise ForeignServer(
                     "it has none of the primary's transactions: it belongs to another cluster, "
                     "or has not begun to replicate"
@@ -262,18 +268,25 @@ def open_replica(
                     f"it has {position}, and had {before}"
                 )
     except BaseException:
-        connection.close()
+        cluster.pool.close(endpoint.name, connection, None)
         raise
-    connection.replica = replica.endpoint.name
-    member = Member(connection, replica.endpoint.name, replica)
+    replica.server = _text(server)
+    connection.replica = endpoint.name
+    replica.connections.add(connection)
+    member = Member(connection, endpoint.name, replica)
     member.version = version
     return member
 
 
 def ask_position(member: Member) -> Position:
     """Ask a member's server where it is, one round trip."""
-    flavor = member.connection.flavor
-    (text,) = member.connection.ask(_ASK_POSITION[member.role][flavor])
+    connection = member.connection
+    flavor = connection.flavor
+    connection.asking = True
+    try:
+        (text,) = connection.ask(_ASK_POSITION[member.role][flavor])
+    finally:
+        connection.asking = False
     return parse_position(flavor, text or "")
 
 
@@ -286,38 +299,6 @@ def end_and_ask(primary: Member, verb: str) -> Position:
     if isinstance(asked, err.MySQLError):
         raise asked
     return parse_position(connection.flavor, asked.rows[0][0] or "")
-
-
-_PRIMARY_ONLY = frozenset(
-    {"init_command", "sql_mode", "local_infile", "database", "autocommit", "unix_socket"}
-    | {"read_default_file", "read_default_group", "cursorclass", "defer_connect"}
-)
-"""Connect keywords that a replica does not share. Its session state is replayed; a replica may
-never ask for a local file."""
-
-
-def replica_options(
-    given: Mapping[str, Any],
-    primary: PhysicalConnection,
-    endpoint: Endpoint,
-    connect_timeout: float,
-) -> dict[str, Any]:
-    """Return PyMySQL's keywords for a replica: the primary's, and what the endpoint overrides."""
-    options = {key: value for key, value in given.items() if key not in _PRIMARY_ONLY}
-    options.update(
-        user=primary.user,
-        password=primary.password,
-        charset=primary.charset,
-        collation=primary.collation,
-        bind_address=primary.bind_address,
-        autocommit=True,
-        connect_timeout=min(connect_timeout, primary.connect_timeout or connect_timeout),
-    )
-    if given.get("read_default_file") and primary._ssl_required:
-        options["ssl"] = primary.ctx  # the option file's TLS settings
-    options.update(endpoint.overrides)
-    options.update(host=endpoint.host, port=endpoint.port, unix_socket=endpoint.unix_socket)
-    return options
 
 
 def ask_history(primary: Member) -> History:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pymysql import err
-from pymysql.constants import CR
+from pymysql.constants import CR, ER
 
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION, can_write
 from .._core.statement import Statement
 
-__all__ = ["OutcomeUnknown", "loss"]
+__all__ = ["OutcomeUnknown", "deadlock", "loss"]
 
 
 class OutcomeUnknown(err.OperationalError):  # type: ignore[misc]
@@ -52,6 +52,16 @@ def loss(
         return error
     lost = "; its transaction was rolled back" if status & IN_TRANSACTION else ""
     return err.OperationalError(code, f"{text} (primary {endpoint}{lost})")
+
+
+def deadlock(why: str) -> err.OperationalError:
+    """Return the error of a transaction that was rolled back and can simply be run again."""
+    error = err.OperationalError(
+        ER.LOCK_DEADLOCK,
+        f"Deadlock found when trying to get lock; try restarting transaction ({why})",
+    )
+    error.sqlstate = "40001"
+    return error
 
 
 def _commits(statement: Statement, status: int) -> bool:

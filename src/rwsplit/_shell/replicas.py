@@ -16,8 +16,11 @@ from .._core.route import Route
 from .._core.session import Session
 from .._core.tracking import parse, state_block
 from .._drivers.pymysql import PhysicalConnection, lost
-from .cluster import Cluster, Replica, logger
+from .account import Account
+from .cluster import FULL, FULL_SECONDS, Cluster, words
+from .deadline import Deadline
 from .member import Member, ask_position, open_replica, wait_sql
+from .server import Server, logger
 
 __all__ = ["Reading", "Replicas", "Served", "Unserved"]
 
@@ -75,6 +78,10 @@ class _Late(Exception):  # noqa: N818 - never leaves this module
     """The replica did not catch up in time."""
 
 
+class _Away(Exception):  # noqa: N818 - never leaves this module
+    """Only the primary could say what a read must see, and it can't be asked."""
+
+
 class Replicas:
     """The members of one virtual connection that are replicas, opened when first needed."""
 
@@ -84,14 +91,16 @@ class Replicas:
         session: Session,
         primary: Member,
         options: Options,
-        connect_options: Callable[[Endpoint], dict[str, Any]],
+        account: Account,
+        has_primary: Callable[[], bool],
     ) -> None:
         self.members: dict[str, Member] = {}
         self._cluster = cluster
         self._session = session
         self._primary = primary
         self._options = options
-        self._connect_options = connect_options
+        self._account = account
+        self._has_primary = has_primary
         self._turn: int | None = None
         """A turn that was taken, and that its replica could not use straight away."""
         self.refused_by: Member | None = None
@@ -103,6 +112,9 @@ class Replicas:
         """The replica that the last read ran on; None for none, or the primary."""
         self.seen_tail = b""
         """What that read told of the replica's position, as it came."""
+        self._arrivals = cluster.arrivals
+        self._moves = False
+        """A replica has come, and it is as good as the one that is known to be closest."""
         self._seen: Position = session.origin
         """What reads before have seen, beside that."""
         self.saw_primary = False
@@ -115,6 +127,7 @@ class Replicas:
     def ready_member(self, shows_data: bool) -> Member | None:
         """Return the member whose turn it is, if it is there and is the same session already."""
         cluster = self._cluster
+        cluster.used = True
         usable = cluster.candidates if not cluster.refresh_at else cluster.usable()
         if not usable or self._aside:
             return None
@@ -130,6 +143,8 @@ class Replicas:
             if not self.seen_tail:
                 # Only the replica of the last read is known to have what that one saw.
                 member = self.members.get(self.seen_at)
+                if self._arrivals != cluster.arrivals:
+                    member = None
                 if member is not None and member.replica.endpoint not in usable:  # type: ignore[union-attr]
                     member = None
             elif member is not None and member.replica.tail != self.seen_tail:  # type: ignore[union-attr]
@@ -144,25 +159,42 @@ class Replicas:
         route: Route,
         reading: Reading,
         failed: tuple[Member, err.MySQLError] | None = None,
+        since: float = 0.0,
     ) -> Served | Unserved:
         """Run a read on a replica that may serve it.
 
-        `failed` is a member that tried already, and its error. Raises what the server says of the
-        statement itself.
+        `failed` is a member that tried already, and its error; `since` when it began. Raises what
+        the server says of the statement itself.
         """
         cluster = self._cluster
+        cluster.used = True
         self.settle()
         if route.consistency != "eventual" and not cluster.has_gtids:
             return Unserved("the primary has no GTIDs to wait for", 0.0, 0)
+        deadline = Deadline(self._primary.connection._read_timeout, reading.sql or b"", since)
         if failed is not None:
-            unserved = self._take_failure(*failed)
+            unserved = self._take_failure(*failed, deadline)
             if unserved is not None:
                 return unserved
         if self._must_ask(route) and not self._any_hope(cluster.usable()):
             return Unserved(_NOT_CAUGHT_UP, 0.0, 0)
-        needed = self._needed(route)
-        waited = 0.0
         retries = int(failed is not None)
+        try:
+            needed = self._needed(route)
+        except _Away:
+            return Unserved(_AWAY, 0.0, retries)
+        return self._try_each(route, needed, reading, retries, deadline)
+
+    def _try_each(
+        self,
+        route: Route,
+        needed: Position | None,
+        reading: Reading,
+        retries: int,
+        deadline: Deadline,
+    ) -> Served | Unserved:
+        """Run a read on one replica after the other until one serves it."""
+        waited = 0.0
         tried: list[str] = []
         while True:
             choice = self._choose(route, needed, tried, waited)
@@ -172,13 +204,18 @@ class Replicas:
             name = replica.endpoint.name
             start = monotonic() if wait else 0.0
             fresh = name not in self.members
+            if fresh and not replica.has_room() and len(tried) + 1 < len(self._cluster.candidates):
+                tried.append(name)
+                continue
             try:
                 used = self._open(replica) if fresh else self.members[name]
                 # A fresh member has told where it is: the wait may not be needed.
-                if wait and not (fresh and self._serves(replica, needed, route)):
-                    waited += self._run_after_wait(used, self._wanted(route, needed), wait, reading)
-                else:
-                    self._run_after(used, [], reading)
+                with used.connection.limited(deadline.left() if retries else None):
+                    if wait and not (fresh and self._serves(replica, needed, route)):
+                        wanted = self._wanted(route, needed)
+                        waited += self._run_after_wait(used, wanted, wait, reading)
+                    else:
+                        self._run_after(used, [], reading)
             except _Late:
                 waited += monotonic() - start
                 if wait > _LOOK_SECONDS:
@@ -192,12 +229,10 @@ class Replicas:
                 tried.append(name)
             except err.MySQLError as error:
                 if not lost(error):
-                    self.refused_by = used
-                    if reading.begin:
-                        self.end_snapshot(used)
-                    return _unserved(name, error, waited, retries)
+                    return self._refused(used, error, reading, waited, retries)
                 # An old connection may have been closed for idling: a fresh one tells.
                 self._lost(name, error, rest=fresh)
+                deadline.check(name, error)
                 if fresh:
                     tried.append(name)
             else:
@@ -206,6 +241,15 @@ class Replicas:
                     self.saw(used, told and not reading.begin)
                 return Served(used, waited, retries)
             retries += 1
+
+    def _refused(
+        self, member: Member, error: err.MySQLError, reading: Reading, waited: float, retries: int
+    ) -> Unserved:
+        """Take in an error that is not of the connection; raises what the application is to get."""
+        self.refused_by = member
+        if reading.begin:
+            self.end_snapshot(member)
+        return _unserved(member.name, error, waited, retries)
 
     def read_on(self, member: Member, route: Route, reading: Reading) -> Served | Unserved:
         """Run a read in the snapshot that is open on a member, or not at all.
@@ -218,6 +262,9 @@ class Replicas:
         waited = 0.0
         try:
             needed = self._needed(route) if route.sees_commits else None
+        except _Away:
+            return Unserved(_AWAY, 0.0, 0)
+        try:
             if needed is None or self._has(replica, needed):
                 self._run_after(member, [], reading)
             else:
@@ -271,10 +318,13 @@ class Replicas:
         if _learn(replica, member) and self.seen_at == member.name:
             self.seen_tail = replica.tail
 
-    def _take_failure(self, member: Member, error: err.MySQLError) -> Unserved | None:
+    def _take_failure(
+        self, member: Member, error: err.MySQLError, deadline: Deadline
+    ) -> Unserved | None:
         """Take in the error of a member that tried already; None if others may try now."""
         if lost(error):
             self._lost(member.name, error, rest=False)
+            deadline.check(member.name, error)
             return None
         self.refused_by = member
         return _unserved(member.name, error, 0.0, 1)
@@ -287,12 +337,12 @@ class Replicas:
         self.settle()
         while True:
             usable = self._narrow(cluster.usable(), None, tried)
-            if any(cluster.by_name[end.name].has(position) for end in usable):
+            if any(cluster.servers[end.name].has(position) for end in usable):
                 return True
             left = until - monotonic()
             if not usable or left <= 0:
                 return False
-            replica = cluster.by_name[cluster.closest(usable)[0].name]
+            replica = cluster.servers[cluster.closest(usable)[0].name]
             name = replica.endpoint.name
             try:
                 member = self.members.get(name) or self._open(replica)
@@ -336,7 +386,7 @@ class Replicas:
                 seen = parse_position(self._cluster.flavor, gtids)
                 if isinstance(seen, GtidSet) and self.seen_at is not None:
                     # What a replica made itself (an errant transaction) no other will ever have.
-                    seen = seen.without(self._cluster.by_name[self.seen_at].server)
+                    seen = seen.without(self._cluster.servers[self.seen_at].server)
                 self._seen = self._seen | seen
         return self._seen
 
@@ -347,8 +397,8 @@ class Replicas:
 
     def _any_hope(self, usable: tuple[Endpoint, ...]) -> bool:
         """Tell whether it is worth asking anyone: not while all are late and none is due."""
-        by_name = self._cluster.by_name
-        return any(by_name[endpoint.name].worth_asking() for endpoint in usable)
+        servers = self._cluster.servers
+        return any(servers[endpoint.name].worth_asking() for endpoint in usable)
 
     def _must_ask(self, route: Route) -> bool:
         """Tell whether only the primary can say what a read must see."""
@@ -365,11 +415,15 @@ class Replicas:
         session = self._session
         needed: Position = session.origin
         if route.max_staleness is not None:
-            needed = self._cluster.sample(route.max_staleness, lambda: ask_position(self._primary))
+            needed = self._cluster.sample(route.max_staleness, self._ask_primary)
         if route.consistency == "eventual":
             return needed or None
         if self._must_ask(route):
-            now = ask_position(self._primary)
+            try:
+                now = self._ask_primary()
+            except _Away:
+                self._go_without(route)
+                return (session.position | needed | self.seen()) or None
             self._cluster.note_sample(now)
             if not session.position_known:
                 session.position = session.position | now
@@ -381,9 +435,48 @@ class Replicas:
                 self.asks_late = True
         return (session.position | needed) or None
 
+    def _ask_primary(self) -> Position:
+        """Ask the primary where it is; raises _Away if it can't be asked."""
+        if self._has_primary():
+            try:
+                return ask_position(self._primary)
+            except err.MySQLError as error:
+                if not lost(error):
+                    raise
+                self._primary.connection.kill_socket()
+                self._cluster.monitor.look_now()
+        raise _Away
+
+    def _go_without(self, route: Route) -> None:
+        """Go on reading while the primary is away; raises _Away if that could be stale.
+
+        What the session wrote is known, but for a statement whose answer was lost. What reads on
+        the lost primary have seen is not: the best that there is are the replicas furthest ahead.
+        """
+        session = self._session
+        known = session.position_known or session.position_unsure
+        if route.consistency == "global" or not known:
+            raise _Away
+        if self.saw_primary:
+            self._cluster.warn_once(
+                "the primary %s is away: reads go on on replicas, which may not have all that "
+                "reads on it have seen",
+                self._primary.name,
+            )
+            self._seen = self._seen | self._furthest()
+
+    def _furthest(self) -> Position:
+        """Return all that the usable replicas are known to have, if one of them has all of it."""
+        known = [self._cluster.servers[end.name].position for end in self._cluster.usable()]
+        positions = [position for position in known if position is not None]
+        for position in positions:
+            if all(position.covers(other) for other in positions):
+                return position
+        return self._session.origin
+
     def _choose(
         self, route: Route, needed: Position | None, tried: Collection[str], waited: float
-    ) -> tuple[Replica, float] | tuple[None, str]:
+    ) -> tuple[Server, float] | tuple[None, str]:
         """Choose a replica; with it, how long to wait there at most, or why there is none."""
         cluster = self._cluster
         usable = cluster.usable()
@@ -397,7 +490,7 @@ class Replicas:
             if waited:
                 return None, _NOT_CAUGHT_UP
             return None, "no replica is usable" if wanted is None else f"{wanted} is not usable"
-        replicas = cluster.by_name
+        replicas = cluster.servers
         ready = {end.name for end in usable if self._serves(replicas[end.name], needed, route)}
         if len(ready) == len(usable):
             self._prune()
@@ -418,8 +511,9 @@ class Replicas:
             )
             if not usable:
                 return None, _NOT_CAUGHT_UP
-            if not ready and len(usable) > 1:
+            if not ready and len(usable) > 1 and not self._moves:
                 usable = cluster.closest(usable)
+            self._moves = False
         turn = next(cluster.turns) if self._turn is None else self._turn
         self._turn = None
         name = self._options.policy(usable, turn).name
@@ -430,7 +524,7 @@ class Replicas:
             seconds = self._options.max_wait - waited if patient else _LOOK_SECONDS
         return replicas[name], seconds
 
-    def _serves(self, replica: Replica, needed: Position | None, route: Route) -> bool:
+    def _serves(self, replica: Server, needed: Position | None, route: Route) -> bool:
         """Tell whether a replica is known to have all that a read must see."""
         if not self._has(replica, needed):
             return False
@@ -448,7 +542,10 @@ class Replicas:
         """
         session = self._session
         wanted = session.position
-        now = ask_position(self._primary)
+        try:
+            now = self._ask_primary()
+        except _Away:
+            return needed
         if now.covers(wanted):
             return needed
         logger.warning(
@@ -469,17 +566,22 @@ class Replicas:
         name = self.seen_at
         assert name is not None
         here = tuple([endpoint for endpoint in usable if endpoint.name == name])
-        if here:
-            replica = self._cluster.by_name[name]
+        arrivals, self._arrivals = self._arrivals, self._cluster.arrivals
+        self._moves = arrivals != self._arrivals
+        if here and not self._moves:
+            replica = self._cluster.servers[name]
             if self._has(replica, needed) or not replica.late or len(usable) == 1:
                 return here
-        self._seen = self._seen | ask_position(self._primary)
+        try:
+            self._seen = self._seen | self._ask_primary()
+        except _Away:
+            self._seen = self._seen | (self._cluster.servers[name].position or self._session.origin)
         self.seen_at = None
         return usable
 
     def _may_wait(self, name: str) -> bool:
         """Tell whether to wait at a replica: not while it is late and was not seen to advance."""
-        replica = self._cluster.by_name[name]
+        replica = self._cluster.servers[name]
         if replica.late and replica.may_probe():
             member = self.members.get(name)
             if member is not None and member.connection.open:
@@ -507,7 +609,7 @@ class Replicas:
             ]
         )
 
-    def _has(self, replica: Replica, needed: Position | None) -> bool:
+    def _has(self, replica: Server, needed: Position | None) -> bool:
         if needed is None:
             return True
         name = replica.endpoint.name
@@ -523,7 +625,7 @@ class Replicas:
         return all(self._has(replica, position) for replica in self._cluster.replicas)
 
     def _prune(self) -> None:
-        """Forget a position that every replica has: they keep it (see `Replica.floor`)."""
+        """Forget a position that every replica has: they keep it (see `Server.floor`)."""
         session = self._session
         position = session.position
         if position is not session.origin and self.all_have(position):
@@ -532,13 +634,16 @@ class Replicas:
 
     # Running.
 
-    def _open(self, replica: Replica) -> Member:
+    def _open(self, replica: Server) -> Member:
         name = replica.endpoint.name
         self.members.pop(name, None)
+        self._cluster.monitor.watch()
+        replica.opening += 1
         try:
             member = open_replica(
+                self._cluster,
                 replica,
-                self._connect_options(replica.endpoint),
+                self._account,
                 self._session,
                 self._primary,
                 self._options.track_positions,
@@ -547,8 +652,13 @@ class Replicas:
             if error.args and error.args[0] == _NO_SUCH_SCHEMA:
                 # A schema that the primary has is on its way here.
                 raise _Aside from error
-            replica.rest(_words(error))
-            raise Unreachable(2013, _words(error)) from error
+            if error.args and error.args[0] in FULL:
+                replica.full_until = monotonic() + FULL_SECONDS
+                raise _Aside from error
+            replica.rest(words(error))
+            raise Unreachable(2013, words(error)) from error
+        finally:
+            replica.opening -= 1
         member.connection.decoders = self._primary.connection.decoders
         self.members[name] = member
         return member
@@ -627,9 +737,9 @@ class Replicas:
         """Drop a member whose connection was lost, and let the replica rest if asked to."""
         member = self.members.pop(name, None)
         if member is not None:
-            member.connection.kill_socket()
+            member.drop(self._cluster.pool)
         if rest and not isinstance(error, Unreachable):
-            self._cluster.by_name[name].rest(_words(error))
+            self._cluster.servers[name].rest(words(error))
 
     def encode_as(self, primary: PhysicalConnection) -> None:
         """Read and write text in the primary's character set from now on."""
@@ -642,18 +752,24 @@ class Replicas:
     def kill(self) -> None:
         """Close the sockets of all of them without a word."""
         for member in self.members.values():
-            member.connection.kill_socket()
+            member.drop(self._cluster.pool)
         self.members.clear()
 
     def close(self) -> None:
-        """Close all of them."""
-        for member in self.members.values():
-            member.close()
+        """Close all of them; their wires are kept for others with the same account."""
+        session, servers = self._session, self._cluster.servers
+        for name, member in self.members.items():
+            key = None
+            if name in servers and not session.leaves_traces:
+                endpoint = servers[name].endpoint
+                key = self._account.key(endpoint, "replica", session.had_schema)
+            member.close(self._cluster.pool, key)
         self.members.clear()
 
 
 _NO_SUCH_SCHEMA = 1049
 
+_AWAY = "only the primary could say what it must see, and it is away"
 _NOT_CAUGHT_UP = "no replica has caught up with what the session must see"
 
 
@@ -661,10 +777,10 @@ class Unreachable(err.OperationalError):  # type: ignore[misc]
     """A replica that could not be connected to; it is resting already."""
 
 
-def _learn(replica: Replica, member: Member) -> bool:
+def _learn(replica: Server, member: Member) -> bool:
     """Take in what a read told of its replica; False if it told nothing of where that is."""
     tails = member.connection.tails
-    told = bool(tails) and replica.cluster.flavor == "mysql"
+    told = bool(tails) and replica.flavor == "mysql"
     if tails:
         replica.tail = tails[-1]
         tails.clear()
@@ -682,12 +798,6 @@ def _unserved(name: str, error: err.MySQLError, waited: float, retries: int) -> 
         reason = f"{name} answered with error {code}, and may not have caught up"
         return Unserved(reason, waited, retries)
     raise error
-
-
-def _words(error: err.MySQLError) -> str:
-    if len(error.args) > 1:
-        return f"({error.args[0]}) {error.args[1]}"
-    return str(error) or type(error).__name__
 
 
 def _check_state(replies: list[Any]) -> None:

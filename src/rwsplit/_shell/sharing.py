@@ -12,7 +12,7 @@ from pymysql import err
 from .._core.position import Position
 from .._core.session_id import check_session_id
 from .._stores import MemoryStore, SessionStore, Stored, StoreError, StoreIsEmpty
-from .cluster import logger
+from .server import logger
 
 __all__ = ["Sharing", "current_session_id", "session_id"]
 

@@ -5,30 +5,32 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from time import monotonic
 from typing import Any
 
 from pymysql import err
-from pymysql.constants import ER, SERVER_STATUS
+from pymysql.constants import CR, ER, SERVER_STATUS
 
 from .._core.dialect import Dialect
 from .._core.following import counts_rows, resets_warnings, shows_data, shows_tracking
-from .._core.options import Options
 from .._core.position import Position, encode
 from .._core.route import Destination, Route, RouteTaken, route
-from .._core.session import AUTOCOMMIT, IN_TRANSACTION, LEXING, Session, can_commit, can_write
+from .._core.session import AUTOCOMMIT, IN_TRANSACTION, LEXING, can_commit, can_write
 from .._core.session_id import parse_use
 from .._core.statement import Kind, Statement
 from .._core.tracking import only_gtid, parse_tails
 from .._core.transaction import Transaction
 from .._core.values import quote_identifier
-from .._drivers.pymysql import DEFAULT_ENCODERS, PhysicalConnection, lost
+from .._drivers.pymysql import DEFAULT_ENCODERS, lost
 from .._stores import SessionStore
 from .catalogue import changes_functions
-from .cluster import Cluster, logger
+from .deadline import Deadline
+from .hold import Hold, refuses_writes
 from .member import Member, ask_position, keep_tracking
-from .outcome import loss
+from .outcome import deadlock, loss
 from .read_back import read_back, report, user_variables
 from .replicas import Reading, Replicas, Served, Unserved
+from .server import logger
 from .sharing import Sharing, current_session_id
 
 __all__ = ["Statements"]
@@ -40,24 +42,20 @@ _NOTHING_OPEN = [b"ROLLBACK"]
 _READ = Kind.READ
 _REPLICA = Destination.REPLICA
 _LAST = Destination.LAST
+_NOTHING = Statement(Kind.READ, "nothing was sent")
 _ONE = (1, "1", b"1")
 _AGAIN = ""
 """No session id: who shares the session has to be looked at again."""
 
 
-class Statements:
+class Statements(Hold):
     """How a virtual connection runs statements; `Connection` is what it looks like."""
 
-    driver_connection: PhysicalConnection
     route: RouteTaken | None
     """The route that the last statement took."""
     encoding: str
     sql_mode: str | None
-    _cluster: Cluster
-    _session: Session
-    _primary: Member
     _replicas: Replicas
-    _options: Options
     _splits: bool
     _result: Any
     _affected_rows: Any
@@ -102,7 +100,7 @@ class Statements:
         """Run a statement where it belongs; the cursors call this."""
         template, self._template = self._template, None
         if self.driver_connection._sock is None:
-            self._revive()
+            self._go_without()
         if self._pending:
             self._finish_pending()
         session = self._session
@@ -168,9 +166,10 @@ class Statements:
         return self._query_primary(statement, decision.reason, sql, unbuffered)
 
     def _prepare(self) -> None:
-        """Do what comes before every statement."""
-        if self.driver_connection._sock is None:
-            self._revive()
+        """Do what comes before everything that the primary does."""
+        if self._revives and self._has_left():
+            self._go_without()
+            self._need_primary()
         if self._pending:
             self._finish_pending()
         if current_session_id.get() is not self._context_id:
@@ -186,8 +185,17 @@ class Statements:
     ) -> bool:
         raise NotImplementedError
 
-    def _revive(self) -> None:
-        raise NotImplementedError
+    def _go_without(self) -> None:
+        """Go on while the connection to the primary is lost: most reads don't need it.
+
+        Raises the error of a connection that was closed, of a transaction that was lost with it,
+        and of a session that can't go on on another connection.
+        """
+        session = self._session
+        if not self._ended and self._revives and session.status & IN_TRANSACTION:
+            gone = err.OperationalError(CR.CR_SERVER_GONE_ERROR, "MySQL server has gone away")
+            raise self._note_loss(gone, _NOTHING, session.status)
+        self._check_revivable()
 
     def _note_loss(
         self, error: err.MySQLError, statement: Statement, status: int
@@ -197,8 +205,15 @@ class Statements:
         position = None
         if session.position_known:
             position = encode(session.base | session.position)
-        session.position_known = False
+        # Not known is then only what became of this very statement.
+        known = session.position_known or session.position_unsure
+        session.lose_position()
+        session.position_unsure = known
+        self._drop_primary()
+        if self._revives:
+            self._cluster.monitor.look_now()
         session.status &= ~IN_TRANSACTION
+        self.driver_connection.server_status &= ~IN_TRANSACTION
         self._pending = self._skipped = False
         self._unsent = []
         self._last = self._counted = self._warned = self._primary
@@ -248,12 +263,13 @@ class Statements:
     ) -> Any:
         """The straight road of a read: a member that needs nothing but the statement."""
         connection = member.connection
+        since = monotonic() if connection._read_timeout else 0.0
         try:
             connection.query(sql, unbuffered)
         except err.MySQLError as error:
             decision = self._route(statement)
             return self._query_replica(
-                statement, decision, sql, unbuffered, template, (member, error)
+                statement, decision, sql, unbuffered, template, (member, error), since
             )
         tails = connection.tails
         tail = b""
@@ -286,12 +302,12 @@ class Statements:
         unbuffered: bool,
         template: tuple[Any, str] | None,
         failed: tuple[Member, err.MySQLError] | None = None,
+        since: float = 0.0,
     ) -> Any:
-        if self.driver_connection._sock is None:
-            raise err.InterfaceError(0, "")
+        began = since or (monotonic() if self.driver_connection._read_timeout else 0.0)
         try:
             reading = Reading(sql, unbuffered, decision.prepared)
-            served = self._replicas.read(decision, reading, failed)
+            served = self._replicas.read(decision, reading, failed, began)
         except err.MySQLError:
             self._last = self._warned = self._replicas.refused_by or self._last
             raise
@@ -302,9 +318,13 @@ class Statements:
             return self._finish(member, statement, decision.reason, served.waited, served.retries)
         if served.refused:
             self._note_refusal(statement, sql, template, served)
-        return self._query_primary(
-            statement, served.reason, sql, unbuffered, served.waited, served.retries
-        )
+        left = None
+        if served.retries and began:
+            left = Deadline(self.driver_connection._read_timeout, sql, began).left()
+        with self.driver_connection.limited(left):
+            return self._query_primary(
+                statement, served.reason, sql, unbuffered, served.waited, served.retries
+            )
 
     def _note_refusal(
         self,
@@ -395,6 +415,14 @@ class Statements:
     ) -> Any:
         primary = self.driver_connection
         session = self._session
+        self._cluster.used = True
+        if self._splits:
+            self._cluster.monitor.watch()
+        if self._revives and self._has_left():
+            if primary._sock is not None:
+                self._drop_primary()
+            self._go_without()
+            self._need_primary()
         if self._shows_tracking and statement.kind is not Kind.FOLLOW_READ:
             self._track()
         if self._sharing is not None and can_commit(statement):
@@ -415,8 +443,12 @@ class Statements:
         except err.MySQLError as error:
             if lost(error):
                 raise self._note_loss(error, statement, status) from error
+            if self._revives and refuses_writes(error):
+                self._leave_demoted(error, status)
+                self._unsent = before
+                return self._query_primary(statement, reason, sql, unbuffered, waited, retries)
             if can_write(statement):
-                session.position_known = False
+                session.lose_position()
             self._last = self._warned = self._primary
             self._after_primary(statement, sql, succeeded=False)
             if error.args[0] != ER.PARSE_ERROR and not session.status & AUTOCOMMIT:
@@ -437,6 +469,18 @@ class Statements:
         if statement.locks or statement.releases:
             self._note_user_locks(statement, sql, result)
         return self._finish(self._primary, statement, reason, waited, retries)
+
+    def _leave_demoted(self, error: err.MySQLError, status: int) -> None:
+        """Leave a primary that says it is read-only for the one that has taken its place.
+
+        Nothing happened there, so the statement may run again; a transaction can't: raises 1213.
+        """
+        self._drop_primary()
+        self._cluster.primary_is_read_only(self._generation)
+        if status & IN_TRANSACTION:
+            self._note_loss(error, _NOTHING, status)
+            raise deadlock(f"primary {self._primary.name} is read-only now: {error.args[1]}")
+        self._need_primary(writable=True)
 
     def _query_after(self, before: list[bytes], sql: bytes, unbuffered: bool) -> None:
         """Run on the primary what it was not sent before, and the statement, in one round trip."""
@@ -475,7 +519,7 @@ class Statements:
                 self._cluster.catalogue.clear()
             if statement.may_change_session:
                 # More than one transaction may have been committed, and only the last reported.
-                session.position_known = False
+                session.lose_position()
         self._learn(statement)
         if statement.system_variables_written:
             self._keep_tracking(statement)
@@ -539,7 +583,7 @@ class Statements:
         session = self._session
         session.status = primary.server_status
         if not primary.tracks:
-            session.position_known = False
+            session.lose_position()
         tails = primary.tails
         if not tails:
             if statement is not None and statement.may_change_session:
@@ -587,7 +631,7 @@ class Statements:
         try:
             primary.finish_previous()
         finally:
-            self._session.position_known = False
+            self._session.lose_position()
             self._learn()
             self._publish()
 
@@ -606,7 +650,9 @@ class Statements:
         except err.MySQLError as error:
             if lost(error):
                 raise self._note_loss(error, self._classifier.statement(what), status) from error
-            session.position_known = False
+            if self._revives and refuses_writes(error):
+                self._leave_demoted(error, status)
+            session.lose_position()
             self._warned = self._primary
             raise
         finally:
@@ -671,8 +717,14 @@ class Statements:
                 session.position, session.base, session.position_known = self._alone
         else:
             store = self._store if self._store is not None else self._cluster.memory
-            self._sharing = Sharing(store, key, lambda: ask_position(self._primary))
+            self._sharing = Sharing(store, key, self._ask_primary)
         self._note_freedom()
+
+    def _ask_primary(self) -> Position:
+        """Ask the primary where it is."""
+        if self._revives and self._has_left():
+            self._need_primary()
+        return ask_position(self._primary)
 
     def _session_key(self, context_id: str | None) -> str | None:
         named = context_id if context_id is not None else self._named_id

@@ -8,7 +8,6 @@ from time import monotonic
 from typing import Any
 
 from pymysql import err
-from pymysql.constants import ER
 
 from .._core.fingerprint import Fingerprint
 from .._core.position import Position
@@ -18,6 +17,7 @@ from .._core.statement import Kind, Statement
 from .._core.transaction import Step, is_ordered
 from .._drivers.pymysql import no_result
 from .member import Member, end_and_ask
+from .outcome import deadlock
 from .read_back import read_back
 from .replicas import Reading, Served, Unserved
 from .snapshot import Snapshot
@@ -51,8 +51,6 @@ class Transactions(Statements):
         `quiet` is for what has a method of its own, and no result.
         """
         session, transaction = self._session, self._transaction
-        if self.driver_connection._sock is None:
-            raise err.InterfaceError(0, "")
         if statement.kind is Kind.FOLLOW_READ:
             return False
         decision = None
@@ -275,6 +273,10 @@ class Transactions(Statements):
         verified = any(kept.answer is not None for kept in repeatables)
         if transaction.verifies and transaction.unverifiable:
             self._refuse(f"{transaction.unverifiable} on a replica, and now needs the primary")
+        if self._revives and self._has_left():
+            if self.driver_connection._sock is not None:
+                self._drop_primary()
+            self._need_primary()
         if not verified:
             self._unsent = [*([begin] if begin else []), *[kept.sql for kept in repeatables]]
         else:
@@ -319,12 +321,7 @@ class Transactions(Statements):
         transaction.retries_on_primary = True
         self._learn()
         self._last = self._warned = self._primary
-        error = err.OperationalError(
-            ER.LOCK_DEADLOCK,
-            f"Deadlock found when trying to get lock; try restarting transaction ({why})",
-        )
-        error.sqlstate = "40001"
-        raise error
+        raise deadlock(why)
 
     def _end_snapshot(self) -> None:
         snapshot, self._snapshot = self._snapshot, None

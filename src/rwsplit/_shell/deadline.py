@@ -1,0 +1,59 @@
+"""Until when a read must be answered, over all members that are tried."""
+
+from __future__ import annotations
+
+import re
+from time import monotonic
+
+from pymysql import err
+from pymysql.constants import ER
+
+__all__ = ["Deadline"]
+
+_QUERY_TIMEOUT = 3024
+_OWN = re.compile(rb"MAX_EXECUTION_TIME\s*\(\s*(\d+)|max_statement_time\s*=\s*([\d.]+)", re.I)
+
+
+class Deadline:
+    """The deadline of one read: its connection's `read_timeout`, or one of its own.
+
+    Only a read that is tried again needs one: the first try has the connection's own limits.
+
+    :param read_timeout: seconds; None for no limit.
+    :param since: when it began (monotonic seconds); 0 for now.
+    """
+
+    __slots__ = ("_read_timeout", "_since", "_sql")
+
+    def __init__(self, read_timeout: float | None, sql: bytes, since: float = 0.0) -> None:
+        self._read_timeout = read_timeout
+        self._sql = sql
+        self._since = since or monotonic()
+
+    def left(self) -> float | None:
+        """Return how many seconds are left; None for no limit."""
+        limits = [self._read_timeout] if self._read_timeout else []
+        found = _OWN.search(self._sql)
+        if found is not None:
+            limits.append(int(found[1]) / 1000 if found[1] else float(found[2]))
+        return min(limits) - (monotonic() - self._since) if limits else None
+
+    def check(self, endpoint: str, error: err.MySQLError) -> None:
+        """Raise the error of a read whose time is over.
+
+        Never 2006 or 2013, which are for a connection that is of no more use.
+        """
+        left = self.left()
+        if left is None or left > 0:
+            return
+        if self._read_timeout is not None and _OWN.search(self._sql) is None:
+            raise err.OperationalError(
+                ER.QUERY_INTERRUPTED,
+                f"Query execution was interrupted: no answer within the read_timeout of "
+                f"{self._read_timeout:g} s; replica {endpoint}: {error.args[-1]}",
+            ) from error
+        raise err.OperationalError(
+            _QUERY_TIMEOUT,
+            "Query execution was interrupted, maximum statement execution time exceeded; replica "
+            f"{endpoint}: {error.args[-1]}",
+        ) from error

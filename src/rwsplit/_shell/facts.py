@@ -1,0 +1,23 @@
+"""What a connection to the primary tells when it is made."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .._core.position import History
+
+__all__ = ["PrimaryFacts"]
+
+
+class PrimaryFacts(NamedTuple):
+    """What a fresh connection to the primary told of it."""
+
+    flavor: str
+    version: str
+    history: History | None
+    """None for a server that hands out no GTIDs, and why is in `no_gtids`."""
+    no_gtids: str
+    server: object
+    variables: dict[str, str]
+    """Those of the session that matter from the start."""
+    read_only: bool

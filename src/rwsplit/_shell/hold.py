@@ -1,0 +1,220 @@
+"""A virtual connection's hold on the primary: it connects, and connects again when that is lost."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import Any
+
+from pymysql import err
+from pymysql.constants import CR, ER
+
+from .._core.endpoint import Endpoint
+from .._core.options import Options
+from .._core.position import GtidSet
+from .._core.session import AUTOCOMMIT, Session
+from .._drivers.pymysql import PhysicalConnection, lost
+from .account import Account
+from .cluster import FULL, Cluster, words
+from .facts import PrimaryFacts
+from .member import Member, primary_facts
+from .server import logger
+
+__all__ = ["Hold"]
+
+
+class Hold:
+    """What keeps a virtual connection connected to its cluster's primary, wherever that is."""
+
+    driver_connection: PhysicalConnection
+    _cluster: Cluster
+    _session: Session
+    _primary: Member
+    _options: Options
+    _account: Account
+    _ended: bool
+    """The application has closed the connection."""
+    _revives: bool
+    """A connection to the primary that is lost is made again."""
+    _generation: int
+    """Which of the cluster's primaries it is connected to."""
+    _aimed_at: str
+    """The endpoint that the physical connection was made for."""
+    _holds: bool
+    """The pool counts the connection."""
+
+    def _reach_primary(self, sock: Any = None) -> PrimaryFacts:
+        """Connect to the primary; raises what PyMySQL raises."""
+        cluster, physical = self._cluster, self.driver_connection
+        generation, endpoint = cluster.generation, cluster.primary
+        self._let_go()
+        if sock is not None or not self._revives:
+            physical.connect(sock)
+        else:
+            self._aim(endpoint)
+            key = self._account.key(endpoint, "primary", bool(physical.db))
+            cluster.pool.connect(endpoint.name, physical, [(*key, generation)])
+            self._holds = True
+        try:
+            facts = primary_facts(physical)
+        except BaseException:
+            self._drop_primary()
+            raise
+        cluster.servers[endpoint.name].connections.add(physical)
+        self._generation = cluster.learn_primary(facts, generation)
+        return facts
+
+    def _aim(self, endpoint: Endpoint) -> None:
+        if self._aimed_at != endpoint.name:
+            self.driver_connection.aim(self._account.primary_options(endpoint))
+            self._aimed_at = endpoint.name
+
+    def _let_go(self) -> None:
+        """Note that the physical connection is none any more."""
+        if self._holds:
+            self._holds = False
+            self._cluster.pool.forget(self._aimed_at)
+
+    def _drop_primary(self) -> None:
+        """Close the connection to the primary without a word."""
+        self.driver_connection.kill_socket()
+        self._let_go()
+
+    def _close_primary(self) -> None:
+        """Close the connection to the primary; its wire is kept for the next with this account."""
+        physical, cluster = self.driver_connection, self._cluster
+        if not self._holds:
+            physical.close()
+            return
+        self._holds = False
+        key = None
+        session = self._session
+        is_current = self._generation == cluster.generation
+        if is_current and not session.leaves_traces and (physical.db or not session.had_schema):
+            endpoint = cluster.servers[self._aimed_at].endpoint
+            key = self._account.key(endpoint, "primary", bool(physical.db))
+            key = (*key, self._generation)
+        cluster.pool.close(self._aimed_at, physical, key)
+
+    def _check_revivable(self) -> None:
+        """Raise the error of a connection that was closed, or that can't go on on another one."""
+        session = self._session
+        if self._ended or self.driver_connection._closed or not self._revives:
+            raise err.InterfaceError(0, "")
+        if session.bound:
+            raise err.InterfaceError(
+                0,
+                f"the connection to primary {self._primary.name} was lost, and the session can't "
+                f"go on on another: {session.bound}; connect again",
+            )
+
+    def _has_primary(self) -> bool:
+        """Tell whether the primary can be asked now; connects to it if that is worth a try."""
+        cluster, physical = self._cluster, self.driver_connection
+        if physical._sock is not None and self._generation == cluster.generation:
+            return True
+        if not cluster.primary_is_up:
+            return False
+        generation = cluster.generation
+        try:
+            self._check_revivable()
+            self._reconnect()
+        except err.MySQLError as error:
+            if lost(error):
+                cluster.primary_failed(generation)
+            return False
+        return True
+
+    def _need_primary(self, writable: bool = False) -> None:
+        """Connect to the primary, and wait for one if there is none.
+
+        Raises OperationalError 2003 when `primary_wait` is over, naming every endpoint.
+        """
+        self._check_revivable()
+        cluster = self._cluster
+        until = monotonic() + self._options.primary_wait
+        why = ""
+        while True:
+            generation = cluster.generation
+            if cluster.primary_is_up:
+                try:
+                    facts = self._reconnect()
+                    if not (writable and facts.read_only):
+                        return
+                    why = "it is read-only"
+                    self._drop_primary()
+                    cluster.primary_is_read_only(generation)
+                except err.OperationalError as error:
+                    if not lost(error) and error.args[0] not in FULL:
+                        raise
+                    why = words(error)
+                    cluster.primary_failed(generation)
+            if not cluster.wait_for_primary(generation, until):
+                raise err.OperationalError(
+                    CR.CR_CONN_HOST_ERROR,
+                    f"Can't connect to MySQL server: there is no primary after "
+                    f"{self._options.primary_wait:g} s; {cluster.describe(why)}",
+                )
+
+    def _reconnect(self) -> PrimaryFacts:
+        """Connect to the primary again, as the same session."""
+        physical, session, cluster = self.driver_connection, self._session, self._cluster
+        autocommit = session.status & AUTOCOMMIT
+        if physical._sock is not None:
+            self._drop_primary()
+        before = cluster.generation, self._generation
+        facts = self._reach_primary()
+        try:
+            state = session.restored()
+            if physical.server_status & AUTOCOMMIT != autocommit:
+                state.append(f"SET autocommit={int(bool(autocommit))}")
+            for reply in physical.run_all(state):
+                if isinstance(reply, err.MySQLError):
+                    raise reply
+        except BaseException:
+            self._drop_primary()
+            raise
+        physical.tails.clear()
+        session.status = physical.server_status
+        session.next_transaction = ""
+        self._primary.rename(self._aimed_at)
+        if before[0] != before[1] or self._generation != before[0]:
+            self._forget_lost(facts)
+        return facts
+
+    def _forget_lost(self, facts: PrimaryFacts) -> None:
+        """Let go of what a new primary does not have: nobody has it any more."""
+        session = self._session
+        wanted = session.position
+        if facts.history is None or facts.history.covers(wanted):
+            return
+        logger.warning(
+            "the primary %s does not have %s, which this session must see: those transactions were "
+            "lost with the primary before; the session lets go of them",
+            self._primary.name,
+            wanted,
+        )
+        known = facts.history
+        session.base = session.origin
+        if isinstance(wanted, GtidSet) and isinstance(known, GtidSet):
+            session.position = wanted & known
+        else:
+            session.position = session.origin
+            session.lose_position()
+
+    def _has_left(self) -> bool:
+        """Tell whether the connection to the primary is of no more use."""
+        physical = self.driver_connection
+        return (
+            physical._sock is None
+            or self._generation != self._cluster.generation
+            or physical.has_ended()
+        )
+
+
+def refuses_writes(error: err.MySQLError) -> bool:
+    """Tell whether a server has said that it is read-only: nothing happened there."""
+    return (
+        len(error.args) > 1
+        and error.args[0] == ER.OPTION_PREVENTS_STATEMENT
+        and "read-only" in str(error.args[1])
+    )

@@ -1,0 +1,246 @@
+"""The monitor: asks each server of a cluster how it is, while the cluster is in use.
+
+One small query a server and interval, on a connection of the monitor's own, with the newest account
+that connected. What it learns decides which replicas may be asked at all, and who is the primary;
+the thread that runs a statement never looks for itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from random import SystemRandom
+from time import monotonic
+from typing import Any, Protocol
+
+from pymysql import err
+
+from .._core.endpoint import Endpoint
+from .._core.position import Position, parse_history, parse_position
+from .._drivers.pymysql import PhysicalConnection
+from .account import Account
+from .parity import ASK_PARITY, Parity, filters_of
+from .server import Probe, Server, logger
+
+__all__ = ["Monitor"]
+
+_dice = SystemRandom()  # the application's own dice are left as they are
+
+_IDLE_SECONDS = 5.0
+"""How long the monitor goes on asking after the last statement."""
+
+_HURRY_SECONDS = 0.1
+"""The interval while there is no primary, or a server that was lost is waited for."""
+
+_ASK = {
+    "mysql": "SELECT @@GLOBAL.server_uuid,@@GLOBAL.read_only,"
+    "CAST(@@GLOBAL.gtid_executed AS BINARY),CAST(@@GLOBAL.gtid_executed AS BINARY),NULL,"
+    "(SELECT VARIABLE_VALUE FROM performance_schema.global_status"
+    " WHERE VARIABLE_NAME='Threads_connected'),"
+    "(SELECT VARIABLE_VALUE FROM performance_schema.global_status"
+    " WHERE VARIABLE_NAME='Threads_running') LIMIT 1",
+    "mariadb": "SELECT @@GLOBAL.server_id,@@GLOBAL.read_only,"
+    "CAST(@@GLOBAL.gtid_slave_pos AS BINARY),CAST(@@GLOBAL.gtid_binlog_state AS BINARY),"
+    "(SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS"
+    " WHERE VARIABLE_NAME='SLAVE_RUNNING'),"
+    "(SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS"
+    " WHERE VARIABLE_NAME='THREADS_CONNECTED'),"
+    "(SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS"
+    " WHERE VARIABLE_NAME='THREADS_RUNNING') LIMIT 1",
+}
+_ASK_PRIMARY_POSITION = {
+    "mysql": "@@GLOBAL.gtid_executed",
+    "mariadb": "@@GLOBAL.gtid_current_pos",
+}
+
+
+class Watched(Protocol):
+    """The cluster, as its monitor sees it."""
+
+    flavor: str
+    primary: Endpoint
+    primary_is_up: bool
+    servers: dict[str, Server]
+    used: bool
+
+    def is_gone(self, server: Server) -> bool:
+        """Tell whether a server is no part of it any more."""
+
+    def is_in_use(self) -> bool:
+        """Tell whether a virtual connection is open."""
+
+    def note_unreached(self, server: Server, error: Exception, failures: int) -> None:
+        """Note that a look at a server failed, so many times in a row."""
+
+    def note_probe(self, server: Server, probe: Probe, before: Position | None) -> None:
+        """Note what a look at a server told."""
+
+    def note_parity(self, server: Server, parity: Parity, filters: list[str]) -> None:
+        """Note what a server has set that changes answers."""
+
+
+class _Line:
+    """The monitor's connection to one server."""
+
+    def __init__(self) -> None:
+        self.connection: PhysicalConnection | None = None
+        self.compared = False
+        self.failures = 0
+        """How many looks in a row have failed."""
+
+    def drop(self) -> None:
+        if self.connection is not None and not self.connection._closed:
+            self.connection.close()
+        self.connection = None
+
+
+class Monitor:
+    """Looks at the servers of one cluster, each in a thread of its own: none delays another.
+
+    :param interval: seconds between two looks at a server.
+    """
+
+    def __init__(self, cluster: Watched, interval: float) -> None:
+        self.interval = interval
+        self.account: Account | None = None
+        """The newest that connected to the primary."""
+        self._cluster = cluster
+        self._threads: dict[str, threading.Thread] = {}
+        self._change = threading.Condition()
+        self._round = 0
+        """Goes up when all are to be looked at now."""
+        self._last_used = monotonic()
+
+    def watch(self) -> None:
+        """See to it that all servers are looked at; cheap where they are already."""
+        cluster = self._cluster
+        if self.account is None or len(self._threads) == len(cluster.servers):
+            return
+        with self._change:
+            for name, server in cluster.servers.items():
+                thread = self._threads.get(name)
+                if thread is None:
+                    thread = threading.Thread(target=self._run, args=(server,), daemon=True)
+                    thread.name = f"rwsplit-monitor {name}"
+                    self._threads[name] = thread
+                    thread.start()
+
+    def look_now(self) -> None:
+        """Let all servers be looked at without waiting for their turn."""
+        self._last_used = monotonic()
+        self.watch()
+        with self._change:
+            self._round += 1
+            self._change.notify_all()
+
+    def stop(self) -> None:
+        """Look no more, until `watch`."""
+        self.account = None
+        with self._change:
+            self._round += 1
+            self._change.notify_all()
+
+    def after_fork(self) -> None:
+        """Forget the threads, which stayed in the parent."""
+        self._threads = {}
+        self._change = threading.Condition()
+
+    def _is_idle(self) -> bool:
+        cluster = self._cluster
+        if cluster.used:
+            cluster.used = False
+            self._last_used = monotonic()
+        return monotonic() - self._last_used > max(_IDLE_SECONDS, 3 * self.interval)
+
+    def _run(self, server: Server) -> None:
+        line = _Line()
+        try:
+            while not self._cluster.is_gone(server):
+                seen = self._round
+                idle = self._is_idle()
+                if self.account is None or (idle and not self._cluster.is_in_use()):
+                    return
+                if not idle:
+                    try:
+                        self._look(server, line, self.account)
+                    except Exception:
+                        # A server that nobody looks at any more would be worse.
+                        logger.exception("the monitor failed to look at %s", server.endpoint.name)
+                        line.drop()
+                self._wait(server, seen, line.failures)
+        finally:
+            line.drop()
+            with self._change:
+                if self._threads.get(server.endpoint.name) is threading.current_thread():
+                    del self._threads[server.endpoint.name]
+
+    def _look(self, server: Server, line: _Line, account: Account) -> None:
+        # What others learn of it meanwhile it need not have had when it was asked.
+        before = server.floor or server.position
+        try:
+            if line.connection is None:
+                line.connection = _connect(account.probe_options(server.endpoint))
+                line.compared = False
+            probe = _ask(server, line.connection, self._cluster)
+        except (err.MySQLError, ValueError) as error:
+            line.failures += 1
+            line.drop()
+            self._cluster.note_unreached(server, error, line.failures)
+            return
+        line.failures = 0
+        self._cluster.note_probe(server, probe, before)
+        if not (line.compared or server.unfit):
+            line.compared = self._compare(server, line.connection)
+        if server.endpoint is self._cluster.primary and not probe.is_writable:
+            # Its name may lead to another server by now.
+            line.drop()
+
+    def _wait(self, server: Server, seen: int, failures: int) -> None:
+        pause = self.interval
+        if failures or not self._cluster.primary_is_up:
+            pause = min(pause, _HURRY_SECONDS * 2 ** min(failures // 4, 10))
+        pause *= _dice.uniform(0.8, 1.1)  # processes are not to ask all at once
+        with self._change:
+            self._change.wait_for(lambda: self._round != seen, pause)
+
+    def _compare(self, server: Server, connection: PhysicalConnection) -> bool:
+        """Note what a server has set that changes answers; warn where members differ."""
+        try:
+            replies = connection.ask_all(ASK_PARITY[connection.flavor])
+        except err.MySQLError:
+            return False
+        settings = replies[0]
+        if isinstance(settings, err.MySQLError):
+            return True
+        parity = Parity.of(settings.rows[0])
+        self._cluster.note_parity(server, parity, filters_of(connection.flavor, replies))
+        return True
+
+
+def _connect(options: dict[str, Any]) -> PhysicalConnection:
+    return PhysicalConnection(None, **options)
+
+
+def _ask(server: Server, connection: PhysicalConnection, cluster: Watched) -> Probe:
+    flavor = connection.flavor
+    if flavor != cluster.flavor:
+        raise ValueError(f"it is a {flavor} server, and the primary is {cluster.flavor}")
+    sql = _ASK[flavor]
+    if server.endpoint is cluster.primary:
+        sql = sql.replace("@@GLOBAL.gtid_slave_pos", _ASK_PRIMARY_POSITION[flavor])
+    asked_at = monotonic()
+    name, read_only, position, history, slave, connected, running = connection.ask(sql)
+    return Probe(
+        _text(name),
+        _text(read_only) in ("0", "OFF", ""),
+        parse_position(flavor, position or ""),
+        parse_history(flavor, history or ""),
+        None if slave is None else _text(slave).upper() == "ON",
+        int(connected or 0),
+        int(running or 0),
+        asked_at,
+        monotonic() - asked_at,
+    )
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

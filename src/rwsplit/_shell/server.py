@@ -1,0 +1,326 @@
+"""What is known of one server of a cluster, shared by all connections of the process."""
+
+from __future__ import annotations
+
+import logging
+from random import SystemRandom
+from time import monotonic
+from typing import NamedTuple, Protocol
+
+from .._core.endpoint import Endpoint
+from .._core.position import History, Position, parse_position
+from .._core.tracking import parse, state_block
+from .._drivers.pymysql import PhysicalConnection
+from .registry import Registry
+
+__all__ = ["Probe", "Server", "logger"]
+
+_dice = SystemRandom()  # the application's own dice are left as they are
+logger = logging.getLogger("rwsplit")
+
+_FIRST_PAUSE = 0.05
+_LONGEST_PAUSE = 2.0
+_LONGEST_PROBE_PAUSE = 1.0
+"""Seconds that a replica is left alone after a failure, and seconds between two looks at a late
+one: doubled each time, up to the longest."""
+
+_MOST_OPENING = 8
+
+
+class Probe(NamedTuple):
+    """What one look at a server told."""
+
+    server: str
+    is_writable: bool
+    position: Position
+    history: History
+    replicates: bool | None
+    connected: int
+    running: int
+    asked_at: float
+    """Monotonic seconds, from before it was asked."""
+    seconds: float
+    """How long the answer took."""
+
+
+class Owner(Protocol):
+    """The cluster, as its servers see it."""
+
+    flavor: str
+    primary: Endpoint
+
+    def refresh(self) -> None:
+        """Look again at who may serve."""
+
+
+class Server:
+    """What is known of one server.
+
+    Its position only grows while it is the same server; every connection that reads there adds to
+    what is known, and what is known is shared.
+    """
+
+    __slots__ = (
+        "_cluster",
+        "_failures",
+        "_looks",
+        "_parsed_tail",
+        "_position",
+        "_probe_at",
+        "_timeouts",
+        "_warned",
+        "behind",
+        "connected",
+        "connections",
+        "doubted",
+        "endpoint",
+        "floor",
+        "full_until",
+        "is_foreign",
+        "is_stray",
+        "is_writable",
+        "late",
+        "latency",
+        "look_at",
+        "noted_at",
+        "opening",
+        "reached",
+        "replicates",
+        "rests_until",
+        "running",
+        "server",
+        "stalled",
+        "tail",
+        "unfit",
+        "was_primary",
+        "was_read_only",
+        "writable_since",
+    )
+
+    def __init__(self, endpoint: Endpoint, cluster: Owner) -> None:  # noqa: PLR0915 - it is all fields
+        self.endpoint = endpoint
+        self._cluster = cluster
+        self.floor: Position | None = None
+        """What the replica had before it came back with less; it serves nobody until it has that
+        again. None while nothing was lost."""
+        self.late = False
+        """A wait timed out here, and the replica was not seen to advance since."""
+        self.stalled = False
+        """It answers, and does not advance while the primary does."""
+        self.unfit = ""
+        """Why it must serve nobody although it answers; '' if it may."""
+        self.rests_until = 0.0
+        """Until when (monotonic seconds) it is left alone after a failure; 0 while it works."""
+        self.full_until = 0.0
+        """Until when (monotonic seconds) it is not asked for more connections."""
+        self.opening = 0
+        """How many connections to it are being made right now."""
+        self.connections: Registry[PhysicalConnection] = Registry()
+        """Those of virtual connections."""
+        self.server = ""
+        """Its own name for itself: on MySQL its UUID."""
+        self.noted_at = 0.0
+        """When its position was last noted (monotonic seconds)."""
+        self._position: Position | None = None
+        self.tail = self._parsed_tail = b""
+        """The end of a read's last packet: on MySQL it tells the replica's position. Parsed when
+        somebody asks, as most reads bring what is known already."""
+        self._failures = 0
+        self._timeouts = self._looks = 0
+        self.look_at = 0.0
+        """Until when (monotonic seconds) no short look is worth its while."""
+        self._probe_at = 0.0
+        self._warned: str | None = None
+
+        # What the monitor saw last.
+        self.is_foreign = False
+        """It belongs to another cluster."""
+        self.reached: bool | None = None
+        """Whether it answered; None before the first look."""
+        self.is_writable: bool | None = None
+        self.was_read_only = False
+        """It was seen as a read-only server: if it can be written to later, it was promoted."""
+        self.replicates: bool | None = None
+        """Whether it replicates from another server; None where that can't be seen."""
+        self.was_primary = False
+        self.doubted: Probe | None = None
+        """A look that told what the primary was not known to have."""
+        self.writable_since = 0.0
+        """Since when it was seen as a server that can be written to (monotonic seconds)."""
+        self.is_stray = False
+        """It could be written to while another was the primary: so that tells nothing of it."""
+        self.connected = self.running = 0
+        """Its connected and running threads."""
+        self.latency = 0.0
+        """How long a small query takes, in seconds, smoothed."""
+        self.behind = 0.0
+        """How many seconds ago the primary was where it is."""
+
+    def __repr__(self) -> str:
+        """Tell the server's state: never more than names and positions."""
+        return (
+            f"<Server {self.endpoint.name} {self.state()} "
+            f"position={str(self._position or '')!r} behind={self.behind:.1f}>"
+        )
+
+    @property
+    def flavor(self) -> str:
+        """`mysql` or `mariadb`."""
+        return self._cluster.flavor
+
+    def state(self) -> str:
+        """Tell in a word whether it serves."""
+        if self.rests_until > monotonic() or self.reached is False:
+            return "resting"
+        if self.unfit:
+            return "unfit"
+        return "stalled" if self.stalled else "late" if self.late else "usable"
+
+    def may_serve(self, now: float) -> bool:
+        """Tell whether reads may be sent here."""
+        return (
+            self.rests_until <= now
+            and self.reached is not False
+            and not self.unfit
+            and not self.stalled
+        )
+
+    def has_room(self) -> bool:
+        """Tell whether to ask for one more connection now: not while many are being made.
+
+        When a replica comes back, all virtual connections would want theirs at once.
+        """
+        return self.opening < _MOST_OPENING and self.full_until <= monotonic()
+
+    def note_latency(self, seconds: float) -> None:
+        """Note how long a small query took."""
+        self.latency = seconds if not self.latency else 0.7 * self.latency + 0.3 * seconds
+
+    # Where it is.
+
+    def note_position(self, position: Position) -> None:
+        """Note a position that the replica is known to have."""
+        known = self._position
+        self.noted_at = monotonic()
+        if known is None or not known.covers(position):
+            self._position = position if known is None else known | position
+            self.late = False
+
+    def reset_position(self, position: Position, expected: Position | None) -> bool:
+        """Note the whole position of a replica that was just connected to.
+
+        A server that was rebuilt or that crashed may have less than before; returns False then, and
+        until it has that again. `expected` is what was known of it before it was asked.
+        """
+        if expected is None or position.covers(expected):
+            self.floor = None
+            self.note_position(position)
+            return True
+        self.floor = expected
+        self._position = position
+        self.tail = self._parsed_tail = b""
+        return False
+
+    def has_gone_on(self, server: str, before: Position | None, position: Position) -> bool:
+        """Tell whether a server is the one that was known here, with what it had and more."""
+        if not before or self.server != server:
+            return False
+        return position.covers(before)
+
+    @property
+    def position(self) -> Position | None:
+        """What the replica is known to have; None for nothing."""
+        self._read_tail()
+        return self._position
+
+    def has(self, position: Position) -> bool:
+        """Tell whether the replica is known to have this position, and all that it once had."""
+        self._read_tail()
+        return self._position is not None and self._position.covers(position)
+
+    def _read_tail(self) -> None:
+        tail = self.tail
+        if tail != self._parsed_tail:
+            self._parsed_tail = tail
+            gtids = parse(state_block(tail)).gtids
+            if gtids is not None:
+                self.note_position(parse_position(self._cluster.flavor, gtids))
+
+    # Whether to wait for it.
+
+    def timed_out(self) -> None:
+        """Note that a wait timed out: nobody waits here again until the replica has advanced."""
+        self.late = True
+        self._probe_at = monotonic() + min(_FIRST_PAUSE * 2**self._timeouts, _LONGEST_PROBE_PAUSE)
+        self._timeouts = min(self._timeouts + 1, 16)
+
+    def looked_in_vain(self) -> None:
+        """Note that a short look found it behind: no more looks for a while, but waits."""
+        pause = min(_FIRST_PAUSE * 2**self._looks, _LONGEST_PROBE_PAUSE)
+        self.look_at = monotonic() + pause
+        self._looks = min(self._looks + 1, 16)
+
+    def caught_up(self) -> None:
+        """Note that a wait succeeded."""
+        self.late = False
+        self._timeouts = self._looks = 0
+        self.look_at = 0.0
+
+    def worth_asking(self) -> bool:
+        """Tell whether it is not late, or another look is due."""
+        return not self.late or monotonic() >= self._probe_at
+
+    def may_probe(self) -> bool:
+        """Tell whether it is time for another look at a late replica, and take that turn."""
+        now = monotonic()
+        if now < self._probe_at:
+            return False
+        self._probe_at = now + min(_FIRST_PAUSE * 2**self._timeouts, _LONGEST_PROBE_PAUSE)
+        self._timeouts = min(self._timeouts + 1, 16)
+        return True
+
+    # Whether to leave it alone.
+
+    def rest(self, why: str) -> None:
+        """Leave the server alone for a growing while; the reason is logged once."""
+        pause = min(_FIRST_PAUSE * 2**self._failures, _LONGEST_PAUSE)
+        self._failures = min(self._failures + 1, 16)
+        # Not all processes are to come back at the same moment.
+        self.rests_until = monotonic() + pause * _dice.uniform(0.75, 1.25)
+        self._cluster.refresh()
+        self.warn(why)
+
+    def warn(self, why: str) -> None:
+        """Log once why it is left out, until it is back."""
+        if self._warned is None and self.endpoint is not self._cluster.primary:
+            self._warned = why
+            logger.warning(
+                "replica %s is left out: %s; its reads run elsewhere, and it will be tried again",
+                self.endpoint.name,
+                why,
+            )
+
+    def works(self) -> None:
+        """Note that the server served a statement."""
+        if self._failures:
+            self._failures = 0
+            self.rests_until = 0.0
+            self._cluster.refresh()
+        self.is_back()
+
+    def is_back(self) -> None:
+        """Say so, if it was said that it is left out."""
+        if self._warned is not None and self.may_serve(monotonic()):
+            self._warned = None
+            logger.info("replica %s is back", self.endpoint.name)
+
+    def interrupt_questions(self) -> None:
+        """End the waiting for answers to what was not the application's."""
+        for connection in self.connections.all():
+            if connection.asking:
+                connection.interrupt()
+
+    def interrupt(self) -> None:
+        """End the waiting of all who wait for an answer of this server."""
+        for connection in self.connections.all():
+            connection.interrupt()

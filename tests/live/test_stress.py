@@ -1,0 +1,152 @@
+"""Many threads and processes while replicas are killed; RWSPLIT_TEST_SECONDS is the length."""
+
+import contextlib
+import gc
+import json
+import os
+import resource
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+import rwsplit
+
+SECONDS = float(os.environ.get("RWSPLIT_TEST_SECONDS", "10"))
+THREADS = 200
+PROCESSES = 8
+KILL_EVERY = 5.0
+POOL_SIZE = 5
+
+
+def options_of(cluster):
+    return {**cluster.connect_options, "autocommit": True, "ssl_disabled": True}
+
+
+def kill_in_turn(cluster, until):
+    """Kill a replica every five seconds, and start it again."""
+    turn = 0
+    while time.monotonic() < until:
+        victim = cluster.replicas[turn % len(cluster.replicas)]
+        turn += 1
+        cluster.kill(victim)
+        cluster.restart(victim)
+        time.sleep(max(0.0, min(KILL_EVERY, until - time.monotonic())))
+    return turn
+
+
+def read_until(until, options, errors, counts):
+    """Read, through connections that come and go."""
+    read = 0
+    try:
+        while time.monotonic() < until:
+            with rwsplit.connect(**options) as connection:
+                cursor = connection.cursor()
+                for _ in range(200):
+                    cursor.execute("SELECT v FROM t WHERE id = 1")
+                    if cursor.fetchone() != (1,):
+                        errors.append("a wrong answer")
+                    read += 1
+                    if time.monotonic() >= until:
+                        break
+                    time.sleep(0.01)
+    except Exception as error:
+        errors.append(repr(error))
+    counts.append(read)
+
+
+@pytest.fixture
+def row(cluster, table):
+    with cluster.connect(cluster.primary) as connection:
+        connection.cursor().execute("INSERT INTO t VALUES (1, 1)")
+    cluster.wait_caught_up()
+
+
+def open_files():
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts what /proc tells")
+def test_200_threads_read_while_replicas_are_killed(cluster, row):
+    options = {**options_of(cluster), "pool_size": POOL_SIZE, "program_name": "stress"}
+    made = rwsplit.Cluster(
+        f"127.0.0.1:{options.pop('port')}",
+        [{"host": "127.0.0.1", "port": s.port, "name": s.name} for s in cluster.replicas],
+        pool_size=options.pop("pool_size"),
+    )
+    del options["host"], options["replicas"]
+    options["cluster"] = made
+    gc.collect()
+    files, threads_before = open_files(), threading.active_count()
+    errors, counts = [], []
+    until = time.monotonic() + SECONDS
+    threads = [
+        threading.Thread(target=read_until, args=(until, options, errors, counts))
+        for _ in range(THREADS)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(min(3.0, SECONDS / 3))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    kills = kill_in_turn(cluster, until)
+    for thread in threads:
+        thread.join(60)
+    assert not any(thread.is_alive() for thread in threads), "threads that hang"
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(f"{cluster.flavor}: {sum(counts)} reads, {kills} kills, {grown} KB more")
+    assert not errors, (len(errors), errors[:5])
+    assert len(counts) == THREADS
+    assert all(len(idle) <= POOL_SIZE for idle in made.pool._idle.values())
+    assert not made.pool.in_use.total(), made.pool.in_use
+    # Three servers: their idle wires, and the monitor with a thread and a connection for each.
+    assert threading.active_count() <= threads_before + 3
+    assert open_files() <= files + 3 * POOL_SIZE + 3
+    assert grown < 100_000
+    made.close()
+    assert not made.pool._idle
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_8_forked_processes_read_while_replicas_are_killed(cluster, row):
+    options = options_of(cluster)
+    parent = rwsplit.connect(**options)
+    parent.cursor().execute("SELECT v FROM t WHERE id = 1")
+    rwsplit.connect(**options).close()
+    until = time.monotonic() + SECONDS
+    pipes, children = [], []
+    for _ in range(PROCESSES):
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            errors, counts = [], []
+            with contextlib.suppress(BaseException):
+                cursor = parent.cursor()
+                cursor.execute("SELECT v FROM t WHERE id = 1")
+                threads = [
+                    threading.Thread(target=read_until, args=(until, options, errors, counts))
+                    for _ in range(3)
+                ]
+                for thread in threads:
+                    thread.start()
+                for thread in threads:
+                    thread.join()
+                cursor.execute("SELECT v FROM t WHERE id = 1")
+                pool = parent.cluster.pool
+                surplus = [len(idle) for idle in pool._idle.values() if len(idle) > pool.size]
+                os.write(writing, json.dumps([errors, sum(counts), surplus]).encode())
+            os._exit(0)
+        os.close(writing)
+        pipes.append(reading)
+        children.append(child)
+    kills = kill_in_turn(cluster, until)
+    told = []
+    for reading, child in zip(pipes, children, strict=True):
+        os.waitpid(child, 0)
+        told.append(json.loads(os.read(reading, 65536) or "null"))
+        os.close(reading)
+    assert None not in told, "a child failed"
+    print(f"{cluster.flavor}: {sum(count for _, count, _ in told)} reads, {kills} kills")
+    assert all(not errors and count and not surplus for errors, count, surplus in told), told
+    parent.cursor().execute("SELECT v FROM t WHERE id = 1")
+    parent.close()
