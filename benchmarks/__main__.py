@@ -9,7 +9,7 @@ import pymysql
 
 from rwsplit.sandbox import Sandbox
 
-from . import causal, classify, session, statements, transactions
+from . import causal, classify, pool, session, statements, transactions
 from .measure import render
 
 
@@ -24,7 +24,11 @@ def main() -> None:
     for flavor in arguments.flavor or ("mysql", "mariadb"):
         with Sandbox(flavor, replicas=2) as cluster:
             print(f"{flavor} {cluster.version}, a primary and two replicas on loopback:\n")
-            print(render(list(statements.rows(cluster, arguments.rounds))), end="\n\n", flush=True)
+            rows = [
+                *statements.rows(cluster, arguments.rounds),
+                *pool.rows(cluster, arguments.rounds),
+            ]
+            print(render(rows), end="\n\n", flush=True)
             print(session.table(cluster), end="\n\n", flush=True)
             for table in (*causal.tables(cluster), *transactions.tables(cluster)):
                 print(table, end="\n\n", flush=True)

@@ -42,8 +42,8 @@ def _plain(cluster: Sandbox, server: Any) -> Any:
     return pymysql.connect(**{**options, "host": server.host, "port": server.port}, autocommit=True)
 
 
-def _ours(cluster: Sandbox) -> Any:
-    return rwsplit.connect(autocommit=True, **cluster.connect_options)
+def _ours(cluster: Sandbox, **options: Any) -> Any:
+    return rwsplit.connect(autocommit=True, **cluster.connect_options, **options)
 
 
 def _reads(cluster: Sandbox, rounds: int) -> Row:
@@ -121,7 +121,7 @@ def _connects(cluster: Sandbox, rounds: int) -> Row:
         _plain(cluster, cluster.replicas[0]).close()
 
     def connect_ours() -> None:
-        connection = _ours(cluster)
+        connection = _ours(cluster, pool_size=0)
         cursor = connection.cursor()
         cursor.execute(_READ, (1,))
         assert cursor.route.role == "replica", cursor.route

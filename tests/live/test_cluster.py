@@ -86,6 +86,27 @@ def test_a_callable_names_the_replicas(cluster):
             assert connection.route.endpoint == named[0]
 
 
+def test_replicas_come_and_go(cluster, monkeypatch):
+    """A callable is asked again while the cluster is in use; who is gone gets no more reads."""
+    monkeypatch.setattr("rwsplit._shell.cluster._DISCOVER_SECONDS", 0.2)
+    one, other = cluster.connect_options["replicas"]
+    now = [one]
+    options = {**cluster.connect_options, "replicas": lambda: now, "autocommit": True}
+    with rwsplit.connect(**options) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT 1")
+        assert cursor.route.endpoint == one
+        now[:] = [other]
+        until = time.monotonic() + 10
+        while cursor.route.endpoint != other:
+            assert time.monotonic() < until
+            cursor.execute("SELECT 1 FROM information_schema.schemata")
+            time.sleep(0.05)
+        for _ in range(5):
+            cursor.execute("SELECT 1 FROM information_schema.schemata")
+            assert cursor.route.endpoint == other
+
+
 def test_the_monitor_tells_how_servers_are(cluster, connect):
     connection = connect()
     cursor = connection.cursor()

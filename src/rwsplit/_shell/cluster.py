@@ -42,6 +42,8 @@ __all__ = ["FULL", "FULL_SECONDS", "Cluster", "cluster_of", "words"]
 _MOST_CLUSTERS = 100
 _MOST_WARNINGS = 1000
 _MOST_SAMPLES = 600
+_DISCOVER_SECONDS = 10.0
+"""How long it takes at most until a new replica is found."""
 _SAMPLE_SECONDS = 0.1
 """How far apart samples of the primary's position are at least."""
 _MOST_HABITS = 2048
@@ -104,6 +106,8 @@ class Cluster:
         self.has_gtids = True
         self.history: History = parse_history("mysql", "")
         """The primary's executed transactions when last seen: a replica must share some."""
+        self._discover_at = 0.0
+        """When to look for replicas again (monotonic seconds)."""
         self._history_at = 0.0
         """When it was asked for last by the monitor (monotonic seconds)."""
         self.primary_server: object = None
@@ -172,7 +176,11 @@ class Cluster:
         now = monotonic()
         primary = self.primary.name
         self.replicas = replicas = tuple(
-            [server for name, server in self.servers.items() if name != primary]
+            [
+                server
+                for name, server in self.servers.items()
+                if name != primary and not server.is_gone
+            ]
         )
         awake = [server.endpoint for server in replicas if server.may_serve(now)]
         lowest = min((endpoint.rank for endpoint in awake), default=0)
@@ -297,13 +305,16 @@ class Cluster:
         return bool(self.configured[1]) or self.discover is not None
 
     def look_for_replicas(self, connection: PhysicalConnection) -> None:
-        """Find the replicas that there are now, as the application said how.
+        """Find the replicas that there are now, if the application said how and it is time.
 
         Raises OperationalError where the account may not ask.
         """
+        if self.discover is None or monotonic() < self._discover_at:
+            return
         found = discovered(self.discover, connection)
         endpoints, _ = read_replicas(found, self.configured[0].port, CONNECT_KEYWORDS)
-        self.set_replicas(endpoints)
+        self._set_replicas(endpoints)
+        self._discover_at = monotonic() + _DISCOVER_SECONDS
 
     def describe(self, why: str) -> str:
         """Name all endpoints, and what each was last seen to be; `why` is the primary's."""
@@ -536,27 +547,24 @@ class Cluster:
 
     # Which servers there are.
 
-    def is_gone(self, server: Server) -> bool:
-        """Tell whether a server is no part of the cluster any more."""
-        return self.servers.get(server.endpoint.name) is not server
-
-    def set_replicas(self, endpoints: Iterable[Endpoint]) -> None:
+    def _set_replicas(self, endpoints: Iterable[Endpoint]) -> None:
         """Take in which replicas there are now."""
         with self._changed:
-            servers = {self.primary.name: self.servers[self.primary.name]}
+            servers = {**self.servers}
+            # What sessions have forgotten because all had it, one that is new must have, too.
             floor = self.common_position() if self.replicas else None
-            for endpoint in endpoints:
-                if endpoint.name == self.primary.name:
-                    continue
-                server = self.servers.get(endpoint.name)
+            listed = {endpoint.name: endpoint for endpoint in endpoints}
+            for name, endpoint in listed.items():
+                server = servers.get(name)
                 if server is None:
-                    server = Server(endpoint, self)
+                    server = servers[name] = Server(endpoint, self)
                     server.floor = floor or None
-                server.endpoint = endpoint
-                servers[endpoint.name] = server
+                elif name != self.primary.name:
+                    server.endpoint = endpoint
+            for name, server in servers.items():
+                server.is_gone = name not in listed and name != self.primary.name
             self.servers = servers
             self.refresh()
-        self.monitor.watch()
 
     def belongs(self, replica_position: Position) -> bool:
         """Tell whether a server with this position replicates from this cluster's primary."""

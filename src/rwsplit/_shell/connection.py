@@ -72,7 +72,11 @@ class Connection(Transactions):
 
     :param replicas: the replicas: a list of `"host[:port]"`, `"[v6]:port"`, or dicts with `host`,
         `port`, `unix_socket`, `name`, `weight`, `rank`, `group`, `zone` and any connect keyword for
-        that endpoint. Without it everything runs on the primary.
+        that endpoint; or `"discover"`, or a callable that returns such a list. Without it
+        everything runs on the primary.
+    :param cluster: a `Cluster` that was made before, instead of `host`, `port` and `replicas`.
+    :param pool_size: how many idle connections are kept for each endpoint and account (10).
+    :param primary_wait: how many seconds a statement waits for a primary while there is none (10).
     :param consistency: what a read must see: `"session"` (default: all that this connection wrote),
         `"global"` (all that anyone committed before it), or `"eventual"`.
     :param max_staleness: how old what a read sees may be, in seconds (default None: any age that
@@ -289,8 +293,7 @@ class Connection(Transactions):
             return known
         if facts.read_only and self._splits_at_all():
             facts = self._find_writable(facts)
-        if cluster.discover is not None:
-            cluster.look_for_replicas(self.driver_connection)
+        cluster.look_for_replicas(self.driver_connection)
         return facts
 
     def _splits_at_all(self) -> bool:

@@ -62,8 +62,8 @@ class Watched(Protocol):
     servers: dict[str, Server]
     used: bool
 
-    def is_gone(self, server: Server) -> bool:
-        """Tell whether a server is no part of it any more."""
+    def look_for_replicas(self, connection: PhysicalConnection) -> None:
+        """Find the replicas that there are now."""
 
     def is_in_use(self) -> bool:
         """Tell whether a virtual connection is open."""
@@ -118,7 +118,7 @@ class Monitor:
         with self._change:
             for name, server in cluster.servers.items():
                 thread = self._threads.get(name)
-                if thread is None:
+                if thread is None and not server.is_gone:
                     thread = threading.Thread(target=self._run, args=(server,), daemon=True)
                     thread.name = f"rwsplit-monitor {name}"
                     self._threads[name] = thread
@@ -154,7 +154,7 @@ class Monitor:
     def _run(self, server: Server) -> None:
         line = _Line()
         try:
-            while not self._cluster.is_gone(server):
+            while not server.is_gone:
                 seen = self._round
                 idle = self._is_idle()
                 if self.account is None or (idle and not self._cluster.is_in_use()):
@@ -193,6 +193,9 @@ class Monitor:
         if server.endpoint is self._cluster.primary and not probe.is_writable:
             # Its name may lead to another server by now.
             line.drop()
+        elif server.endpoint is self._cluster.primary:
+            self._cluster.look_for_replicas(line.connection)
+            self.watch()
 
     def _wait(self, server: Server, seen: int, failures: int) -> None:
         pause = self.interval

@@ -77,6 +77,7 @@ class Server:
         "floor",
         "full_until",
         "is_foreign",
+        "is_gone",
         "is_stray",
         "is_writable",
         "late",
@@ -133,6 +134,8 @@ class Server:
         self._warned: str | None = None
 
         # What the monitor saw last.
+        self.is_gone = False
+        """It is no part of the cluster any more."""
         self.is_foreign = False
         """It belongs to another cluster."""
         self.reached: bool | None = None
@@ -181,6 +184,7 @@ class Server:
         return (
             self.rests_until <= now
             and self.reached is not False
+            and not self.is_gone
             and not self.unfit
             and not self.stalled
         )
