@@ -465,6 +465,52 @@ def test_no_primary_at_all_is_error_2003_that_names_everyone(own):
         connection.ping()
 
 
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_whoever_only_reads_needs_no_primary(cluster, autocommit):
+    """Also with autocommit off, where there is a COMMIT or ROLLBACK behind each few reads."""
+    options = {**cluster.connect_options, "autocommit": autocommit, "primary_wait": 1.0}
+    with rwsplit.connect(**options) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT COUNT(*) FROM information_schema.schemata")
+        connection.commit()
+        cluster.wait_caught_up()
+        cluster.kill(cluster.primary)
+        for _ in range(3):
+            cursor.execute("SELECT COUNT(*) FROM information_schema.schemata")
+            assert cursor.route.role == "replica"
+            connection.commit()
+            cursor.execute("SELECT COUNT(*) FROM information_schema.schemata")
+            connection.rollback()
+        with rwsplit.connect(**options) as another:
+            another.cursor().execute("SELECT 1")
+            another.commit()
+        cluster.restart(cluster.primary)
+
+
+def test_a_read_that_is_lost_with_the_primary_is_repeated(cluster, connect, links):
+    """It ran there because a hint or a late replica sent it there, and it changed nothing."""
+    connection = connect(**through(links, cluster))
+    cursor = connection.cursor()
+    cursor.execute("SELECT 1 /* rwsplit: primary */")
+    links[0].mute = True
+    timer = threading.Timer(0.5, lambda: (links[0].mend(), links[0].cut(), links[0].mend()))
+    timer.start()
+    cursor.execute("SELECT 42 /* rwsplit: primary */")
+    assert cursor.fetchone() == (42,)
+    assert cursor.route.retries == 1
+    timer.join()
+
+
+def test_without_splitting_a_lost_primary_comes_back_all_the_same(cluster, links, connect):
+    connection = connect(**through(links, cluster, reads="primary"))
+    cursor = connection.cursor()
+    cursor.execute("SELECT 1")
+    links[0].cut()
+    threading.Timer(1.0, links[0].mend).start()
+    cursor.execute("SELECT 1")
+    assert cursor.route.role == "primary"
+
+
 def test_a_primary_that_wakes_up_slowly_is_waited_for(cluster, links, connect):
     connection = connect(**through(links, cluster))
     cursor = connection.cursor()

@@ -33,6 +33,13 @@ class Account:
         self._given = given
         self._primary = primary
         self._timeout = replica_connect_timeout
+        self._shared = {
+            "user": primary.user,
+            "password": primary.password,
+            "bind_address": primary.bind_address,
+        }
+        if given.get("read_default_file") and primary._ssl_required:
+            self._shared["ssl"] = primary.ctx  # the option file's TLS settings
         self._keys: dict[Any, Any] = {}
 
     def options(self, endpoint: Endpoint) -> dict[str, Any]:
@@ -40,16 +47,12 @@ class Account:
         given, primary = self._given, self._primary
         options = {key: value for key, value in given.items() if key not in _PRIMARY_ONLY}
         options.update(
-            user=primary.user,
-            password=primary.password,
+            self._shared,
             charset=primary.charset,
             collation=primary.collation,
-            bind_address=primary.bind_address,
             autocommit=True,
             connect_timeout=min(self._timeout, primary.connect_timeout or self._timeout),
         )
-        if given.get("read_default_file") and primary._ssl_required:
-            options["ssl"] = primary.ctx  # the option file's TLS settings
         options.update(endpoint.overrides)
         options.update(host=endpoint.host, port=endpoint.port, unix_socket=endpoint.unix_socket)
         return options

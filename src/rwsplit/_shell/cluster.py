@@ -411,6 +411,10 @@ class Cluster:
                 server.reached = None
                 if isinstance(error, ValueError):
                     server.rest(str(error))
+                elif server.endpoint is self.primary:
+                    # It answers; whoever needs it may find that it is let in.
+                    self.primary_is_up = True
+                    self._changed.notify_all()
                 return
             server.reached = False
             is_primary = server.endpoint is self.primary

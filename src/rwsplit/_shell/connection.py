@@ -246,7 +246,7 @@ class Connection(Transactions):
             self._session.position = self._session.position | self._decode(self._options.after)
         self._share()
         cluster.users.add(self)
-        if self._splits:
+        if self._revives:
             cluster.monitor.account = self._account
 
     def _take_cluster(self, options: dict[str, Any]) -> None:

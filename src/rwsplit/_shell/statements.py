@@ -44,6 +44,8 @@ _REPLICA = Destination.REPLICA
 _LAST = Destination.LAST
 _NOTHING = Statement(Kind.READ, "nothing was sent")
 _ONE = (1, "1", b"1")
+_MOST_TRIES = 3
+"""How often a read is tried again that was lost with the primary."""
 _AGAIN = ""
 """No session id: who shares the session has to be looked at again."""
 
@@ -166,14 +168,25 @@ class Statements(Hold):
         return self._query_primary(statement, decision.reason, sql, unbuffered)
 
     def _prepare(self) -> None:
-        """Do what comes before everything that the primary does."""
-        if self._revives and self._has_left():
+        """Do what comes before every statement."""
+        if self.driver_connection._sock is None:
             self._go_without()
-            self._need_primary()
         if self._pending:
             self._finish_pending()
         if current_session_id.get() is not self._context_id:
             self._share()
+
+    def _have_primary(self) -> None:
+        """Have the connection to the primary that the next statement needs."""
+        self._cluster.used = True
+        if not self._revives:
+            return
+        self._cluster.monitor.watch()
+        if self._has_left():
+            if self.driver_connection._sock is not None:
+                self._drop_primary()
+            self._go_without()
+            self._need_primary()
 
     def _transact(
         self,
@@ -415,14 +428,7 @@ class Statements(Hold):
     ) -> Any:
         primary = self.driver_connection
         session = self._session
-        self._cluster.used = True
-        if self._splits:
-            self._cluster.monitor.watch()
-        if self._revives and self._has_left():
-            if primary._sock is not None:
-                self._drop_primary()
-            self._go_without()
-            self._need_primary()
+        self._have_primary()
         if self._shows_tracking and statement.kind is not Kind.FOLLOW_READ:
             self._track()
         if self._sharing is not None and can_commit(statement):
@@ -442,6 +448,9 @@ class Statements(Hold):
                 primary.query(sql, unbuffered)
         except err.MySQLError as error:
             if lost(error):
+                alone = status & (IN_TRANSACTION | AUTOCOMMIT) == AUTOCOMMIT and not before
+                if statement.kind is _READ and alone and self._revives and retries < _MOST_TRIES:
+                    return self._read_again(statement, sql, unbuffered, waited, retries + 1)
                 raise self._note_loss(error, statement, status) from error
             if self._revives and refuses_writes(error):
                 self._leave_demoted(error, status)
@@ -469,6 +478,22 @@ class Statements(Hold):
         if statement.locks or statement.releases:
             self._note_user_locks(statement, sql, result)
         return self._finish(self._primary, statement, reason, waited, retries)
+
+    def _read_again(
+        self, statement: Statement, sql: bytes, unbuffered: bool, waited: float, retries: int
+    ) -> Any:
+        """Run a read elsewhere that was lost with the primary; it changed nothing there."""
+        self._drop_primary()
+        self._cluster.monitor.look_now()
+        decision = self._route(statement)
+        if decision.destination is not _REPLICA or not self._splits:
+            return self._query_primary(statement, decision.reason, sql, unbuffered, waited, retries)
+        served = self._replicas.read(decision, Reading(sql, unbuffered, decision.prepared))
+        self._note_freedom()
+        if isinstance(served, Served):
+            retries += served.retries
+            return self._finish(served.member, statement, decision.reason, served.waited, retries)
+        return self._query_primary(statement, served.reason, sql, unbuffered, waited, retries)
 
     def _leave_demoted(self, error: err.MySQLError, status: int) -> None:
         """Leave a primary that says it is read-only for the one that has taken its place.
@@ -638,6 +663,7 @@ class Statements(Hold):
     def _on_primary(self, action: Callable[[], Any], what: str) -> None:
         """Do what has a method of its own in PyMySQL, and learn from its OK packet."""
         self._prepare()
+        self._have_primary()
         if self._shows_tracking:
             self._track()
         self._skipped = False
@@ -722,8 +748,7 @@ class Statements(Hold):
 
     def _ask_primary(self) -> Position:
         """Ask the primary where it is."""
-        if self._revives and self._has_left():
-            self._need_primary()
+        self._have_primary()
         return ask_position(self._primary)
 
     def _session_key(self, context_id: str | None) -> str | None:

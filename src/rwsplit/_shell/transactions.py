@@ -273,10 +273,7 @@ class Transactions(Statements):
         verified = any(kept.answer is not None for kept in repeatables)
         if transaction.verifies and transaction.unverifiable:
             self._refuse(f"{transaction.unverifiable} on a replica, and now needs the primary")
-        if self._revives and self._has_left():
-            if self.driver_connection._sock is not None:
-                self._drop_primary()
-            self._need_primary()
+        self._have_primary()
         if not verified:
             self._unsent = [*([begin] if begin else []), *[kept.sql for kept in repeatables]]
         else:
