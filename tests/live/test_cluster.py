@@ -180,3 +180,21 @@ def test_a_replication_filter_that_can_be_seen_is_warned_of(mariadb_cluster, cap
             for sql in ("STOP SLAVE", "SET GLOBAL replicate_ignore_table = ''", "START SLAVE"):
                 cursor.execute(sql)
     assert "shop.none" in caplog.text
+
+
+@pytest.mark.parametrize("replicas", [None, True], ids=["plain", "with replicas"])
+def test_a_name_of_several_servers_cuts_nobody_off(cluster, replicas):
+    """A load balancer, say: whoever connects next gets another server, and others keep theirs."""
+    with cluster.link(cluster.primary) as link:
+        options = {**cluster.connect_options, "port": link.port, "autocommit": True}
+        if replicas is None:
+            options["replicas"] = None
+        opened = []
+        for number in range(6):
+            link.target = cluster.servers[number % 2].port
+            opened.append(rwsplit.connect(**options, program_name=f"one of several {number}"))
+        for _ in range(3):
+            for connection in opened:
+                connection.cursor().execute("SELECT 1 /* rwsplit: primary */")
+        for connection in opened:
+            connection.close()

@@ -42,6 +42,8 @@ __all__ = ["FULL", "FULL_SECONDS", "Cluster", "cluster_of", "words"]
 _MOST_CLUSTERS = 100
 _MOST_WARNINGS = 1000
 _MOST_SAMPLES = 600
+_TURNS_SECONDS = 10.0
+"""Another server under the primary's name, so soon after another one: a name of several servers."""
 _DISCOVER_SECONDS = 10.0
 """How long it takes at most until a new replica is found."""
 _SAMPLE_SECONDS = 0.1
@@ -106,6 +108,8 @@ class Cluster:
         self.has_gtids = True
         self.history: History = parse_history("mysql", "")
         """The primary's executed transactions when last seen: a replica must share some."""
+        self._changed_at = -_TURNS_SECONDS
+        """When another server was seen under the primary's name (monotonic seconds)."""
         self._discover_at = 0.0
         """When to look for replicas again (monotonic seconds)."""
         self._history_at = 0.0
@@ -278,18 +282,22 @@ class Cluster:
                 return generation
             if self.primary_server not in (None, facts.server):
                 self._other_primary()
-            self.facts = facts
-            self.flavor = facts.flavor
-            self.version = facts.version
+            self.take_facts(facts)
             self.primary_server = facts.server
-            self.has_gtids = facts.history is not None
-            if facts.history is not None:
-                self.history = facts.history
             self.servers[self.primary.name].is_writable = not facts.read_only
             if not self.primary_is_up:
                 self.primary_is_up = True
                 self._changed.notify_all()
             return self.generation
+
+    def take_facts(self, facts: PrimaryFacts) -> None:
+        """Take in what kind of server the primary is."""
+        self.facts = facts
+        self.flavor = facts.flavor
+        self.version = facts.version
+        self.has_gtids = facts.history is not None
+        if facts.history is not None:
+            self.history = facts.history
 
     def wait_for_sights(self, until: float) -> None:
         """Wait until every server was looked at."""
@@ -326,11 +334,16 @@ class Cluster:
             said.append(f"{server.endpoint.name}: {state}")
         return "; ".join(said)
 
-    def _other_primary(self) -> None:
-        """Note that another server answers under the primary's name."""
+    def _other_primary(self) -> bool:
+        """Note that another server answers under the primary's name; False if they take turns."""
+        now = monotonic()
+        since, self._changed_at = now - self._changed_at, now
+        if since < _TURNS_SECONDS:
+            self.warn_once("several servers answer as the primary %s", self.primary.name)
+            return False
         self.generation += 1
         logger.warning("another server is the primary at %s now", self.primary.name)
-        self.servers[self.primary.name].interrupt()
+        return True
 
     def primary_failed(self, generation: int) -> None:
         """Note that connecting to the primary failed; the monitor tells when it works again."""
@@ -385,7 +398,7 @@ class Cluster:
         server.endpoint = self.primary = server.endpoint._replace(role="primary")
         server.stalled = False
         server.unfit = ""
-        self.primary_server = server.server
+        self.primary_server = server.server or None
         self.primary_is_up = True
         self.generation += 1
         self._history_at = 0.0
@@ -444,8 +457,9 @@ class Cluster:
             self._changed.notify_all()
 
     def _note_primary(self, server: Server, probe: Probe) -> None:
-        if self.primary_server not in (None, probe.server):
-            self._other_primary()
+        # The monitor has left the one before: it was read-only, or did not answer.
+        if self.primary_server not in (None, probe.server) and self._other_primary():
+            server.interrupt()
         self.primary_server = server.server = probe.server
         self.history = probe.history
         self._history_at = probe.asked_at

@@ -59,8 +59,11 @@ class Hold:
         except BaseException:
             self._drop_primary()
             raise
-        cluster.servers[endpoint.name].connections.add(physical)
-        self._generation = cluster.learn_primary(facts, generation)
+        if self._revives:
+            cluster.servers[endpoint.name].connections.add(physical)
+            self._generation = cluster.learn_primary(facts, generation)
+        else:
+            cluster.take_facts(facts)
         return facts
 
     def _aim(self, endpoint: Endpoint) -> None:
@@ -115,8 +118,9 @@ class Hold:
         if not cluster.primary_is_up:
             return False
         generation = cluster.generation
+        if self._session.bound or not self._revives:
+            return False
         try:
-            self._check_revivable()
             self._reconnect()
         except err.MySQLError as error:
             if lost(error):

@@ -28,7 +28,8 @@ class Pool:
         self.in_use: Counter[str] = Counter()
         """By endpoint, how many connections are open and not idle here."""
         self._idle: dict[Any, list[Wire]] = {}
-        self._lock = threading.Lock()
+        # A connection that nobody holds any more is given back wherever that is noticed.
+        self._lock = threading.RLock()
         self._closed = False
 
     def __repr__(self) -> str:
@@ -111,7 +112,7 @@ class Pool:
 
     def after_fork(self) -> None:
         """Let go of the parent's sockets, in a child."""
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         wires = [wire for idle in self._idle.values() for wire in idle]
         self._idle.clear()
         for wire in wires:
