@@ -52,6 +52,9 @@ class Owner(Protocol):
     def refresh(self) -> None:
         """Look again at who may serve."""
 
+    def is_in_use(self) -> bool:
+        """Tell whether a virtual connection is open."""
+
 
 class Server:
     """What is known of one server.
@@ -295,8 +298,10 @@ class Server:
         self.warn(why)
 
     def warn(self, why: str) -> None:
-        """Log once why it is left out, until it is back."""
-        if self._warned is None and self.endpoint is not self._cluster.primary:
+        """Log once why it is left out, until it is back; nobody is told while nobody asks."""
+        if self._warned is not None or self.endpoint is self._cluster.primary:
+            return
+        if self._cluster.is_in_use():
             self._warned = why
             logger.warning(
                 "replica %s is left out: %s; its reads run elsewhere, and it will be tried again",
