@@ -5,6 +5,7 @@ import time
 import pytest
 
 import rwsplit
+from rwsplit._shell import monitor
 
 
 def test_the_same_servers_are_one_cluster(cluster, connect):
@@ -124,22 +125,26 @@ def test_the_monitor_tells_how_servers_are(cluster, connect):
 
 
 def test_the_monitor_rests_when_nobody_asks(cluster, connect, monkeypatch):
-    monkeypatch.setattr("rwsplit._shell.monitor._IDLE_SECONDS", 0.2)
     connection = connect()
-    connection.cursor().execute("SELECT 1")
-    server = connection.cluster.servers[f"127.0.0.1:{cluster.replicas[0].port}"]
+    asked = []
+    ask = monitor._ask
 
-    def questions():
-        with cluster.admin(cluster.replicas[0]) as admin, admin.cursor() as cursor:
-            cursor.execute("SHOW GLOBAL STATUS LIKE 'Com_select'")
-            return int(cursor.fetchone()[1])
+    def counted(server, line, of):
+        if of is connection.cluster:
+            asked.append(server)
+        return ask(server, line, of)
 
-    time.sleep(4.5)
-    before = questions()
-    time.sleep(3)
-    assert questions() - before <= 1
+    monkeypatch.setattr(monitor, "_ask", counted)
+    monkeypatch.setattr(monitor, "_IDLE_SECONDS", 0.2)
     connection.cursor().execute("SELECT 1")
-    assert server.reached
+    time.sleep(5)
+    assert asked
+    asked.clear()
+    time.sleep(2.5)
+    assert not asked
+    connection.cursor().execute("SELECT 1")
+    time.sleep(2.5)
+    assert asked, "it sleeps for ever"
 
 
 def test_members_that_would_answer_otherwise_are_warned_of(cluster, connect, caplog):

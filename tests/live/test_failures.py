@@ -202,7 +202,6 @@ def test_all_replicas_are_gone_and_then_everything(cluster):
 def test_a_long_read_is_repeated_when_its_replica_dies(cluster, connect):
     cursor = connect().cursor()
     cursor.execute("SELECT 1 FROM information_schema.schemata")
-    victim = next(s for s in cluster.replicas if name(s) != cursor.route.endpoint)
 
     def kill_whoever_runs_it():
         until = time.monotonic() + 10
@@ -228,7 +227,6 @@ def test_a_long_read_is_repeated_when_its_replica_dies(cluster, connect):
     assert killed
     assert cursor.route.endpoint != name(killed[0])
     assert cursor.route.retries
-    assert victim
 
 
 def test_an_unbuffered_result_that_breaks_off_is_an_interruption(cluster, connect, links):

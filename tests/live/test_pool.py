@@ -19,12 +19,6 @@ def fresh(cluster):
     return options
 
 
-def threads_of(cluster, server, name):
-    with cluster.admin(server) as admin, admin.cursor() as cursor:
-        cursor.execute("SELECT id FROM information_schema.processlist WHERE user = 'app'")
-        return {thread for (thread,) in cursor.fetchall()}
-
-
 def test_a_connection_uses_the_wire_of_the_one_before(fresh):
     with rwsplit.connect(**fresh) as connection:
         thread = connection.thread_id()

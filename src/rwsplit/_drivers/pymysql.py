@@ -48,6 +48,7 @@ __all__ = [
     "Wire",
     "lost",
     "no_result",
+    "raise_first",
 ]
 
 CONNECT_KEYWORDS = frozenset(inspect.signature(Connection.__init__).parameters) - {"self"}
@@ -669,6 +670,13 @@ def _after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+def raise_first(replies: Sequence[Any]) -> None:
+    """Raise the first error among the replies of `run_all`, if there is one."""
+    for reply in replies:
+        if isinstance(reply, err.MySQLError):
+            raise reply
 
 
 def no_result(server_status: int) -> Any:

@@ -12,7 +12,7 @@ from .._core.endpoint import Endpoint
 from .._core.options import Options
 from .._core.position import GtidSet
 from .._core.session import AUTOCOMMIT, Session
-from .._drivers.pymysql import PhysicalConnection, lost
+from .._drivers.pymysql import PhysicalConnection, lost, raise_first
 from .account import Account
 from .cluster import FULL, Cluster, words
 from .facts import PrimaryFacts
@@ -171,9 +171,7 @@ class Hold:
             state = session.restored()
             if physical.server_status & AUTOCOMMIT != autocommit:
                 state.append(f"SET autocommit={int(bool(autocommit))}")
-            for reply in physical.run_all(state):
-                if isinstance(reply, err.MySQLError):
-                    raise reply
+            raise_first(physical.run_all(state))
         except BaseException:
             self._drop_primary()
             raise

@@ -21,7 +21,7 @@ from .._core.statement import Kind, Statement
 from .._core.tracking import only_gtid, parse_tails
 from .._core.transaction import Transaction
 from .._core.values import quote_identifier
-from .._drivers.pymysql import DEFAULT_ENCODERS, lost
+from .._drivers.pymysql import DEFAULT_ENCODERS, lost, raise_first
 from .._stores import SessionStore
 from .catalogue import changes_functions
 from .deadline import Deadline
@@ -155,17 +155,23 @@ class Statements(Hold):
                 or statement.kind is Kind.TRANSACTION
             ) and self._transact(statement, sql, unbuffered, template):
                 return self._affected_rows
-        decision = self._route(statement)
-        if decision.destination is _REPLICA and self._splits and session.doubts(statement):
-            read_back(session, self.driver_connection, statement)
-            decision = self._route(statement)
-        if decision.destination is _REPLICA and self._sharing is not None:
-            decision = self._look_at_store(decision)
+        decision = self._decide(statement)
         if decision.destination is _REPLICA and self._splits:
             return self._query_replica(statement, decision, sql, unbuffered, template)
         if decision.destination is _LAST:
             return self._query_last(statement, decision.reason, sql, unbuffered)
         return self._query_primary(statement, decision.reason, sql, unbuffered)
+
+    def _decide(self, statement: Statement, in_snapshot: bool = False) -> Route:
+        """Decide where a statement goes, with what must be known for that."""
+        session = self._session
+        decision = self._route(statement, in_snapshot)
+        if decision.destination is _REPLICA and self._splits and session.doubts(statement):
+            read_back(session, self.driver_connection, statement)
+            decision = self._route(statement, in_snapshot)
+        if decision.destination is _REPLICA and self._sharing is not None:
+            decision = self._look_at_store(decision)
+        return decision
 
     def _prepare(self) -> None:
         """Do what comes before every statement."""
@@ -389,9 +395,7 @@ class Statements(Hold):
         """
         session = self._session
         if member.version != session.version:
-            for reply in member.connection.run_all(session.difference(member.version)[0]):
-                if isinstance(reply, err.MySQLError):
-                    raise reply
+            raise_first(member.connection.run_all(session.difference(member.version)[0]))
             member.connection.tails.clear()
             member.version = session.version
 
@@ -412,9 +416,7 @@ class Statements(Hold):
             )
             return
         difference, _ = session.difference(version)
-        for reply in self.driver_connection.ask_all(difference):
-            if isinstance(reply, err.MySQLError):
-                raise reply
+        raise_first(self.driver_connection.ask_all(difference))
         self.driver_connection.tails.clear()
 
     def _query_primary(

@@ -15,7 +15,7 @@ from .._core.route import Destination, Route, RouteTaken
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION
 from .._core.statement import Kind, Statement
 from .._core.transaction import Step, is_ordered
-from .._drivers.pymysql import no_result
+from .._drivers.pymysql import no_result, raise_first
 from .member import Member, end_and_ask
 from .outcome import deadlock
 from .read_back import read_back
@@ -58,7 +58,7 @@ class Transactions(Statements):
         if session.unread:
             read_back(session, self.driver_connection)
         if statement.kind is Kind.READ:
-            decision = self._decide(statement)
+            decision = self._decide(statement, in_snapshot=True)
             if decision.destination is not _REPLICA:
                 bound = decision.reason
         step = transaction.step(statement, session, unbuffered, bound)
@@ -93,17 +93,6 @@ class Transactions(Statements):
                 return False
         self._skip(statement, step, quiet)
         return True
-
-    def _decide(self, statement: Statement) -> Route:
-        """Decide where a read goes that may run in a snapshot."""
-        session = self._session
-        decision = self._route(statement, in_snapshot=True)
-        if decision.destination is _REPLICA and session.doubts(statement):
-            read_back(session, self.driver_connection, statement)
-            decision = self._route(statement, in_snapshot=True)
-        if decision.destination is _REPLICA and self._sharing is not None:
-            decision = self._look_at_store(decision)
-        return decision
 
     def _note_on_primary(self, statement: Statement) -> None:
         """Note what a statement of the transaction means for those to come."""
@@ -418,9 +407,7 @@ class Transactions(Statements):
         self._prepare()
         self._move()
         unsent, self._unsent = self._unsent, []
-        for reply in self.driver_connection.run_all(unsent):
-            if isinstance(reply, err.MySQLError):
-                raise reply
+        raise_first(self.driver_connection.run_all(unsent))
         self._learn()
 
     def _switch_autocommit(self, value: Any) -> None:
