@@ -19,6 +19,10 @@ FORBIDDEN_IN_CORE = {
 }
 
 
+# Now, and not amid other threads: Python 3.11's parser is not always safe there (gh-106905).
+TREES = {path: ast.parse(path.read_text()) for path in MODULES}
+
+
 def layer(path: Path) -> str:
     top = path.relative_to(PACKAGE).parts[0]
     return top if top in LAYERS else "surface"
@@ -28,7 +32,7 @@ def imports(path: Path) -> list[str]:
     """The absolute names of all that a module imports, at whatever depth."""
     package = ["rwsplit", *path.relative_to(PACKAGE).parts[:-1]]
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):

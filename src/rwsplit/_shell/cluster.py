@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import itertools
 import os
 import threading
@@ -618,7 +619,14 @@ def _is_ahead(one: Position | None, other: Position | None) -> bool:
 
 
 # Only knowledge is lost with the one that was not used for longest, and it is learned again.
-_clusters: LRUCache[Any, Cluster] = LRUCache(_MOST_CLUSTERS)
+class _Clusters(LRUCache[Any, Cluster]):  # type: ignore[misc]
+    def popitem(self) -> tuple[Any, Cluster]:
+        key, cluster = super().popitem()
+        cluster.pool.shut()
+        return key, cluster
+
+
+_clusters = _Clusters(_MOST_CLUSTERS)
 _lock = threading.Lock()
 
 
@@ -678,6 +686,12 @@ def _forget(cluster: Cluster) -> None:
         for key, known in [*_clusters.items()]:
             if known is cluster:
                 del _clusters[key]
+
+
+@atexit.register
+def _close_all() -> None:
+    for cluster in [*_clusters.values()]:
+        cluster.pool.shut()
 
 
 def _after_fork() -> None:

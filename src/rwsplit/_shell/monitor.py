@@ -181,7 +181,7 @@ class Monitor:
                 line.connection = _connect(account.probe_options(server.endpoint))
                 line.compared = False
             probe = _ask(server, line.connection, self._cluster)
-        except (err.MySQLError, ValueError) as error:
+        except (err.MySQLError, ValueError, RuntimeError) as error:
             line.failures += 1
             line.drop()
             self._cluster.note_unreached(server, error, line.failures)

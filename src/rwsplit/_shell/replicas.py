@@ -657,6 +657,10 @@ class Replicas:
                 raise _Aside from error
             replica.rest(words(error))
             raise Unreachable(2013, words(error)) from error
+        except RuntimeError as error:
+            # A package is missing that the account's authentication needs here.
+            replica.rest(words(error))
+            raise Unreachable(2013, words(error)) from error
         finally:
             replica.opening -= 1
         member.connection.decoders = self._primary.connection.decoders
