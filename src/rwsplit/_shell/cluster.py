@@ -619,7 +619,7 @@ def _is_ahead(one: Position | None, other: Position | None) -> bool:
 
 
 # Only knowledge is lost with the one that was not used for longest, and it is learned again.
-class _Clusters(LRUCache[Any, Cluster]):  # type: ignore[misc]
+class _Clusters(LRUCache[Any, Cluster]):
     def popitem(self) -> tuple[Any, Cluster]:
         key, cluster = super().popitem()
         cluster.pool.shut()
