@@ -660,12 +660,20 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
 
 _connections: WeakSet[PhysicalConnection] = WeakSet()
+_parents_files: list[Any] = []
+"""What a forked child must never close."""
 
 
 def _after_fork() -> None:
     # The sockets are the parent's: two processes that write to one confuse its server.
     for connection in [*_connections]:
-        connection._force_close()
+        sock, file = connection._sock, connection._rfile
+        connection._sock = connection._rfile = None
+        # Closing a file that a thread of the parent was reading would wait for that thread.
+        _parents_files.append(file)
+        if sock is not None:
+            with suppress(OSError):
+                os.close(sock.detach())
 
 
 if hasattr(os, "register_at_fork"):
