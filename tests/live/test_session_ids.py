@@ -326,9 +326,12 @@ def test_a_position_outlives_pruning(cluster, connect, table):
 def test_bad_positions_are_value_errors(cluster, connect):
     foreign = "my1" if cluster.flavor == "mariadb" else "ma1.0-1-1"
     foreign = foreign if foreign != "my1" else "my1.3e11fa47-71ca-11e1-9e33-c80aa9429562.1-5"
+    connection = connect()
+    pool = connection.cluster.pool
+    in_use = pool.in_use.total()
     with pytest.raises(ValueError, match="position of"):
         connect(after=foreign)
-    connection = connect()
+    assert pool.in_use.total() == in_use
     for bad in ("", "x", foreign):
         with pytest.raises(ValueError, match="position"):
             connection.wait_for(bad, 1)

@@ -204,9 +204,16 @@ class Connection(Transactions):
     def connect(self, sock: Any = None) -> None:
         """Connect to the primary; replicas are connected to when first needed."""
         self._ended = False
-        self._cluster = cluster = self._find_cluster()
-        facts = self._connect_first(sock)
-        primary = self.driver_connection
+        self._cluster = self._find_cluster()
+        try:
+            self._start(self._connect_first(sock))
+        except BaseException:
+            self._drop_primary()
+            raise
+
+    def _start(self, facts: PrimaryFacts) -> None:
+        """Begin the session of a connection that was just made to the primary."""
+        cluster, primary = self._cluster, self.driver_connection
         self._splits = cluster.splits and self._options.reads == "replicas"
         if facts.no_gtids and self._splits and self._options.consistency != "eventual":
             cluster.warn_once(
