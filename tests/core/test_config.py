@@ -578,6 +578,7 @@ def test_every_keyword_may_stand_in_a_file_or_is_sent_elsewhere():
         Holds.TEXT: '"x"',
         Holds.WHOLE: "1",
         Holds.SECONDS: "1.5",
+        Holds.SHARE: "0.3",
         Holds.SWITCH: "true",
         Holds.TABLE: "{}",
         Holds.LIST: "[]",

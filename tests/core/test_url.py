@@ -133,6 +133,7 @@ def test_no_error_shows_such_a_password_either(password):
 
 def test_every_keyword_is_read_from_a_text_or_says_why_not():
     values = {Holds.TEXT: "x", Holds.WHOLE: "1", Holds.SECONDS: "1.5", Holds.SWITCH: "no"}
+    values[Holds.SHARE] = "0.3"
     for key, holds in {**CONNECT_KEYWORDS, **OPTION_KEYWORDS}.items():
         if holds in (Holds.TABLE, Holds.OBJECT):
             with pytest.raises(ValueError, match=f"{key}: expected"):

@@ -26,6 +26,7 @@ class Holds(Enum):
     TEXT = "text"
     WHOLE = "a whole number of at least 0"
     SECONDS = "seconds, more than 0 and at most a year"
+    SHARE = "a number from 0 to 1"
     SWITCH = "true or false"
     LIST = "a list"
     TABLE = "a table"
@@ -53,10 +54,11 @@ CONNECT_KEYWORDS = _table(
 
 OPTION_KEYWORDS = _table(
     {
-        Holds.TEXT: "cluster consistency on_lag transactions reads policy session_id sessionId"
+        Holds.TEXT: "cluster consistency on_lag transactions reads policy zone session_id sessionId"
         " session_id_kind session_store after",
         Holds.WHOLE: "pool_size",
         Holds.SECONDS: "max_wait max_snapshot max_staleness replica_connect_timeout primary_wait",
+        Holds.SHARE: "primary_share",
         Holds.SWITCH: "track_positions",
         Holds.LIST: "replicas",
         Holds.TABLE: "functions hints",
@@ -97,6 +99,8 @@ def _is(holds: Holds, value: object) -> bool:
         return False
     if holds is Holds.SECONDS:
         return isinstance(value, int | float) and 0 < value <= _YEAR
+    if holds is Holds.SHARE:
+        return isinstance(value, int | float) and 0 <= value <= 1
     if holds is Holds.WHOLE:
         return isinstance(value, int) and value >= 0
     return isinstance(value, _TYPES[holds])
@@ -116,7 +120,7 @@ def from_text(key: str, holds: Holds, text: str) -> object:
         value = [part for part in text.split(",") if part]
     elif holds is Holds.WHOLE and _DIGITS.fullmatch(text):
         value = int(text)
-    elif holds is Holds.SECONDS:
+    elif holds in (Holds.SECONDS, Holds.SHARE):
         value = _number(text)
     if holds is not Holds.TEXT and not _is(holds, value):
         raise ValueError(f"{key}: expected {holds.value}")

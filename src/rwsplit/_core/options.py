@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from .endpoint import Endpoint, parse_replicas
-from .policy import POLICIES, Policy
+from .policies import POLICIES, Policy, checked
 from .position import decode
 from .session_id import KINDS, check_session_id
 from .statement import Hint
@@ -27,11 +27,17 @@ class ClusterOptions(NamedTuple):
     pool_size: int | None = None
     monitor_interval: float | None = None
     """Seconds."""
+    zone: str | None = None
+    """Where this process runs: replicas of the same zone are asked first."""
+    policy: Policy | None = None
+    """For connections that ask for none."""
 
     def with_defaults(self) -> ClusterOptions:
         """Say what nobody said."""
-        return ClusterOptions(
-            10 if self.pool_size is None else self.pool_size, self.monitor_interval or 1.0
+        return self._replace(
+            pool_size=10 if self.pool_size is None else self.pool_size,
+            monitor_interval=self.monitor_interval or 1.0,
+            policy=self.policy or POLICIES["round_robin"],
         )
 
 
@@ -60,7 +66,12 @@ class Options(NamedTuple):
     max_snapshot: float = 5.0
     """After how many idle seconds a transaction's part on a replica is ended."""
     reads: str = "replicas"
-    policy: Policy = POLICIES["round_robin"]
+    policy: Policy | None = None
+    """What picks among the replicas that may serve; None for the cluster's own."""
+    primary_share: float = 0.0
+    """The part of the reads for replicas, from 0 to 1, that the primary serves all the same."""
+    zone: str | None = None
+    """Where this process runs."""
     functions: Mapping[str, str] = {}
     hints: Mapping[str, Hint] = {}
     """What the hints of other proxies stand for."""
@@ -117,7 +128,12 @@ def parse_cluster_options(given: Mapping[str, Any]) -> ClusterOptions:
         if key not in ClusterOptions._fields:
             raise TypeError(f"Cluster() got an unexpected keyword argument {key!r}")
     checks: dict[str, Callable[[str, object], Any]]
-    checks = {"pool_size": _size, "monitor_interval": _seconds}
+    checks = {
+        "pool_size": _size,
+        "monitor_interval": _seconds,
+        "zone": _text_or_none,
+        "policy": _policy,
+    }
     return ClusterOptions(**{key: checks[key](key, value) for key, value in given.items()})
 
 
@@ -148,6 +164,18 @@ def _size(key: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100_000:
         raise ValueError(f"{key}: expected a whole number from 0 to 100000, got {value!r}")
     return value
+
+
+def _share(key: str, value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+        raise ValueError(f"{key}: expected a number from 0 to 1, got {value!r}")
+    return float(value)
+
+
+def _text_or_none(key: str, value: object) -> str | None:
+    if value is None or (isinstance(value, str) and value):
+        return value
+    raise ValueError(f"{key}: expected text, got {value!r}")
 
 
 def _seconds_or_none(key: str, value: object) -> float | None:
@@ -187,7 +215,7 @@ def _policy(key: str, value: object) -> Policy:
     if isinstance(value, str) and value.lower() in POLICIES:
         return POLICIES[value.lower()]
     if callable(value):
-        return value
+        return checked(value)
     raise ValueError(f"{key}: expected one of {', '.join(POLICIES)} or a callable, got {value!r}")
 
 
@@ -222,6 +250,8 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "max_snapshot": _seconds,
     "reads": _one_of("replicas", "primary"),
     "policy": _policy,
+    "primary_share": _share,
+    "zone": _text_or_none,
     "functions": _functions,
     "hints": _hints,
     "replica_connect_timeout": _seconds,

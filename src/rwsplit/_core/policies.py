@@ -8,7 +8,7 @@ of these does. `python -m benchmarks.herding` shows it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import lru_cache, wraps
 from hashlib import blake2b
 from math import inf, log, sqrt
 
@@ -18,13 +18,16 @@ from .figures import Figures, View
 __all__ = [
     "POLICIES",
     "Policy",
+    "checked",
     "consistent_hash",
     "least_behind_primary",
     "least_inuse_connections",
     "least_mysql_connected_connections",
     "least_mysql_running_connections",
     "least_response_time",
+    "name_of",
     "narrow",
+    "needs_load",
     "round_robin",
     "weighted_random",
 ]
@@ -236,3 +239,43 @@ POLICIES: dict[str, Policy] = {
     "least_response_time": least_response_time,
     "least_behind_primary": least_behind_primary,
 }
+
+_NEEDS_NO_LOAD = frozenset(POLICIES.values()) - {least_inuse_connections, least_response_time}
+
+
+def needs_load(policy: Policy) -> bool:
+    """Tell whether a policy looks at what this process itself sees: `in_use` and `latency`."""
+    return policy not in _NEEDS_NO_LOAD
+
+
+def name_of(policy: Policy) -> str:
+    """Return the name of a policy; of a callable that is not ours, its own.
+
+    >>> name_of(round_robin), name_of(checked(max))
+    ('round_robin', 'max')
+    """
+    for name, known in POLICIES.items():
+        if known is policy:
+            return name
+    return getattr(policy, "__name__", type(policy).__name__)
+
+
+def checked(policy: Policy) -> Policy:
+    """Return an application's policy, with its answer looked at.
+
+    It raises ValueError where that is none of the candidates.
+    """
+    if policy in POLICIES.values():
+        return policy
+
+    @wraps(policy, updated=())
+    def choose(candidates: Sequence[Endpoint], turn: int, view: View) -> Endpoint:
+        chosen = policy(candidates, turn, view)
+        if chosen not in candidates:
+            raise ValueError(
+                f"policy: {name_of(policy)} returned {chosen!r:.200}, which is none of the "
+                "candidates that it was given"
+            )
+        return chosen
+
+    return choose

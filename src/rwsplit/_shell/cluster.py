@@ -7,7 +7,8 @@ import itertools
 import os
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from random import Random
 from time import monotonic
 from typing import Any
 
@@ -15,8 +16,10 @@ from cachetools import LRUCache
 from pymysql.constants import ER
 
 from .._core.endpoint import DEFAULT_PORT, Endpoint, parse_primary
+from .._core.figures import Figures
 from .._core.habit import Habit
 from .._core.options import ClusterOptions, parse_cluster_options, read_replicas
+from .._core.policies import Policy, narrow, needs_load
 from .._core.position import (
     BinlogState,
     History,
@@ -50,6 +53,10 @@ _DISCOVER_SECONDS = 10.0
 _SAMPLE_SECONDS = 0.1
 """How far apart samples of the primary's position are at least."""
 _MOST_HABITS = 2048
+_MOST_UNUSUAL = 4.0
+"""A statement that took more than so many times the usual tells of itself, not of its server."""
+_USUAL_WEIGHT = 0.05
+"""How much one statement changes what is usual."""
 _STALLED_SECONDS = 1.0
 """A replica this far behind that does not advance between two looks is stalled."""
 FULL = frozenset({ER.CON_COUNT_ERROR, ER.TOO_MANY_USER_CONNECTIONS, ER.USER_LIMIT_REACHED})
@@ -71,6 +78,8 @@ class Cluster:
     :param pool_size: how many idle connections are kept for each endpoint and account (10); 0 keeps
         none.
     :param monitor_interval: seconds between two looks at a server (1.0).
+    :param zone: where this process runs; replicas of the same zone are asked first.
+    :param policy: picks among the replicas, for connections that ask for none (`"round_robin"`).
 
     Raises ValueError for a bad value, naming it, and where this process has connections to the same
     servers with other options.
@@ -102,8 +111,20 @@ class Cluster:
         for endpoint in (primary, *replicas):
             self.servers[endpoint.name] = Server(endpoint, self)
         self.replicas: tuple[Server, ...] = ()
-        self.turns = itertools.count()
-        """Numbers the choices of a replica, for the policies."""
+        self.dice = Random()  # noqa: S311 - it guards no secret
+        """Of its own: the application's are left as they are, and may be seeded."""
+        self.turns = itertools.count(self.dice.getrandbits(30))
+        """Numbers the choices of a replica, for the policies; not all processes begin alike."""
+        self.figures: Mapping[str, Figures] = _FiguresOf(self)
+        """By endpoint name, what the policies may look at."""
+        self.measures = False
+        """Whether a policy wants to know how many statements run where, and how long they take."""
+        self._usual_seconds = 0.0
+        """How long statements on replicas mostly take."""
+        assert options.policy is not None
+        self.policy = options.policy
+        """What picks among the candidates, for connections that asked for no other policy."""
+        self.note_policy(self.policy)
         self.flavor = "mysql"
         self.version = ""
         self.has_gtids = True
@@ -171,7 +192,7 @@ class Cluster:
         return (self.configured[0], *self.configured[1])
 
     def usable(self) -> tuple[Endpoint, ...]:
-        """Return the replicas that may be asked now: of those not resting, the lowest rank."""
+        """Return the replicas that may be asked now: see `narrow`."""
         if self.refresh_at and monotonic() >= self.refresh_at:
             self.refresh()
         return self.candidates
@@ -188,14 +209,27 @@ class Cluster:
             ]
         )
         awake = [server.endpoint for server in replicas if server.may_serve(now)]
-        lowest = min((endpoint.rank for endpoint in awake), default=0)
         self.refresh_at = min(
             (server.rests_until for server in replicas if server.rests_until > now), default=0.0
         )
         before = self.candidates
-        self.candidates = tuple([endpoint for endpoint in awake if endpoint.rank == lowest])
+        self.candidates = narrow(awake, self.options.zone)
         if not all(endpoint in before for endpoint in self.candidates):
             self.arrivals += 1
+
+    def note_policy(self, policy: Policy) -> None:
+        """See to it that a policy finds the figures that it looks at."""
+        self.measures = self.measures or needs_load(policy)
+
+    def usual(self, seconds: float) -> float:
+        """Return how long a statement took, so far as that tells of its server.
+
+        One report that takes a minute says nothing against the replica that runs it.
+        """
+        usual = self._usual_seconds
+        seconds = min(seconds, _MOST_UNUSUAL * usual) if usual else seconds
+        self._usual_seconds = usual + _USUAL_WEIGHT * (seconds - usual) if usual else seconds
+        return seconds
 
     # How old a replica is, told without a privilege.
 
@@ -599,10 +633,28 @@ class Cluster:
         self._habits_lock = threading.Lock()
         self.memory.after_fork()
         self.users.after_fork()
+        self.dice.seed()
+        self.turns = itertools.count(self.dice.getrandbits(30))
         for server in self.servers.values():
-            server.connections.after_fork()
+            server.after_fork()
         self.pool.after_fork()
         self.monitor.after_fork()
+
+
+class _FiguresOf(Mapping[str, Figures]):
+    """What is known of a cluster's servers at the moment of asking."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+
+    def __getitem__(self, name: str) -> Figures:
+        return self._cluster.servers[name].figures
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._cluster.servers)
+
+    def __len__(self) -> int:
+        return len(self._cluster.servers)
 
 
 def words(error: Exception) -> str:

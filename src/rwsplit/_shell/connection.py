@@ -99,8 +99,12 @@ class Connection(Transactions):
     :param max_snapshot: after how many idle seconds such a snapshot is ended (default 5.0).
     :param reads: `"replicas"` (default), or `"primary"` to switch splitting off; so does
         `RWSPLIT_READS=primary` in the environment.
-    :param policy: which replica serves a read: `"round_robin"` (default), or a callable
-        `policy(endpoints, turn)` that returns one of them.
+    :param policy: which replica serves a read: `"round_robin"` (default) or another by name
+        (docs/policies.md), or a callable `policy(candidates, turn, view)` that returns one of them.
+    :param primary_share: the part of the reads for replicas, from 0 to 1, that the primary serves
+        all the same.
+    :param zone: where this process runs (also `RWSPLIT_ZONE` in the environment): replicas of the
+        same zone are asked first.
     :param functions: stored functions declared `"read"` or `"write"`, by name.
     :param hints: what the hints of other proxies stand for, as `{"maxscale route to slave":
         "replica", "hostgroup=1": "primary"}`; those not named here are mere comments.
@@ -239,6 +243,7 @@ class Connection(Transactions):
         self._skipped = False
         self._must_see = self._options.consistency != "eventual"
         self._level = self._options.consistency
+        self._primary_share = self._options.primary_share
         self._free = False
         self._sharing = None
         self._alone = None
@@ -280,7 +285,7 @@ class Connection(Transactions):
             self._aimed_at = options.cluster.configured[0].name
             return options.cluster
         endpoint = Endpoint(name, primary.host, primary.port, primary.unix_socket, "primary")
-        shared = ClusterOptions(pool_size=options.pool_size)
+        shared = ClusterOptions(pool_size=options.pool_size, zone=options.zone)
         return cluster_of(endpoint, options.replicas or (), options.discover, shared)
 
     def _connect_first(self, sock: Any) -> PrimaryFacts:
@@ -682,7 +687,8 @@ def _checked_options(own: dict[str, Any], connect_options: dict[str, Any]) -> Op
             raise ValueError(f"RWSPLIT_READS: expected primary or replicas, got {reads!r}")
         if reads.lower() == "primary":
             options = options._replace(reads="primary")
-    return options
+    zone = os.environ.get("RWSPLIT_ZONE")
+    return options._replace(zone=zone) if zone and options.zone is None else options
 
 
 def _split_database(name: str) -> tuple[str, str | None]:

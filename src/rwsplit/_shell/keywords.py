@@ -9,11 +9,24 @@ from typing import Any, Literal
 from pymysql.cursors import Cursor
 from typing_extensions import TypedDict
 
-from .._core.policy import Policy
+from .._core.policies import Policy
 from .._stores import SessionStore
 from .cluster import Cluster
 
 __all__ = ["ConnectKeywords"]
+
+PolicyName = Literal[
+    "round_robin",
+    "weighted_round_robin",
+    "random",
+    "consistent_hash",
+    "least_mysql_connected_connections",
+    "least_mysql_running_connections",
+    "least_inuse_connections",
+    "least_tablet_inuse_connections",
+    "least_response_time",
+    "least_behind_primary",
+]
 
 
 class _PyMySQLKeywords(TypedDict, total=False):
@@ -79,7 +92,9 @@ class ConnectKeywords(_PyMySQLKeywords, total=False):
     transactions: Literal["verify", "primary", "eventual"]
     max_snapshot: float
     reads: Literal["replicas", "primary"]
-    policy: Literal["round_robin"] | Policy
+    policy: PolicyName | Policy
+    primary_share: float
+    zone: str | None
     functions: Mapping[str, Literal["read", "write"]]
     hints: Mapping[str, str]
     replica_connect_timeout: float

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from time import monotonic
 from typing import Any, NamedTuple
 
 from pymysql import err
 
 from .._core.endpoint import Endpoint
+from .._core.figures import View
 from .._core.fingerprint import Fingerprint
 from .._core.options import Options
+from .._core.policies import Policy
 from .._core.position import GtidSet, Position, parse_position
 from .._core.route import Route
 from .._core.session import Session
@@ -101,6 +104,11 @@ class Replicas:
         self._options = options
         self._account = account
         self._has_primary = has_primary
+        self.policy: Policy | None = None
+        """What picks among the candidates; None for the cluster's own policy."""
+        self.take_policy(options.policy)
+        self.view = View(cluster.figures, cluster.dice.random)
+        """What the policy sees."""
         self._turn: int | None = None
         """A turn that was taken, and that its replica could not use straight away."""
         self.refused_by: Member | None = None
@@ -124,6 +132,12 @@ class Replicas:
         self.unsettled: Member | None = None
         """A member whose snapshot was ended, and that was not heard since."""
 
+    def take_policy(self, policy: Policy | None) -> None:
+        """Choose by another policy from now on; None for the cluster's own."""
+        self.policy = policy
+        if policy is not None:
+            self._cluster.note_policy(policy)
+
     def ready_member(self, shows_data: bool) -> Member | None:
         """Return the member whose turn it is, if it is there and is the same session already."""
         cluster = self._cluster
@@ -134,7 +148,7 @@ class Replicas:
         if self.unsettled is not None:
             self.settle()
         turn = next(cluster.turns)
-        member = self.members.get(self._options.policy(usable, turn).name)
+        member = self.members.get((self.policy or cluster.policy)(usable, turn, self.view).name)
         if (
             shows_data
             and self.seen_at is not None
@@ -210,7 +224,10 @@ class Replicas:
             try:
                 used = self._open(replica) if fresh else self.members[name]
                 # A fresh member has told where it is: the wait may not be needed.
-                with used.connection.limited(deadline.left() if retries else None):
+                with (
+                    used.connection.limited(deadline.left() if retries else None),
+                    replica.running_one() if self._cluster.measures else _NOT_MEASURED,
+                ):
                     if wait and not (fresh and self._serves(replica, needed, route)):
                         wanted = self._wanted(route, needed)
                         waited += self._run_after_wait(used, wanted, wait, reading)
@@ -516,7 +533,7 @@ class Replicas:
             self._moves = False
         turn = next(cluster.turns) if self._turn is None else self._turn
         self._turn = None
-        name = self._options.policy(usable, turn).name
+        name = (self.policy or cluster.policy)(usable, turn, self.view).name
         seconds = 0.0
         if name not in ready:
             # Where another replica or the primary can answer at once, a look is enough.
@@ -772,6 +789,7 @@ class Replicas:
 
 
 _NO_SUCH_SCHEMA = 1049
+_NOT_MEASURED = nullcontext()
 
 _AWAY = "only the primary could say what it must see, and it is away"
 _NOT_CAUGHT_UP = "no replica has caught up with what the session must see"

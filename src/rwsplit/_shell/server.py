@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import logging
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from random import SystemRandom
 from time import monotonic
 from typing import NamedTuple, Protocol
 
 from .._core.endpoint import Endpoint
+from .._core.figures import Figures, peak_ewma
 from .._core.position import History, Position, parse_position
 from .._core.tracking import parse, state_block
 from .._drivers.pymysql import PhysicalConnection
@@ -55,6 +59,9 @@ class Owner(Protocol):
     def is_in_use(self) -> bool:
         """Tell whether a virtual connection is open."""
 
+    def usual(self, seconds: float) -> float:
+        """Return how long a statement took, so far as that tells of its server."""
+
 
 class Server:
     """What is known of one server.
@@ -66,6 +73,8 @@ class Server:
     __slots__ = (
         "_cluster",
         "_failures",
+        "_latency_at",
+        "_load_lock",
         "_looks",
         "_parsed_tail",
         "_position",
@@ -79,6 +88,7 @@ class Server:
         "endpoint",
         "floor",
         "full_until",
+        "in_use",
         "is_foreign",
         "is_gone",
         "is_stray",
@@ -158,7 +168,12 @@ class Server:
         self.connected = self.running = 0
         """Its connected and running threads."""
         self.latency = 0.0
-        """How long a small query takes, in seconds, smoothed."""
+        """How many seconds a round trip takes: the monitor's, and those that `running_one` saw."""
+        self._latency_at = 0.0
+        """When it was last noted (monotonic seconds)."""
+        self.in_use = 0
+        """How many statements of this process run there, of those that `running_one` saw."""
+        self._load_lock = threading.Lock()
         self.behind = 0.0
         """How many seconds ago the primary was where it is."""
 
@@ -199,9 +214,38 @@ class Server:
         """
         return self.opening < _MOST_OPENING and self.full_until <= monotonic()
 
+    # What policies go by.
+
+    @property
+    def figures(self) -> Figures:
+        """What policies may look at."""
+        return Figures(self.connected, self.running, self.in_use, self.latency, self.behind)
+
     def note_latency(self, seconds: float) -> None:
-        """Note how long a small query took."""
-        self.latency = seconds if not self.latency else 0.7 * self.latency + 0.3 * seconds
+        """Note how long a round trip took."""
+        now = monotonic()
+        self.latency = peak_ewma(self.latency, seconds, now - self._latency_at)
+        self._latency_at = now
+
+    @contextmanager
+    def running_one(self) -> Iterator[None]:
+        """Count a statement while it runs, and note how long it took."""
+        began = monotonic()
+        with self._load_lock:
+            self.in_use += 1
+        try:
+            yield
+        finally:
+            seconds = self._cluster.usual(monotonic() - began)
+            with self._load_lock:
+                self.in_use -= 1
+                self.note_latency(seconds)
+
+    def after_fork(self) -> None:
+        """Begin anew in a child: what runs, the parent runs."""
+        self._load_lock = threading.Lock()
+        self.in_use = 0
+        self.connections.after_fork()
 
     # Where it is.
 

@@ -33,10 +33,11 @@ from .replicas import Reading, Replicas, Served, Unserved
 from .server import logger
 from .sharing import Sharing, current_session_id
 
-__all__ = ["Statements"]
+__all__ = ["PRIMARYS_SHARE", "Statements"]
 
 _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 _OPEN = "a transaction is open on the primary"
+PRIMARYS_SHARE = "it is of the primary's share of the reads"
 _NOTHING_OPEN = [b"ROLLBACK"]
 """What stands for statements that were not sent, for one that asks about them."""
 _READ = Kind.READ
@@ -81,6 +82,8 @@ class Statements(Hold):
 
     # What reads must see, and who shares it.
     _level: str
+    _primary_share: float
+    """The part of the reads for replicas that the primary serves."""
     _must_see: bool
     _may_be_free: bool
     _free: bool
@@ -169,9 +172,22 @@ class Statements(Hold):
         if decision.destination is _REPLICA and self._splits and session.doubts(statement):
             read_back(session, self.driver_connection, statement)
             decision = self._route(statement, in_snapshot)
-        if decision.destination is _REPLICA and self._sharing is not None:
-            decision = self._look_at_store(decision)
+        if decision.destination is _REPLICA and self._splits:
+            if not in_snapshot and self._is_primarys_share(statement):
+                return Route(Destination.PRIMARY, PRIMARYS_SHARE)
+            if self._sharing is not None:
+                decision = self._look_at_store(decision)
         return decision
+
+    def _is_primarys_share(self, statement: Statement) -> bool:
+        """Tell whether this read for replicas is one of those that the primary is to serve."""
+        share = self._primary_share
+        return (
+            share > 0
+            and (statement.hint is None or statement.hint.route is None)
+            and self._cluster.primary_is_up
+            and self._cluster.dice.random() < share
+        )
 
     def _prepare(self) -> None:
         """Do what comes before every statement."""
@@ -284,7 +300,11 @@ class Statements(Hold):
         connection = member.connection
         since = monotonic() if connection._read_timeout else 0.0
         try:
-            connection.query(sql, unbuffered)
+            if self._cluster.measures:
+                with member.replica.running_one():  # type: ignore[union-attr]
+                    connection.query(sql, unbuffered)
+            else:
+                connection.query(sql, unbuffered)
         except err.MySQLError as error:
             decision = self._route(statement)
             return self._query_replica(
@@ -699,6 +719,7 @@ class Statements(Hold):
             self._splits
             and level != "global"
             and self._options.max_staleness is None
+            and not self._primary_share
             and (self._cluster.has_gtids or not self._must_see)
         )
 
@@ -737,6 +758,7 @@ class Statements(Hold):
             # What this connection wrote for itself waits until it is by itself again.
             self._alone = session.position, session.base, session.position_known
         self._key = key
+        self._replicas.view.key = key or ""
         session.position = session.base = session.origin
         session.position_known = True
         if key is None:

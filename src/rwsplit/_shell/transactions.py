@@ -21,7 +21,7 @@ from .outcome import deadlock
 from .read_back import read_back
 from .replicas import Reading, Served, Unserved
 from .snapshot import Snapshot
-from .statements import Statements
+from .statements import PRIMARYS_SHARE, Statements
 
 __all__ = ["Transactions"]
 
@@ -146,7 +146,7 @@ class Transactions(Statements):
             if not decision.shows_data:
                 self._query_replica(statement, decision, sql, unbuffered, template)
                 return
-            why = self._why_primary(sql, read_only, template)
+            why = self._why_primary(statement, sql, read_only, template)
             if why:
                 self._read_on_primary(statement, why, sql, unbuffered)
                 return
@@ -177,11 +177,15 @@ class Transactions(Statements):
             transaction.note_read(sql, fingerprint, read_only)
         self._finish(served.member, statement, decision.reason, served.waited, served.retries)
 
-    def _why_primary(self, sql: bytes, read_only: bool, template: tuple[Any, str] | None) -> str:
+    def _why_primary(
+        self, statement: Statement, sql: bytes, read_only: bool, template: tuple[Any, str] | None
+    ) -> str:
         """Tell why a transaction that begins with this read had better begin on the primary."""
         transaction = self._transaction
         if transaction.on_replica:
             return "the transaction's snapshot was lost with its replica"
+        if self._is_primarys_share(statement):
+            return PRIMARYS_SHARE
         if not transaction.verifies or read_only:
             return ""
         if not transaction.digest:
