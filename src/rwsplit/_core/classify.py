@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from .comments import NO_HINTS, Hints, has_code, has_hints, hints, resolve
+from .controls import mentions_controls
 from .dialect import Dialect
 from .effects import Effects
 from .lexer import OP, Token, scan, string, tokens
@@ -128,6 +129,8 @@ class Classifier:
                 found = found._replace(hint=said[0], foreign_hints=said[1], bad_hint=said[2])
             elif found.kind is Kind.READ and not (found.functions or found.user_variables_read):
                 found = found._replace(plain=True)
+            if found.verb == "SHOW VARIABLES" or mentions_controls(digest[0]):
+                found = found._replace(controls=True, plain=False)
             if found.verb in _LITERAL_MATTERS:
                 return self._with_body(text, found)
             if len(digest[0]) <= _DIGEST_LENGTH:

@@ -103,6 +103,8 @@ class Statement(NamedTuple):
     a savepoint, a stored routine."""
     body: Statement | None = None
     """What a PREPARE with a literal text would run."""
+    controls: bool = False
+    """It may be about rwsplit's own variables: see `controls`."""
     parts: tuple[Statement, ...] = ()
     """The statements of a multi-statement text."""
     plain: bool = False

@@ -47,6 +47,7 @@ __all__ = [
     "Setup",
     "Wire",
     "lost",
+    "made_result",
     "no_result",
     "raise_first",
 ]
@@ -695,6 +696,64 @@ def no_result(server_status: int) -> Any:
     result.server_status = server_status
     result.message = b""
     return result
+
+
+class _Made(Result):
+    """A result that no server sent."""
+
+    def _read_rowdata_packet_unbuffered(self) -> Any:
+        # An unbuffered cursor asks for one row after the other.
+        if not self._left:
+            return None
+        return self._left.pop(0)
+
+    def _finish_unbuffered_query(self) -> None:
+        self._left = []
+
+    _left: list[tuple[Any, ...]]
+
+
+def made_result(
+    connection: PhysicalConnection,
+    columns: Sequence[tuple[str, bool]] | Sequence[FieldDescriptorPacket],
+    rows: Sequence[tuple[Any, ...]],
+) -> Any:
+    """Return a result of rwsplit's own.
+
+    :param columns: of each the name and whether it holds text; or those of a server's result.
+    """
+    result = _Made.__new__(_Made)
+    MySQLResult.__init__(result, None)
+    result.server_status = connection.server_status
+    result.message = b""
+    result.has_next = result.warning_count = result.insert_id = 0
+    result.fields = [
+        _made_column(column, connection.encoding) if isinstance(column, tuple) else column
+        for column in columns
+    ]
+    result.field_count = len(result.fields)
+    result.description = tuple([field.description() for field in result.fields])
+    if not connection.use_unicode:
+        rows = [tuple([_encoded(value, connection.encoding) for value in row]) for row in rows]
+    result.rows = tuple(rows)
+    result._left = [*rows]
+    result.affected_rows = len(result.rows)
+    return result
+
+
+def _made_column(column: tuple[str, bool], encoding: str) -> FieldDescriptorPacket:
+    # Column Definition 41 of the protocol: texts, each behind its length; 12; charset, length,
+    # type, flags, decimals, filler.
+    name, is_text = column
+    data = name.encode(encoding)[:250]
+    texts = b"\x03def" + b"\x00" * 3 + bytes([len(data)]) + data + b"\x00"
+    kind = FIELD_TYPE.VAR_STRING if is_text else FIELD_TYPE.LONGLONG
+    tail = struct.pack("<BHIBHBH", 12, 45 if is_text else _BINARY_CHARSET, 1024, kind, 0, 0, 0)
+    return FieldDescriptorPacket(texts + tail, encoding)
+
+
+def _encoded(value: Any, encoding: str) -> Any:
+    return value.encode(encoding) if isinstance(value, str) else value
 
 
 class Setup:

@@ -15,6 +15,7 @@ from typing import Any
 from cachetools import LRUCache
 from pymysql.constants import ER
 
+from .._core.controls import Control
 from .._core.endpoint import DEFAULT_PORT, Endpoint, parse_primary
 from .._core.figures import Figures
 from .._core.habit import Habit
@@ -119,6 +120,8 @@ class Cluster:
         """By endpoint name, what the policies may look at."""
         self.measures = False
         """Whether a policy wants to know how many statements run where, and how long they take."""
+        self.controls: dict[str, Control] = {}
+        """What SET GLOBAL has set, of rwsplit's own variables: for connections made later."""
         self._usual_seconds = 0.0
         """How long statements on replicas mostly take."""
         assert options.policy is not None

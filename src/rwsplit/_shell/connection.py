@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pymysql import err
 from pymysql.cursors import Cursor
 
+from .._core.controls import mentions_controls
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address
 from .._core.options import ClusterOptions, Options, parse_options
 from .._core.position import Position, decode, empty, encode
@@ -24,11 +25,11 @@ from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
 from .._stores import open_store
 from .account import Account
 from .cluster import Cluster, cluster_of
+from .controls import Controls
 from .cursor import routed
 from .facts import PrimaryFacts
 from .member import Member, default_tracking, open_primary
 from .replicas import Replicas
-from .transactions import Transactions
 
 if TYPE_CHECKING:
     from typing import Self
@@ -65,7 +66,7 @@ class _NotConnected:
 _NOT_CONNECTED: Any = _NotConnected()
 
 
-class Connection(Transactions):
+class Connection(Controls):
     """A virtual connection: one primary and its replicas behind PyMySQL's own interface.
 
     Takes every keyword of `pymysql.connect` for the primary, and:
@@ -188,6 +189,13 @@ class Connection(Transactions):
         self._take_cluster(options)
         self.cursorclass = options.pop("cursorclass", Cursor)
         defer = options.pop("defer_connect", False)
+        command = options.get("init_command")
+        own_init = (
+            self._options.replicas is not None
+            and isinstance(command, str)
+            and mentions_controls(command)
+        )
+        self._own_init = options.pop("init_command") if own_init else None
         self._connect_options = options
         self._bound_waits(options.get("read_timeout"))
         self.driver_connection = primary = open_primary({**options, "defer_connect": True})
@@ -235,9 +243,7 @@ class Connection(Transactions):
             cluster, session, self._primary, self._options, self._account, self._has_primary
         )
         self._transaction = Transaction(verifies=self._options.transactions == "verify")
-        self._transacts = (
-            self._splits and self._options.transactions != "primary" and primary.tracks
-        )
+        self._transacts = self._splits and self._may_transact()
         self._snapshot = None
         self._unsent = []
         self._skipped = False
@@ -249,6 +255,8 @@ class Connection(Transactions):
         self._alone = None
         self._context_id = None
         self._key = None
+        self._id_kind = self._options.session_id_kind
+        self._controlling = False
         self._set_level(self._options.consistency)
         self._result = None
         self._pending = self._shows_tracking = False
@@ -257,6 +265,10 @@ class Connection(Transactions):
         if self._options.after is not None:
             self._session.position = self._session.position | self._decode(self._options.after)
         self._share()
+        self._start_controls()
+        if self._own_init is not None:
+            self.query(self._own_init)
+            self._result = None
         cluster.users.add(self)
         if self._revives:
             cluster.monitor.account = self._account

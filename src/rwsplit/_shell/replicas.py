@@ -102,6 +102,8 @@ class Replicas:
         self._session = session
         self._primary = primary
         self._options = options
+        self.max_wait = options.max_wait
+        """How many seconds a read may wait for a replica."""
         self._account = account
         self._has_primary = has_primary
         self.policy: Policy | None = None
@@ -285,9 +287,9 @@ class Replicas:
             if needed is None or self._has(replica, needed):
                 self._run_after(member, [], reading)
             else:
-                waited = self._run_after_wait(member, needed, self._options.max_wait, reading)
+                waited = self._run_after_wait(member, needed, self.max_wait, reading)
         except _Late:
-            return Unserved(_NOT_CAUGHT_UP, self._options.max_wait, 1)
+            return Unserved(_NOT_CAUGHT_UP, self.max_wait, 1)
         except _Aside:
             return Unserved(f"{member.name} did not take the session's state", 0.0, 1)
         except err.MySQLError as error:
@@ -512,7 +514,7 @@ class Replicas:
         if len(ready) == len(usable):
             self._prune()
         else:
-            patience = self._options.max_wait - waited
+            patience = self.max_wait - waited
             patient = not ready and self._options.on_lag == "wait"
             usable = tuple(
                 [
@@ -538,7 +540,7 @@ class Replicas:
         if name not in ready:
             # Where another replica or the primary can answer at once, a look is enough.
             patient = not ready and self._options.on_lag == "wait"
-            seconds = self._options.max_wait - waited if patient else _LOOK_SECONDS
+            seconds = self.max_wait - waited if patient else _LOOK_SECONDS
         return replicas[name], seconds
 
     def _serves(self, replica: Server, needed: Position | None, route: Route) -> bool:

@@ -95,6 +95,11 @@ class Statements(Hold):
     _context_id: str | None
     _key: str | None
 
+    _controlling: bool
+    """A statement about rwsplit's own variables is being run."""
+    _id_kind: str
+    """The kind of session id."""
+
     _lexing: tuple[str | None, ...]
     _pending: bool
     """Results of the primary are still to be read."""
@@ -124,6 +129,12 @@ class Statements(Hold):
             member = self._replicas.ready_member(shows)
             if member is not None:
                 return self._query_ready(member, statement, sql, unbuffered, template)
+        if (
+            statement.controls
+            and not self._controlling
+            and self._control(statement, sql, unbuffered)
+        ):
+            return self._affected_rows
         if self._foreign is not None and statement.kind is not Kind.FOLLOW_READ:
             self._take_over(*self._foreign)
         if statement.verb == "EXECUTE" and session.prepared:
@@ -218,6 +229,9 @@ class Statements(Hold):
         template: tuple[Any, str] | None = None,
         quiet: bool = False,
     ) -> bool:
+        raise NotImplementedError
+
+    def _control(self, statement: Statement, sql: bytes, unbuffered: bool) -> bool:
         raise NotImplementedError
 
     def _go_without(self) -> None:
@@ -779,7 +793,7 @@ class Statements(Hold):
         named = context_id if context_id is not None else self._named_id
         if named is not None:
             return f"provided:{named}"
-        kind = self._options.session_id_kind
+        kind = self._id_kind
         if kind == "database":
             return f"database:{self._session.schema or ''}"
         if kind == "user":

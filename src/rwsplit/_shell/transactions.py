@@ -129,6 +129,10 @@ class Transactions(Statements):
     def server_status(self, value: int) -> None:
         self.driver_connection.server_status = value
 
+    def _may_transact(self) -> bool:
+        """Tell whether reads of transactions may run on replicas, if any reads do."""
+        return self._options.transactions != "primary" and self.driver_connection.tracks
+
     # Reading.
 
     def _read(
@@ -184,6 +188,8 @@ class Transactions(Statements):
         transaction = self._transaction
         if transaction.on_replica:
             return "the transaction's snapshot was lost with its replica"
+        if not self._splits:
+            return "reads are not split"
         if self._is_primarys_share(statement):
             return PRIMARYS_SHARE
         if not transaction.verifies or read_only:
@@ -238,6 +244,8 @@ class Transactions(Statements):
 
     def _open_now(self) -> bool:
         """Take a snapshot on a replica at once; False if none can."""
+        if not self._splits:
+            return False
         decision = Route(_REPLICA, "", self._level, max_staleness=self._options.max_staleness)
         if self._sharing is not None:
             decision = self._look_at_store(decision)

@@ -1,0 +1,176 @@
+"""rwsplit's own variables of a virtual connection: set, selected and shown as a server's are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pymysql import err
+
+from .._core.controls import (
+    CONSISTENCY,
+    POLICY,
+    RATIO,
+    TIMEOUT,
+    Control,
+    ControlError,
+    Pick,
+    Show,
+    read_pick,
+    read_set,
+    read_show,
+)
+from .._core.policies import POLICIES, name_of
+from .._core.route import RouteTaken
+from .._core.session import IN_TRANSACTION
+from .._core.statement import Statement
+from .._drivers.pymysql import made_result, no_result
+from .transactions import Transactions
+
+__all__ = ["Controls"]
+
+_OWN = "is about rwsplit itself"
+
+
+class Controls(Transactions):
+    """How a virtual connection is controlled from SQL."""
+
+    def _control(self, statement: Statement, sql: bytes, unbuffered: bool) -> bool:
+        """Run what is about rwsplit's own variables; False leaves the rest to the servers."""
+        if not self._revives:
+            return False  # plain PyMySQL, without a cluster
+        text = sql.decode(self.driver_connection.encoding, "surrogateescape")
+        dialect = self._classifier.dialect
+        try:
+            controls = read_set(text, dialect)
+        except ControlError as error:
+            raise err.OperationalError(*error.args) from None
+        if controls is not None:
+            for control in controls:
+                self._set_control(control)
+            self._answer(statement, no_result(self.server_status))
+            return True
+        picks = read_pick(text, dialect)
+        if picks is not None:
+            self._answer(statement, self._picked(picks))
+            return True
+        show = read_show(text, dialect)
+        if show is None:
+            return False
+        self._show(show, statement, sql)
+        return True
+
+    def _answer(self, statement: Statement, result: Any) -> None:
+        self._last = self._primary
+        self.route = result.route = RouteTaken("", "none", f"{statement.verb} {_OWN}")
+        self._result = result
+        self._affected_rows = result.affected_rows
+
+    def _set_control(self, control: Control) -> None:
+        if control.is_global:
+            self._cluster.controls[control.name] = control
+        else:
+            self._apply_control(control)
+
+    def _start_controls(self) -> None:
+        """Begin with what SET GLOBAL has set in this process."""
+        for control in [*self._cluster.controls.values()]:
+            if control.value is not None:
+                self._apply_control(control)
+
+    def _apply_control(self, control: Control) -> None:
+        name, value = control.name, control.value
+        options = self._options
+        if name == POLICY:
+            self._set_policy(None if value is None else str(value))
+        elif name == RATIO:
+            share = options.primary_share if value is None else 1 - float(value) / 100
+            self._primary_share = share
+            self._set_level(self._level)
+        elif name == TIMEOUT:
+            wait = options.max_wait if value is None else float(value)
+            # Half of the time that an answer may take is left for the answer.
+            patience = self.driver_connection._read_timeout
+            self._replicas.max_wait = min(wait, patience / 2) if patience else wait
+        else:
+            level = options.consistency if value is None else str(value).lower()
+            self._id_kind = "database" if level == "instance" else options.session_id_kind
+            self._set_level("session" if level == "instance" else level)
+            self._share()
+        self._note_freedom()
+
+    def _set_policy(self, name: str | None) -> None:
+        """Split reads by a policy, or not at all (`disable`); None as it was at first."""
+        reads = self._cluster.splits
+        if name is None:
+            reads = reads and self._options.reads == "replicas"
+            self._replicas.take_policy(self._options.policy)
+        elif name == "disable":
+            reads = False
+        else:
+            self._replicas.take_policy(POLICIES[name])
+        self._splits = reads
+        if reads and not (self._transaction.is_open or self._session.status & IN_TRANSACTION):
+            self._transacts = self._may_transact()
+        self._set_level(self._level)
+
+    def _value_of(self, name: str, is_global: bool) -> Any:
+        """Return what a variable has, as a server would print it."""
+        if is_global:
+            known = self._cluster.controls.get(name)
+            if known is not None and known.value is not None:
+                return _printed(name, known.value)
+            return _printed(name, _DEFAULTS.get(name) or name_of(self._cluster.policy))
+        if name == POLICY:
+            if not self._splits:
+                return "disable"
+            return name_of(self._replicas.policy or self._cluster.policy)
+        if name == RATIO:
+            return round((1 - self._primary_share) * 100)
+        if name == TIMEOUT:
+            return self._replicas.max_wait
+        if self._id_kind == "database" and self._level == "session":
+            return "INSTANCE"
+        return self._level.upper()
+
+    def _picked(self, picks: tuple[Pick, ...]) -> Any:
+        columns = [(pick.title, pick.name in (POLICY, CONSISTENCY)) for pick in picks]
+        row = tuple([self._value_of(pick.name, pick.is_global) for pick in picks])
+        return made_result(self.driver_connection, columns, [row])
+
+    def _show(self, show: Show, statement: Statement, sql: bytes) -> None:
+        """Show them, among the server's own where it may have such."""
+        ours = [(name, f"{self._value_of(name, show.is_global)}") for name in show.names]
+        if show.alone:
+            columns = [("Variable_name", True), ("Value", True)]
+            self._answer(statement, made_result(self.driver_connection, columns, ours))
+            return
+        self._controlling = True
+        try:
+            self.query(sql)
+        finally:
+            self._controlling = False
+        asked = self._result
+        rows = sorted([*asked.rows, *_like_those(asked.rows, ours)], key=_first)
+        result = made_result(self.driver_connection, asked.fields, [])
+        result.rows, result._left = tuple(rows), rows
+        result.affected_rows = self._affected_rows = len(rows)
+        result.route = self.route
+        self._result = result
+
+
+_DEFAULTS: dict[str, str | float] = {RATIO: 100.0, TIMEOUT: 0.1, CONSISTENCY: "SESSION"}
+
+
+def _printed(name: str, value: str | float) -> Any:
+    return round(value) if name == RATIO and not isinstance(value, str) else value
+
+
+def _like_those(rows: Any, ours: list[tuple[str, str]]) -> list[tuple[Any, Any]]:
+    """Give our rows the type of the server's."""
+    if rows and isinstance(rows[0][0], bytes):
+        return [(name.encode(), value.encode()) for name, value in ours]
+    return [*ours]
+
+
+def _first(row: tuple[Any, ...]) -> Any:
+    return row[0]
