@@ -57,6 +57,7 @@ from ._core.route import RouteTaken
 from ._core.statement import Kind, Statement
 from ._shell.cluster import Cluster
 from ._shell.outcome import OutcomeUnknown
+from ._shell.ruling import tags
 from ._shell.sharing import session_id
 from ._stores import SessionStore, Stored, StoreError
 from .connections import Connection
@@ -148,6 +149,7 @@ __all__ = [
     "install_as_MySQLdb",
     "paramstyle",
     "session_id",
+    "tags",
     "thread_safe",
     "threadsafety",
     "times",

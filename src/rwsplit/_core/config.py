@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .config_endpoints import check_replicas, place, place_of, read_primary, read_replicas
 from .config_values import (
+    Hidden,
     Sources,
     check_option,
     read_option,
     split,
 )
 from .endpoint import DEFAULT_PORT, Endpoint
-from .options import Options
+from .options import CLUSTER_KEYWORDS, ClusterOptions, GroupOptions, Options, parse_cluster_options
 from .problems import ConfigError, Problems, below, meant
 from .rule_tables import parse_rules
 from .rules import LEVELS, Rule
@@ -30,7 +31,6 @@ __all__ = [
     "ClusterConfig",
     "Config",
     "ConfigError",
-    "GroupConfig",
     "check_option",
     "digest_of",
     "parse_config",
@@ -42,18 +42,6 @@ _GROUP_KEYS = ("replicas", "only_by_rule", "policy", "pool_size", "monitor_inter
 Table = Mapping[str, object]
 
 
-class GroupConfig(NamedTuple):
-    """A named group of a cluster's replicas. None is: as the cluster."""
-
-    name: str
-    only_by_rule: bool = False
-    """Whether it serves nothing but what a rule sends to it."""
-    policy: str | None = None
-    pool_size: int | None = None
-    monitor_interval: float | None = None
-    """Seconds."""
-
-
 class ClusterConfig(NamedTuple):
     """One cluster of the file."""
 
@@ -61,7 +49,7 @@ class ClusterConfig(NamedTuple):
     primary: Endpoint
     replicas: tuple[Endpoint, ...] = ()
     """Of all groups; `group` says of which."""
-    groups: Mapping[str, GroupConfig] = {}
+    groups: Mapping[str, GroupOptions] = {}
     rules: tuple[Rule, ...] = ()
     defaults: Mapping[str, Any] = {}
     """PyMySQL's keywords, for whoever connects without them. Secrets are in the clear."""
@@ -76,6 +64,24 @@ class ClusterConfig(NamedTuple):
         return (
             f"<ClusterConfig {self.name}: primary {self.primary.name}, "
             f"{len(self.replicas)} replicas ({groups}), {len(self.rules)} rules>"
+        )
+
+    def shared(self) -> ClusterOptions:
+        """Return what all connections to it share."""
+        own = {key: self.options[key] for key in CLUSTER_KEYWORDS if key in self.options}
+        return parse_cluster_options(own)._replace(
+            name=self.name,
+            monitor_interval=self.monitor_interval,
+            groups=self.groups,
+            rules=self.rules,
+            defaults=Hidden(
+                self.defaults,
+                **{
+                    key: value
+                    for key, value in self.options.items()
+                    if key not in (*CLUSTER_KEYWORDS, "replicas")
+                },
+            ),
         )
 
     def serving(self, group: str | None = None) -> tuple[Endpoint, ...]:
@@ -198,7 +204,7 @@ def _cluster(name: str, value: object, sources: Sources) -> ClusterConfig | None
 
 def _groups(
     path: str, table: Table, port: int, sources: Sources
-) -> tuple[dict[str, GroupConfig], dict[str, Endpoint]]:
+) -> tuple[dict[str, GroupOptions], dict[str, Endpoint]]:
     """The groups of a cluster, and all of its replicas by their paths."""
     listed = table.get("replicas", [])
     if listed == "discover":
@@ -218,7 +224,7 @@ def _groups(
     return groups, replicas
 
 
-def _group(path: str, name: str, table: Table, sources: Sources) -> GroupConfig:
+def _group(path: str, name: str, table: Table, sources: Sources) -> GroupOptions:
     only = "only_by_rule" in table and sources.problems.switch(
         f"{path}.only_by_rule", table["only_by_rule"]
     )
@@ -227,7 +233,7 @@ def _group(path: str, name: str, table: Table, sources: Sources) -> GroupConfig:
         for key in ("policy", "pool_size", "monitor_interval")
         if key in table
     }
-    return GroupConfig(name, only, **options)
+    return GroupOptions(name, only, **options)
 
 
 def _level(options: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from .keywords import (
     as_driver_takes_it,
     check_kind,
 )
-from .options import KEYWORDS, ClusterOptions, parse_cluster_options, parse_options
+from .options import CLUSTER_KEYWORDS, KEYWORDS, parse_cluster_options, parse_options
 from .problems import Problems, shown
 
 __all__ = ["CONNECT", "Hidden", "Sources", "check_option", "read_option", "split"]
@@ -52,7 +52,7 @@ class Sources(NamedTuple):
 
 def check_option(key: str, value: object) -> None:
     """Check one keyword of rwsplit's own. Raises ValueError naming it."""
-    if key in ClusterOptions._fields:
+    if key in CLUSTER_KEYWORDS:
         parse_cluster_options({key: value})
     else:
         parse_options({key: value}, DEFAULT_PORT, CONNECT)

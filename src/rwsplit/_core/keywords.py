@@ -61,7 +61,7 @@ OPTION_KEYWORDS = _table(
         Holds.SHARE: "primary_share",
         Holds.SWITCH: "track_positions",
         Holds.LIST: "replicas",
-        Holds.TABLE: "functions hints",
+        Holds.TABLE: "functions hints tags",
     }
 )
 """rwsplit's."""

@@ -8,12 +8,15 @@ from typing import Any, NamedTuple
 from .endpoint import Endpoint, parse_replicas
 from .policies import POLICIES, Policy, checked
 from .position import decode
+from .rules import Rule
 from .session_id import KINDS, check_session_id
 from .statement import Hint
 
 __all__ = [
+    "CLUSTER_KEYWORDS",
     "KEYWORDS",
     "ClusterOptions",
+    "GroupOptions",
     "Options",
     "parse_cluster_options",
     "parse_options",
@@ -21,8 +24,23 @@ __all__ = [
 ]
 
 
+class GroupOptions(NamedTuple):
+    """A named group of a cluster's replicas. None is: as the cluster."""
+
+    name: str
+    only_by_rule: bool = False
+    """Whether it serves nothing but what a rule sends to it."""
+    policy: str | None = None
+    pool_size: int | None = None
+    monitor_interval: float | None = None
+    """Seconds."""
+
+
 class ClusterOptions(NamedTuple):
-    """What all connections to a cluster share; None where nothing was said."""
+    """What all connections to a cluster share; None where nothing was said.
+
+    The first four are keywords of `Cluster()`.
+    """
 
     pool_size: int | None = None
     monitor_interval: float | None = None
@@ -31,6 +49,13 @@ class ClusterOptions(NamedTuple):
     """Where this process runs: replicas of the same zone are asked first."""
     policy: Policy | None = None
     """For connections that ask for none."""
+    name: str | None = None
+    """What the configuration file calls it."""
+    groups: Mapping[str, GroupOptions] | None = None
+    """The groups of replicas that have something of their own."""
+    rules: tuple[Rule, ...] | None = None
+    defaults: Mapping[str, Any] | None = None
+    """Keywords of `connect()`, for whoever connects without them; may hold secrets."""
 
     def with_defaults(self) -> ClusterOptions:
         """Say what nobody said."""
@@ -38,6 +63,9 @@ class ClusterOptions(NamedTuple):
             pool_size=10 if self.pool_size is None else self.pool_size,
             monitor_interval=self.monitor_interval or 1.0,
             policy=self.policy or POLICIES["round_robin"],
+            groups=self.groups or {},
+            rules=self.rules or (),
+            defaults=self.defaults or {},
         )
 
 
@@ -72,6 +100,8 @@ class Options(NamedTuple):
     """The part of the reads for replicas, from 0 to 1, that the primary serves all the same."""
     zone: str | None = None
     """Where this process runs."""
+    tags: Mapping[str, str] = {}
+    """What rules may match."""
     functions: Mapping[str, str] = {}
     hints: Mapping[str, Hint] = {}
     """What the hints of other proxies stand for."""
@@ -125,16 +155,9 @@ def read_replicas(
 def parse_cluster_options(given: Mapping[str, Any]) -> ClusterOptions:
     """Check the options of a cluster; raises ValueError or TypeError, naming the key."""
     for key in given:
-        if key not in ClusterOptions._fields:
+        if key not in _CLUSTER_CHECKS:
             raise TypeError(f"Cluster() got an unexpected keyword argument {key!r}")
-    checks: dict[str, Callable[[str, object], Any]]
-    checks = {
-        "pool_size": _size,
-        "monitor_interval": _seconds,
-        "zone": _text_or_none,
-        "policy": _policy,
-    }
-    return ClusterOptions(**{key: checks[key](key, value) for key, value in given.items()})
+    return ClusterOptions(**{key: _CLUSTER_CHECKS[key](key, value) for key, value in given.items()})
 
 
 def _unknown(key: str, connect_keywords: frozenset[str]) -> str:
@@ -219,6 +242,15 @@ def _policy(key: str, value: object) -> Policy:
     raise ValueError(f"{key}: expected one of {', '.join(POLICIES)} or a callable, got {value!r}")
 
 
+def _tags(key: str, value: object) -> Mapping[str, str]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{key}: expected a dict of texts, got {type(value).__name__}")
+    for name, text in value.items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise ValueError(f"{key}[{name!r}]: expected a text for a text, got {text!r}")
+    return dict(value)
+
+
 def _functions(key: str, value: object) -> Mapping[str, str]:
     if not isinstance(value, Mapping):
         raise ValueError(f"{key}: expected a dict of function names, got {type(value).__name__}")
@@ -242,6 +274,15 @@ def _hints(key: str, value: object) -> Mapping[str, Hint]:
     return found
 
 
+_CLUSTER_CHECKS: dict[str, Callable[[str, object], Any]] = {
+    "pool_size": _size,
+    "monitor_interval": _seconds,
+    "zone": _text_or_none,
+    "policy": _policy,
+}
+CLUSTER_KEYWORDS = tuple(_CLUSTER_CHECKS)
+"""The keywords of `Cluster()`, beside its servers."""
+
 _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "consistency": _one_of("eventual", "session", "global"),
     "on_lag": _one_of("wait", "primary"),
@@ -252,6 +293,7 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "policy": _policy,
     "primary_share": _share,
     "zone": _text_or_none,
+    "tags": _tags,
     "functions": _functions,
     "hints": _hints,
     "replica_connect_timeout": _seconds,

@@ -37,6 +37,8 @@ class Route(NamedTuple):
     """Its answer may show what others wrote, so the next read must not show less."""
     sees_commits: bool = False
     """It reads in a snapshot that shows what was committed since it was opened."""
+    group: str | None = None
+    """The group of replicas that a rule sends it to."""
 
 
 class RouteTaken(NamedTuple):

@@ -10,7 +10,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from random import Random
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cachetools import LRUCache
 from pymysql.constants import ER
@@ -19,8 +19,8 @@ from .._core.controls import Control
 from .._core.endpoint import DEFAULT_PORT, Endpoint, parse_primary
 from .._core.figures import Figures
 from .._core.habit import Habit
-from .._core.options import ClusterOptions, parse_cluster_options, read_replicas
-from .._core.policies import Policy, narrow, needs_load
+from .._core.options import ClusterOptions, GroupOptions, parse_cluster_options, read_replicas
+from .._core.policies import POLICIES, Policy, narrow, needs_load
 from .._core.position import (
     BinlogState,
     History,
@@ -31,9 +31,11 @@ from .._core.position import (
     parse_history,
 )
 from .._core.roles import Sight, find_primary
+from .._core.rules import Limit, Rule
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
 from .._stores import MemoryStore
 from .catalogue import Catalogue
+from .config_file import read_config
 from .discovery import discovered
 from .facts import PrimaryFacts
 from .monitor import Monitor
@@ -42,7 +44,10 @@ from .pool import Pool
 from .registry import Registry
 from .server import Probe, Server, logger
 
-__all__ = ["FULL", "FULL_SECONDS", "Cluster", "cluster_of", "words"]
+if TYPE_CHECKING:
+    from .._core.config import ClusterConfig
+
+__all__ = ["FULL", "FULL_SECONDS", "Cluster", "cluster_of", "configured", "words"]
 
 _MOST_CLUSTERS = 100
 _MOST_WARNINGS = 1000
@@ -94,6 +99,20 @@ class Cluster:
         found, discover = read_replicas(replicas, endpoint.port, CONNECT_KEYWORDS)
         return cluster_of(endpoint, found, discover, parse_cluster_options(options))
 
+    @classmethod
+    def from_toml(cls, path: str | os.PathLike[str], name: str | None = None) -> Cluster:
+        """Return the cluster of this name that a configuration file describes.
+
+        `name` may be left out where there is but one. Raises ConfigError (a ValueError) with all
+        that is wrong with the file, ValueError for another name, and OSError for a file that can't
+        be read.
+        """
+        config = read_config(path)
+        if name is None and len(config.clusters) != 1:
+            known = ", ".join(config.clusters) or "none"
+            raise ValueError(f"name: expected one of {config.file_name} ({known}), got None")
+        return configured(config.by_name(name or next(iter(config.clusters))))
+
     def _set_up(  # noqa: PLR0915 - it is all fields
         self,
         primary: Endpoint,
@@ -124,10 +143,24 @@ class Cluster:
         """What SET GLOBAL has set, of rwsplit's own variables: for connections made later."""
         self._usual_seconds = 0.0
         """How long statements on replicas mostly take."""
+        self.rules: tuple[Rule, ...] = options.rules or ()
+        self.limits: dict[str, threading.Semaphore] = {}
+        """By rule, what bounds how many of its statements run at a time."""
+        self._make_limits()
+        self.groups: Mapping[str, GroupOptions] = options.groups or {}
+        self.in_group: dict[str, tuple[Endpoint, ...]] = {}
+        """By group, the replicas that may be asked, when last looked at."""
+        self.policies: dict[str | None, Policy] = {
+            name: POLICIES[group.policy]
+            for name, group in self.groups.items()
+            if group.policy is not None
+        }
+        """What picks among a group's replicas, where it has a policy of its own."""
         assert options.policy is not None
         self.policy = options.policy
         """What picks among the candidates, for connections that asked for no other policy."""
-        self.note_policy(self.policy)
+        for policy in (self.policy, *self.policies.values()):
+            self.note_policy(policy)
         self.flavor = "mysql"
         self.version = ""
         self.has_gtids = True
@@ -160,8 +193,19 @@ class Cluster:
         transactions on the primary`."""
         self.memory = MemoryStore()
         """The store of session ids that only this process shares."""
-        self.pool = Pool(options.pool_size or 0)
-        self.monitor = Monitor(self, options.monitor_interval or 1.0)
+        groups = self.groups
+        sizes = {
+            endpoint.name: size
+            for endpoint in replicas
+            for group in (groups.get(endpoint.group or ""),)
+            if group is not None and (size := group.pool_size) is not None
+        }
+        self.pool = Pool(options.pool_size or 0, sizes)
+        self.monitor = Monitor(
+            self,
+            options.monitor_interval or 1.0,
+            {name: each.monitor_interval for name, each in groups.items() if each.monitor_interval},
+        )
         self._changed = threading.Condition()
         self._samples: deque[tuple[float, Position]] = deque(maxlen=_MOST_SAMPLES)
         """Positions of the primary with the time at which they were asked for, oldest first."""
@@ -194,11 +238,24 @@ class Cluster:
         """What the application calls its servers, the primary first."""
         return (self.configured[0], *self.configured[1])
 
-    def usable(self) -> tuple[Endpoint, ...]:
+    def usable(self, group: str | None = None) -> tuple[Endpoint, ...]:
         """Return the replicas that may be asked now: see `narrow`."""
         if self.refresh_at and monotonic() >= self.refresh_at:
             self.refresh()
-        return self.candidates
+        return self.candidates if group is None else self.in_group.get(group, ())
+
+    def named(self, name: str) -> tuple[Endpoint, ...]:
+        """Return the replica of this name, if it may be asked now."""
+        server = self.servers.get(name)
+        if server is None or name == self.primary.name or not server.may_serve(monotonic()):
+            return ()
+        return (server.endpoint,)
+
+    def policy_of(self, group: str | None, asked: Policy | None) -> Policy:
+        """Return what picks among a group's replicas; `asked` is what the connection asks for."""
+        if group is not None and group in self.policies:
+            return self.policies[group]
+        return asked or self.policy
 
     def refresh(self) -> None:
         """Look again at who may serve."""
@@ -216,9 +273,27 @@ class Cluster:
             (server.rests_until for server in replicas if server.rests_until > now), default=0.0
         )
         before = self.candidates
-        self.candidates = narrow(awake, self.options.zone)
+        zone, groups = self.options.zone, self.groups
+        free = [end for end in awake if not _is_reserved(groups, end)]
+        self.candidates = narrow(free, zone)
+        self.in_group = {
+            name: narrow([end for end in awake if end.group == name], zone) for name in groups
+        }
+        if self.policies:
+            # One group's policy counts where nobody else serves.
+            served_by = {end.group for end in self.candidates}
+            only = served_by.pop() if len(served_by) == 1 else None
+            assert self.options.policy is not None
+            self.policy = self.policies.get(only, self.options.policy)
         if not all(endpoint in before for endpoint in self.candidates):
             self.arrivals += 1
+
+    def _make_limits(self) -> None:
+        self.limits = {
+            rule.name: threading.BoundedSemaphore(rule.action.running)
+            for rule in self.rules
+            if isinstance(rule.action, Limit)
+        }
 
     def note_policy(self, policy: Policy) -> None:
         """See to it that a policy finds the figures that it looks at."""
@@ -532,10 +607,11 @@ class Cluster:
         elif not server.writable_since:
             server.writable_since = probe.asked_at
         was_behind, server.behind = server.behind, self._behind(probe.position)
-        if was_behind > self.monitor.interval >= server.behind:
+        interval = self.monitor.interval_of(server.endpoint)
+        if was_behind > interval >= server.behind:
             self.arrivals += 1
         moved = before is None or not before.covers(probe.position)
-        limit = max(_STALLED_SECONDS, 3 * self.monitor.interval)
+        limit = max(_STALLED_SECONDS, 3 * interval)
         if moved or server.behind <= limit:
             server.stalled = False
         elif not server.stalled:
@@ -636,12 +712,18 @@ class Cluster:
         self._habits_lock = threading.Lock()
         self.memory.after_fork()
         self.users.after_fork()
+        self._make_limits()
         self.dice.seed()
         self.turns = itertools.count(self.dice.getrandbits(30))
         for server in self.servers.values():
             server.after_fork()
         self.pool.after_fork()
         self.monitor.after_fork()
+
+
+def _is_reserved(groups: Mapping[str, GroupOptions], endpoint: Endpoint) -> bool:
+    group = groups.get(endpoint.group or "")
+    return group is not None and group.only_by_rule
 
 
 class _FiguresOf(Mapping[str, Figures]):
@@ -710,6 +792,12 @@ def cluster_of(
             cluster.memory = memory or cluster.memory
             _clusters[key] = cluster
     return cluster
+
+
+def configured(config: ClusterConfig) -> Cluster:
+    """Return the process's cluster of one that a configuration describes."""
+    discover = "discover" if config.options.get("replicas") == "discover" else None
+    return cluster_of(config.primary, config.replicas, discover, config.shared())
 
 
 def _where(endpoint: Endpoint) -> tuple[str, int, str | None]:

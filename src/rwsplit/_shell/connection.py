@@ -24,7 +24,8 @@ from .._core.transaction import Transaction
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
 from .._stores import open_store
 from .account import Account
-from .cluster import Cluster, cluster_of
+from .cluster import Cluster, cluster_of, configured
+from .config_file import current_config
 from .controls import Controls
 from .cursor import routed
 from .facts import PrimaryFacts
@@ -69,13 +70,15 @@ _NOT_CONNECTED: Any = _NotConnected()
 class Connection(Controls):
     """A virtual connection: one primary and its replicas behind PyMySQL's own interface.
 
-    Takes every keyword of `pymysql.connect` for the primary, and:
+    Takes every keyword of `pymysql.connect` for the primary, or a URL
+    (`rwsplit://user:password@host:port/database?keyword=value`), and:
 
     :param replicas: the replicas: a list of `"host[:port]"`, `"[v6]:port"`, or dicts with `host`,
         `port`, `unix_socket`, `name`, `weight`, `rank`, `group`, `zone` and any connect keyword for
         that endpoint; or `"discover"`, or a callable that returns such a list. Without it
         everything runs on the primary.
-    :param cluster: a `Cluster` that was made before, instead of `host`, `port` and `replicas`.
+    :param cluster: a `Cluster` that was made before, or the name of one in the file that
+        `RWSPLIT_CONFIG` names (docs/configuration.md), instead of `host`, `port` and `replicas`.
     :param pool_size: how many idle connections are kept for each endpoint and account (10).
     :param primary_wait: how many seconds a statement waits for a primary while there is none (10).
     :param consistency: what a read must see: `"session"` (default: all that this connection wrote),
@@ -106,6 +109,8 @@ class Connection(Controls):
         all the same.
     :param zone: where this process runs (also `RWSPLIT_ZONE` in the environment): replicas of the
         same zone are asked first.
+    :param tags: what the rules of a configuration may match, as a dict of texts; also
+        `rwsplit.tags()`, for a block of code.
     :param functions: stored functions declared `"read"` or `"write"`, by name.
     :param hints: what the hints of other proxies stand for, as `{"maxscale route to slave":
         "replica", "hostgroup=1": "primary"}`; those not named here are mere comments.
@@ -178,9 +183,12 @@ class Connection(Controls):
     _read_timeout = _OfPrimary()
     _write_timeout = _OfPrimary()
 
-    def __init__(self, **keywords: Unpack[ConnectKeywords]) -> None:
+    def __init__(self, url: str | None = None, /, **keywords: Unpack[ConnectKeywords]) -> None:
         options: dict[str, Any] = {**keywords}
         _translate_aliases(options)
+        if url is not None:
+            options = {**_from_url(url), **options}
+        options = _configured(options)
         own = {key: options.pop(key) for key in [*options] if key not in CONNECT_KEYWORDS}
         self._options = _checked_options(own, options)
         self._named_id = self._options.session_id
@@ -256,7 +264,8 @@ class Connection(Controls):
         self._context_id = None
         self._key = None
         self._id_kind = self._options.session_id_kind
-        self._controlling = False
+        self._controlling = self._ruling = False
+        self._rule = None
         self._set_level(self._options.consistency)
         self._result = None
         self._pending = self._shows_tracking = False
@@ -279,12 +288,17 @@ class Connection(Controls):
         if cluster is None:
             return
         if not isinstance(cluster, Cluster):
-            raise ValueError(f"cluster: expected a Cluster, got {type(cluster).__name__}")
+            found = type(cluster).__name__
+            raise ValueError(f"cluster: expected a Cluster or the name of one, got {found}")
         for key in ("host", "port", "unix_socket"):
             if options.get(key):
                 raise ValueError(f"{key}: the cluster has one already")
         if self._options.replicas is not None:
             raise ValueError("replicas: the cluster has its own")
+        for key in ("pool_size", "zone"):
+            asked, has = getattr(self._options, key), getattr(cluster.options, key)
+            if asked is not None and asked != has:
+                raise ValueError(f"{key}: {asked!r}, and the cluster has {has!r}")
         primary, replicas = cluster.configured
         options.update(host=primary.host, port=primary.port, unix_socket=primary.unix_socket)
         self._options = self._options._replace(replicas=replicas, discover=cluster.discover)
@@ -701,6 +715,55 @@ def _checked_options(own: dict[str, Any], connect_options: dict[str, Any]) -> Op
             options = options._replace(reads="primary")
     zone = os.environ.get("RWSPLIT_ZONE")
     return options._replace(zone=zone) if zone and options.zone is None else options
+
+
+def _from_url(url: str) -> dict[str, Any]:
+    from .._core.url import parse_url  # noqa: PLC0415 - who has no URL does not pay for it
+
+    if not isinstance(url, str):
+        raise TypeError(f"connect() takes a URL, or keywords, but got {type(url).__name__}")
+    return parse_url(url)
+
+
+def _configured(given: dict[str, Any]) -> dict[str, Any]:
+    """Add to what the caller gave what its cluster's configuration says."""
+    cluster = given.get("cluster")
+    if cluster is None and "replicas" not in given:
+        config = current_config()
+        if config is not None:
+            host, port, unix_socket = _address(given)
+            found = config.by_address(host, port, unix_socket)
+            if found is not None:
+                cluster = configured(found)
+                given = {key: given[key] for key in given if key not in _ADDRESS}
+    elif isinstance(cluster, str):
+        config = current_config()
+        if config is None:
+            raise ValueError(
+                f"cluster: {cluster!r} is the name of one in a configuration file, and "
+                "RWSPLIT_CONFIG does not name any"
+            )
+        cluster = configured(config.by_name(cluster))
+    if not isinstance(cluster, Cluster):
+        return given
+    defaults = cluster.options.defaults or {}
+    # Frameworks pass None for what their settings do not have.
+    said = {key: value for key, value in given.items() if value is not None or key not in defaults}
+    return {**defaults, **said, "cluster": cluster}
+
+
+_ADDRESS = ("host", "port", "unix_socket")
+
+
+def _address(given: dict[str, Any]) -> tuple[str | None, int | None, str | None]:
+    """Return where the caller wants to connect to; an option file may say so, too."""
+    if given.get("read_default_file") or given.get("read_default_group"):
+        known = [*_ADDRESS, "read_default_file", "read_default_group"]
+        options = {key: given[key] for key in known if given.get(key)}
+        found = PhysicalConnection(None, **options, defer_connect=True)
+        return found.host, found.port, found.unix_socket
+    host, port, unix_socket = (given.get(key) for key in _ADDRESS)
+    return host, port if isinstance(port, int) else None, unix_socket
 
 
 def _split_database(name: str) -> tuple[str, str | None]:

@@ -24,14 +24,14 @@ from .._core.route import RouteTaken
 from .._core.session import IN_TRANSACTION
 from .._core.statement import Statement
 from .._drivers.pymysql import made_result, no_result
-from .transactions import Transactions
+from .ruling import Ruling
 
 __all__ = ["Controls"]
 
 _OWN = "is about rwsplit itself"
 
 
-class Controls(Transactions):
+class Controls(Ruling):
     """How a virtual connection is controlled from SQL."""
 
     def _control(self, statement: Statement, sql: bytes, unbuffered: bool) -> bool:

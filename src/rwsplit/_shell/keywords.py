@@ -83,7 +83,7 @@ class ConnectKeywords(_PyMySQLKeywords, total=False):
         | Callable[[], Iterable[str | Mapping[str, Any]]]
         | None
     )
-    cluster: Cluster | None
+    cluster: Cluster | str | None
     pool_size: int
     primary_wait: float
     consistency: Literal["eventual", "session", "global"]
@@ -95,6 +95,7 @@ class ConnectKeywords(_PyMySQLKeywords, total=False):
     policy: PolicyName | Policy
     primary_share: float
     zone: str | None
+    tags: Mapping[str, str]
     functions: Mapping[str, Literal["read", "write"]]
     hints: Mapping[str, str]
     replica_connect_timeout: float

@@ -8,6 +8,7 @@ the thread that runs a statement never looks for itself.
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from random import SystemRandom
 from time import monotonic
 from typing import Any, Protocol
@@ -97,10 +98,12 @@ class Monitor:
     """Looks at the servers of one cluster, each in a thread of its own: none delays another.
 
     :param interval: seconds between two looks at a server.
+    :param intervals: the same by group, for those that have one of their own.
     """
 
-    def __init__(self, cluster: Watched, interval: float) -> None:
+    def __init__(self, cluster: Watched, interval: float, intervals: Mapping[str, float]) -> None:
         self.interval = interval
+        self._intervals = intervals
         self.account: Account | None = None
         """The newest that connected to the primary."""
         self._cluster = cluster
@@ -109,6 +112,10 @@ class Monitor:
         self._round = 0
         """Goes up when all are to be looked at now."""
         self._last_used = monotonic()
+
+    def interval_of(self, endpoint: Endpoint) -> float:
+        """Return how many seconds lie between two looks at a server."""
+        return self._intervals.get(endpoint.group or "", self.interval)
 
     def watch(self) -> None:
         """See to it that all servers are looked at; cheap where they are already."""
@@ -198,7 +205,7 @@ class Monitor:
             self.watch()
 
     def _wait(self, server: Server, seen: int, failures: int) -> None:
-        pause = self.interval
+        pause = self.interval_of(server.endpoint)
         if failures or not self._cluster.primary_is_up:
             pause = min(pause, _HURRY_SECONDS * 2 ** min(failures // 4, 10))
         pause *= _dice.uniform(0.8, 1.1)  # processes are not to ask all at once

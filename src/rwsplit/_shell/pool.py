@@ -21,10 +21,12 @@ class Pool:
     before the next can see it.
 
     :param size: how many are kept for each endpoint and account; the oldest is closed.
+    :param sizes: the same by endpoint, for those that have a size of their own.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, sizes: Mapping[str, int]) -> None:
         self.size = size
+        self._sizes = sizes
         self.in_use: Counter[str] = Counter()
         """By endpoint, how many connections are open and not idle here."""
         self._idle: dict[Any, list[Wire]] = {}
@@ -61,10 +63,11 @@ class Pool:
         """Close a connection that `connect` opened; its wire is kept where `key` is not None."""
         self._count(endpoint, -1)
         wire = None
-        if key is not None and self.size and not self._closed:
+        size = self._sizes.get(endpoint, self.size)
+        if key is not None and size and not self._closed:
             wire = connection.leave()
         if wire is not None:
-            for surplus in self._keep(key, wire):
+            for surplus in self._keep(key, wire, size):
                 surplus.close()
         elif not connection._closed:
             connection.close()
@@ -87,14 +90,14 @@ class Pool:
                         return idle.pop(index)
         return None
 
-    def _keep(self, key: Any, wire: Wire) -> list[Wire]:
+    def _keep(self, key: Any, wire: Wire, size: int) -> list[Wire]:
         """Keep a wire; returns those to close."""
         with self._lock:
             if self._closed or (key not in self._idle and len(self._idle) >= _MOST_KEYS):
                 return [wire]
             idle = self._idle.setdefault(key, [])
             idle.append(wire)
-            surplus, idle[:] = idle[: -self.size], idle[-self.size :]
+            surplus, idle[:] = idle[:-size], idle[-size:]
         return surplus
 
     def close_idle(self, endpoint: str | None = None) -> None:

@@ -192,7 +192,7 @@ class Replicas:
             unserved = self._take_failure(*failed, deadline)
             if unserved is not None:
                 return unserved
-        if self._must_ask(route) and not self._any_hope(cluster.usable()):
+        if self._must_ask(route) and not self._any_hope(cluster.replicas):
             return Unserved(_NOT_CAUGHT_UP, 0.0, 0)
         retries = int(failed is not None)
         try:
@@ -214,6 +214,10 @@ class Replicas:
         tried: list[str] = []
         while True:
             choice = self._choose(route, needed, tried, waited)
+            if choice[0] is None and route.group is not None:
+                # Others are better than none, and any of them better than the primary.
+                route = route._replace(group=None)
+                continue
             if choice[0] is None:
                 return Unserved(choice[1], waited, retries)
             replica, wait = choice
@@ -355,7 +359,7 @@ class Replicas:
         tried: list[str] = []
         self.settle()
         while True:
-            usable = self._narrow(cluster.usable(), None, tried)
+            usable = self._narrow(cluster.usable(), tried)
             if any(cluster.servers[end.name].has(position) for end in usable):
                 return True
             left = until - monotonic()
@@ -414,10 +418,10 @@ class Replicas:
         """Whether the next read need only go where the last one went, or where there is more."""
         return not self.saw_primary and not self._seen
 
-    def _any_hope(self, usable: tuple[Endpoint, ...]) -> bool:
+    def _any_hope(self, replicas: tuple[Server, ...]) -> bool:
         """Tell whether it is worth asking anyone: not while all are late and none is due."""
-        servers = self._cluster.servers
-        return any(servers[endpoint.name].worth_asking() for endpoint in usable)
+        now = monotonic()
+        return any(replica.may_serve(now) and replica.worth_asking() for replica in replicas)
 
     def _must_ask(self, route: Route) -> bool:
         """Tell whether only the primary can say what a read must see."""
@@ -498,10 +502,10 @@ class Replicas:
     ) -> tuple[Server, float] | tuple[None, str]:
         """Choose a replica; with it, how long to wait there at most, or why there is none."""
         cluster = self._cluster
-        usable = cluster.usable()
         wanted = route.endpoint
-        if wanted is not None or tried or self._aside:
-            usable = self._narrow(usable, wanted, tried)
+        usable = cluster.usable(route.group) if wanted is None else cluster.named(wanted)
+        if tried or self._aside:
+            usable = self._narrow(usable, tried)
         bound = route.shows_data and route.consistency != "eventual"
         if bound and self.seen_at is not None and not self.seen_tail:
             usable = self._stay(usable, needed)
@@ -535,7 +539,8 @@ class Replicas:
             self._moves = False
         turn = next(cluster.turns) if self._turn is None else self._turn
         self._turn = None
-        name = (self.policy or cluster.policy)(usable, turn, self.view).name
+        policy = cluster.policy_of(route.group, self.policy)
+        name = policy(usable, turn, self.view).name
         seconds = 0.0
         if name not in ready:
             # Where another replica or the primary can answer at once, a look is enough.
@@ -613,19 +618,11 @@ class Replicas:
                 replica.late = False
         return not replica.late
 
-    def _narrow(
-        self, usable: tuple[Endpoint, ...], wanted: str | None, tried: Collection[str]
-    ) -> tuple[Endpoint, ...]:
+    def _narrow(self, usable: tuple[Endpoint, ...], tried: Collection[str]) -> tuple[Endpoint, ...]:
         now = monotonic()
         self._aside = {name: until for name, until in self._aside.items() if until > now}
         return tuple(
-            [
-                end
-                for end in usable
-                if end.name not in tried
-                and end.name not in self._aside
-                and (wanted is None or end.name == wanted)
-            ]
+            [end for end in usable if end.name not in tried and end.name not in self._aside]
         )
 
     def _has(self, replica: Server, needed: Position | None) -> bool:

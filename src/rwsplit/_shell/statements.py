@@ -15,6 +15,7 @@ from .._core.dialect import Dialect
 from .._core.following import counts_rows, resets_warnings, shows_data, shows_tracking
 from .._core.position import Position, encode
 from .._core.route import Destination, Route, RouteTaken, route
+from .._core.rules import Matched
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION, LEXING, can_commit, can_write
 from .._core.session_id import parse_use
 from .._core.statement import Kind, Statement
@@ -95,6 +96,10 @@ class Statements(Hold):
     _context_id: str | None
     _key: str | None
 
+    _ruling: bool
+    """The rules have been asked about the statement that is being run."""
+    _rule: Matched | None
+    """The one that matches it."""
     _controlling: bool
     """A statement about rwsplit's own variables is being run."""
     _id_kind: str
@@ -108,6 +113,8 @@ class Statements(Hold):
 
     def query(self, sql: Any, unbuffered: bool = False) -> Any:
         """Run a statement where it belongs; the cursors call this."""
+        if self._cluster.rules and not self._ruling:
+            return self._query_by_rules(sql, unbuffered)
         template, self._template = self._template, None
         if self.driver_connection._sock is None:
             self._go_without()
@@ -124,7 +131,7 @@ class Statements(Hold):
             sql = (
                 sql.encode(self.driver_connection.encoding) if isinstance(sql, str) else bytes(sql)
             )
-        if self._free and statement.plain:
+        if self._free and statement.plain and self._rule is None:
             shows = bool(statement.tables) or statement.verb != "SELECT"
             member = self._replicas.ready_member(shows)
             if member is not None:
@@ -184,6 +191,8 @@ class Statements(Hold):
             read_back(session, self.driver_connection, statement)
             decision = self._route(statement, in_snapshot)
         if decision.destination is _REPLICA and self._splits:
+            if self._rule is not None:
+                decision = self._by_rule(self._rule, statement, decision)
             if not in_snapshot and self._is_primarys_share(statement):
                 return Route(Destination.PRIMARY, PRIMARYS_SHARE)
             if self._sharing is not None:
@@ -196,6 +205,7 @@ class Statements(Hold):
         return (
             share > 0
             and (statement.hint is None or statement.hint.route is None)
+            and self._rule is None
             and self._cluster.primary_is_up
             and self._cluster.dice.random() < share
         )
@@ -229,6 +239,12 @@ class Statements(Hold):
         template: tuple[Any, str] | None = None,
         quiet: bool = False,
     ) -> bool:
+        raise NotImplementedError
+
+    def _query_by_rules(self, sql: Any, unbuffered: bool) -> Any:
+        raise NotImplementedError
+
+    def _by_rule(self, matched: Matched, statement: Statement, decision: Route) -> Route:
         raise NotImplementedError
 
     def _control(self, statement: Statement, sql: bytes, unbuffered: bool) -> bool:
@@ -799,6 +815,10 @@ class Statements(Hold):
         if kind == "user":
             return f"user:{_text(self.driver_connection.user)}"
         return None
+
+    def _shared_id(self) -> str | None:
+        """Return the session id in use, whatever kind it is of; None for one of its own."""
+        return None if self._key is None else self._key.partition(":")[2]
 
     def _look_at_store(self, decision: Route) -> Route:
         """Add to a read what others of the same session id wrote."""

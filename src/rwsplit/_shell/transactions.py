@@ -26,6 +26,7 @@ from .statements import PRIMARYS_SHARE, Statements
 __all__ = ["Transactions"]
 
 _REPEATED = Statement(Kind.READ, "repeated reads")
+_SNAPSHOT = Statement(Kind.READ, "a snapshot")
 _REPLICA = Destination.REPLICA
 _SEEING_COMMITS = ("READ-COMMITTED", "READ-UNCOMMITTED")
 _CONSISTENT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
@@ -247,6 +248,8 @@ class Transactions(Statements):
         if not self._splits:
             return False
         decision = Route(_REPLICA, "", self._level, max_staleness=self._options.max_staleness)
+        if self._rule is not None:
+            decision = self._by_rule(self._rule, _SNAPSHOT, decision)
         if self._sharing is not None:
             decision = self._look_at_store(decision)
         if decision.destination is not _REPLICA:

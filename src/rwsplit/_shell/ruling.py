@@ -1,0 +1,110 @@
+"""Rules of the configuration, applied to a virtual connection's statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from pymysql import err
+from pymysql.constants import ER
+
+from .._core.route import Route
+from .._core.rules import Facts, Limit, Matched, Refuse, SendTo, level_under, match
+from .._core.statement import Statement
+from .sharing import current_session_id
+from .transactions import Transactions
+
+__all__ = ["Ruling", "tags"]
+
+_current_tags: ContextVar[Mapping[str, str]] = ContextVar("rwsplit_tags", default={})  # noqa: B039 - never changed
+
+
+@contextmanager
+def tags(**given: str) -> Iterator[Mapping[str, str]]:
+    """Give the statements of this block tags, which the rules of a configuration may match.
+
+    They add to those of an outer block and of the connection. It is a context variable, so each
+    thread and each task has its own. Raises TypeError for what is no text.
+    """
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise TypeError(f"tags: expected a text for {name}, got {type(value).__name__}")
+    both = {**_current_tags.get(), **given}
+    token = _current_tags.set(both)
+    try:
+        yield both
+    finally:
+        _current_tags.reset(token)
+
+
+class Ruling(Transactions):
+    """How a virtual connection follows its cluster's rules."""
+
+    def _query_by_rules(self, sql: Any, unbuffered: bool) -> Any:
+        """Run a statement as the first rule that matches it wants."""
+        matched = self._match(sql)
+        self._ruling, self._rule = True, matched
+        try:
+            if matched is None:
+                return self.query(sql, unbuffered)
+            action = matched.rule.action
+            if isinstance(action, Refuse):
+                raise err.OperationalError(
+                    ER.NOT_ALLOWED_COMMAND, f"{action.message} (rule {matched.rule.name})"
+                )
+            if matched.rewritten is not None:
+                self._template = None
+                return self.query(matched.rewritten, unbuffered)
+            if isinstance(action, Limit):
+                return self._query_in_turn(matched, action, sql, unbuffered)
+            return self.query(sql, unbuffered)
+        finally:
+            self._ruling, self._rule = False, None
+
+    def _match(self, sql: Any) -> Matched | None:
+        # A rule with a digest needs the classifier, which an import does not pay for.
+        from .._core.config import digest_of  # noqa: PLC0415
+
+        cluster, primary = self._cluster, self.driver_connection
+        if current_session_id.get() is not self._context_id:
+            self._share()
+        text = sql if isinstance(sql, str) else bytes(sql).decode(primary.encoding, "replace")
+        own = self._options.tags
+        context = _current_tags.get()
+        facts = Facts(
+            _text(primary.user),
+            self._session.schema,
+            self._shared_id(),
+            lambda: digest_of(text),
+            text,
+            {**own, **context} if own and context else context or own,
+        )
+        return match(cluster.rules, facts, cluster.dice.random())
+
+    def _query_in_turn(self, matched: Matched, limit: Limit, sql: Any, unbuffered: bool) -> Any:
+        turn = self._cluster.limits[matched.rule.name]
+        if not turn.acquire(timeout=limit.wait):
+            raise err.OperationalError(
+                ER.USER_LIMIT_REACHED,
+                f"{limit.running} of these statements run already in this process, and none ended "
+                f"within {limit.wait:g} s (rule {matched.rule.name})",
+            )
+        try:
+            return self.query(sql, unbuffered)
+        finally:
+            turn.release()
+
+    def _by_rule(self, matched: Matched, statement: Statement, decision: Route) -> Route:
+        """Add to the route of a read for replicas what its rule says."""
+        decision = decision._replace(consistency=level_under(matched.rule, decision.consistency))
+        action, hint = matched.rule.action, statement.hint
+        if isinstance(action, SendTo) and (hint is None or hint.route is None):
+            reason = f"{decision.reason}; {matched}"
+            decision = decision._replace(group=action.group, reason=reason)
+        return decision
+
+
+def _text(value: Any) -> str | None:
+    return value.decode() if isinstance(value, bytes) else value
