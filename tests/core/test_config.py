@@ -607,3 +607,10 @@ def test_the_example_of_the_documentation_is_valid():
         ("analytics", 100.0),
     }
     assert config.by_address("db-primary") is shop
+
+
+def test_who_is_found_belongs_to_no_group():
+    text = '[clusters.a]\nprimary = "db"\nreplicas = "discover"\n'
+    assert parse(text).clusters["a"].options["replicas"] == "discover"
+    (line,) = problems(text + '[clusters.a.groups.g]\nreplicas = ["r"]')
+    assert "clusters.a.replicas: expected a list beside groups, got 'discover'" in line

@@ -58,6 +58,7 @@ def no_sockets(monkeypatch):
         ({"session_id": ""}, ValueError, ["session_id", "255"]),
         ({"sessionId": "a\0"}, ValueError, ["sessionId"]),
         ({"session_id_kind": "web"}, ValueError, ["session_id_kind", "provided"]),
+        ({"session_store": "redis://:12se#same@h"}, ValueError, ["session_store", "%XX"]),
         ({"session_store": "postgres://u:sesame@h"}, ValueError, ["session_store", "sqlite"]),
         ({"after": "my1.x"}, ValueError, ["after"]),
         ({"max_staleness": -1}, ValueError, ["max_staleness"]),

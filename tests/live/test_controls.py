@@ -108,11 +108,80 @@ def test_instance_shares_with_all_connections_to_the_database(cluster, connect, 
     assert ask(stranger.cursor(), READ) == ((0,),)
 
 
+def test_a_change_to_instance_and_back_forgets_no_write(cluster, connect, table):
+    connection = connect(max_wait=0.05)
+    cursor = connection.cursor()
+    ask(cursor, READ)
+    for server in cluster.replicas:
+        cluster.stall(server)
+    for number, level in enumerate(("INSTANCE", "SESSION", "INSTANCE", "GLOBAL"), 1):
+        cursor.execute("INSERT INTO t VALUES (%s, 1)", (number,))
+        cursor.execute(f"SET {LEVEL} = '{level}'")
+        assert ask(cursor, READ) == ((number,),)
+    # In a transaction, too, from whose end on it holds.
+    connection.begin()
+    cursor.execute("INSERT INTO t VALUES (9, 1)")
+    cursor.execute(f"SET {LEVEL} = 'INSTANCE'")
+    connection.commit()
+    assert ask(cursor, READ) == ((5,),)
+
+
+def test_instance_follows_a_use(cluster, connect, table):
+    other = cluster.create_database("other_shop")
+    one, two = (connect(max_wait=0.05, database=name) for name in ("shop", other))
+    one.cursor().execute("USE other_shop")
+    one.cursor().execute("CREATE TABLE o (id INT PRIMARY KEY)")
+    cluster.wait_caught_up()
+    for connection in (one, two):
+        connection.cursor().execute(f"SET {LEVEL} = 'INSTANCE'")
+    one.cursor().execute("USE shop")
+    one.cursor().execute("USE other_shop")
+    for server in cluster.replicas:
+        cluster.stall(server)
+    one.cursor().execute("INSERT INTO o VALUES (1)")
+    assert ask(two.cursor(), "SELECT COUNT(*) FROM o") == ((1,),)
+    for server in cluster.replicas:
+        cluster.resume(server)
+    cluster.drop_database("other_shop")
+
+
+def test_who_switched_splitting_off_for_a_process_has_the_last_word(connect, table, monkeypatch):
+    monkeypatch.setenv("RWSPLIT_READS", "primary")
+    cursor = connect(init_command=f"SET {POLICY} = 'random'").cursor()
+    assert roles(cursor, 3) == {"primary": 3}
+    assert ask(cursor, f"SELECT @@{POLICY}") == (("disable",),)
+
+
+def test_reads_of_nothing_are_not_split_either(connect):
+    cursor = connect(autocommit=False).cursor()
+    ask(cursor, "SELECT 1")
+    assert cursor.route.role == "replica"
+    for control in (f"{POLICY} = 'disable'", f"{POLICY} = 'random', {RATIO} = 0"):
+        cursor.execute(f"SET {control}")
+        for sql in (
+            "SELECT 1",
+            "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+            "SELECT 2",
+        ):
+            ask(cursor, sql)
+            assert cursor.route.role == "primary", (control, sql)
+        cursor.connection.rollback()
+
+
+def test_a_policy_set_amid_a_transaction_holds_behind_it(connect, table):
+    cursor = connect(reads="primary", autocommit=False).cursor()
+    ask(cursor, READ)
+    cursor.execute(f"SET {POLICY} = 'random'")
+    assert roles(cursor, 2) == {"primary": 2}
+    cursor.connection.commit()
+    assert roles(cursor, 2) == {"replica": 2}
+
+
 def test_a_timeout_is_set(cluster, connect, table):
     connection = connect(max_wait=0.05)
     cursor = connection.cursor()
     ask(cursor, READ)
-    cursor.execute(f"SET {TIMEOUT} = 0.6")
+    cursor.execute(f"SET {TIMEOUT} = %s", (0.6,))
     assert ask(cursor, f"SELECT @@{TIMEOUT}") == ((0.6,),)
     for server in cluster.replicas:
         cluster.stall(server)

@@ -57,9 +57,10 @@ def named(cluster, *changes):
 @pytest.mark.parametrize("policy", [name for name in POLICIES if name != "consistent_hash"])
 def test_every_policy_spreads_reads_over_equals(cluster, loose, policy):
     seen = where(loose(policy=policy), 100)
-    assert {*seen} == {*replica_names(cluster)}
-    # A hiccup of one of them is none of an even load's business, but of this one's.
-    assert min(seen.values()) >= (1 if policy == "least_response_time" else 20)
+    assert {*seen} <= {*replica_names(cluster)}
+    # A hiccup of one of them is this one's business, and it may take a while to be forgotten.
+    if policy != "least_response_time":
+        assert len(seen) == 2 and min(seen.values()) >= 20
 
 
 def test_a_hash_gives_each_session_id_a_replica_of_its_own(cluster, loose):
@@ -101,6 +102,7 @@ def test_the_own_zone_comes_first(cluster, loose, monkeypatch):
     with loose(replicas=replicas, zone="west") as connection:
         assert {*where(connection)} == {"n", "s"}
     monkeypatch.setenv("RWSPLIT_ZONE", "north")
+    connection.cluster.close()
     with loose(replicas=replicas) as connection:
         assert where(connection) == {"n": 40}
         cluster.kill(cluster.replicas[0])
@@ -128,6 +130,42 @@ def test_the_primary_gets_its_share(cluster, loose, connect):
     assert roles["primary"] >= 8 and roles["replica"] >= 8
 
 
+def test_a_primary_that_is_gone_has_no_share(cluster, loose):
+    connection = loose(primary_share=1.0, primary_wait=30)
+    where(connection, 3)
+    cluster.kill(cluster.primary)
+    try:
+        for _ in range(3):
+            where(connection, 1)
+            assert connection.route.role == "replica"
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("tier", ["zone", "rank"])
+def test_others_serve_while_all_that_come_first_are_late(cluster, connect, table, tier):
+    near = {"name": "near", "zone": "here"}
+    far = {"name": "far", "zone": "there", "rank": 1 if tier == "rank" else 0}
+    connection = connect(replicas=named(cluster, near, far), zone="here", max_wait=0.05)
+    cursor = connection.cursor()
+    assert where(connection, 5) == {"near": 5}
+    cluster.stall(cluster.replicas[0])
+    seen = Counter()
+    for number in range(10):
+        cursor.execute("INSERT INTO t VALUES (%s, 1)", (number,))
+        cursor.execute(READ)
+        assert cursor.fetchone() == (number + 1,)
+        seen[cursor.route.endpoint] += 1
+    assert seen["far"] >= 5
+    cluster.resume(cluster.replicas[0])
+    cluster.wait_caught_up()
+    until = time.monotonic() + 20
+    while time.monotonic() < until and where(connection, 1) != {"near": 1}:
+        time.sleep(0.1)
+    assert where(connection, 5) == {"near": 5}
+    connection.cluster.close()
+
+
 def test_a_callable_sees_candidates_turn_and_figures(cluster, loose):
     calls = []
 
@@ -141,7 +179,7 @@ def test_a_callable_sees_candidates_turn_and_figures(cluster, loose):
     assert where(connection, 5) == {names[1]: 5}
     candidates, _, key, figures = calls[-1]
     assert [end.name for end in candidates] == names
-    assert key == "provided:me"
+    assert key == "me"
     assert figures[names[1]].latency > 0
     assert [turn for _, turn, *_ in calls] == [calls[0][1] + number for number in range(5)]
 

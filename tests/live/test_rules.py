@@ -420,6 +420,148 @@ rewrite = 'SELECT \\1 FOR UPDATE'
     assert cursor.route.role == "primary"
 
 
+def test_rewriting_keeps_bytes_that_are_no_text(shop, configure, opened):
+    configure(
+        rules(
+            shop,
+            "[[clusters.shop.rules]]\nmatch = { statement = 'INTO nothing' }\n"
+            "rewrite = 'INTO posts'",
+        )
+    )
+    cursor = opened(cluster="shop").cursor()
+    cursor.execute(b"INSERT INTO nothing VALUES (1, _latin1'\xff\xfe')")
+    cursor.execute("SELECT HEX(CONVERT(body USING latin1)) FROM posts")
+    assert cursor.fetchall() == (("FFFE",),)
+    cursor.execute("DELETE FROM posts")
+
+
+STRICT = """
+[[clusters.shop.rules]]
+match = { statement = "SLEEP" }
+send_to = "canary"
+consistency = "global"
+"""
+
+
+def test_a_read_that_was_lost_with_the_primary_keeps_its_rule(shop, configure, opened):
+    configure(rules(shop, STRICT))
+    connection, other = opened(cluster="shop", max_wait=0.05), opened(cluster="shop")
+    cursor = connection.cursor()
+    where(connection, ORDERS)
+    for server in shop.replicas:
+        shop.stall(server)
+    try:
+        other.cursor().execute("UPDATE orders SET v = v + 1 WHERE id = 2")
+        threading.Timer(0.5, kill, (shop, connection.thread_id())).start()
+        cursor.execute("SELECT SLEEP(1), v FROM orders WHERE id = 2")
+        read = cursor.fetchall()[0][1]
+        assert cursor.route.role == "primary"
+        other.cursor().execute("SELECT v FROM orders WHERE id = 2 FOR UPDATE")
+        with shop.connect(shop.primary) as plain:
+            judge = plain.cursor()
+            judge.execute("SELECT v FROM orders WHERE id = 2")
+            assert judge.fetchall() == ((read,),)
+    finally:
+        for server in shop.replicas:
+            shop.resume(server)
+        shop.wait_caught_up()
+
+
+def kill(sandbox, thread):
+    with sandbox.admin(sandbox.primary) as admin:
+        admin.cursor().execute(f"KILL {thread}")
+
+
+def test_rules_let_results_that_are_pending_go_before(shop, configure, opened):
+    """A CALL that committed under one session id is published under it."""
+    configure(rules(shop, '[[clusters.shop.rules]]\nmatch = { user = "nobody" }\nrefuse = "x"'))
+    one, other = (opened(cluster="shop", max_wait=0.05) for _ in range(2))
+    cursor = one.cursor()
+    cursor.execute("DROP PROCEDURE IF EXISTS p")
+    cursor.execute(
+        "CREATE PROCEDURE p() BEGIN UPDATE orders SET v = 99 WHERE id = 1; SELECT 1; SELECT 2; END"
+    )
+    shop.wait_caught_up()
+    where(other, ORDERS)
+    for server in shop.replicas:
+        shop.stall(server)
+    try:
+        with rwsplit.session_id("x"):
+            cursor.execute("CALL p()")
+        with rwsplit.session_id("y"):
+            one.cursor().execute("SELECT COUNT(*) FROM orders")
+        with rwsplit.session_id("x"):
+            reader = other.cursor()
+            reader.execute("SELECT v FROM orders WHERE id = 1")
+            assert reader.fetchall() == ((99,),)
+    finally:
+        for server in shop.replicas:
+            shop.resume(server)
+        shop.wait_caught_up()
+
+
+WEAK = """
+[[clusters.shop.rules]]
+match = { statement = "COUNT" }
+send_to = "canary"
+consistency = "eventual"
+weaken = true
+"""
+
+
+@pytest.mark.parametrize("hint", [False, True])
+def test_a_weak_read_weakens_no_other_of_its_transaction(shop, configure, opened, hint):
+    configure(rules(shop, "" if hint else WEAK))
+    connection = opened(cluster="shop", autocommit=False, max_wait=0.05, max_snapshot=60.0)
+    cursor = connection.cursor()
+    weak = ORDERS + (" /* rwsplit: consistency=eventual */" if hint else "")
+    where(connection, weak)
+    connection.commit()
+    for server in shop.replicas:
+        shop.stall(server)
+    try:
+        cursor.execute("UPDATE orders SET v = v + 1000 WHERE id = 1")
+        connection.commit()
+        connection.cluster._habits.clear()
+        where(connection, weak)
+        cursor.execute("SELECT v FROM orders WHERE id = 1")
+        assert cursor.fetchone()[0] >= 1000
+        assert cursor.route.role == "primary"
+        cursor.execute("UPDATE orders SET v = v - 1000 WHERE id = 1")
+        connection.commit()
+    finally:
+        for server in shop.replicas:
+            shop.resume(server)
+        shop.wait_caught_up()
+
+
+def test_rules_are_for_those_that_ask_for_the_cluster(shop, configure, opened):
+    text = rules(shop, '[[clusters.shop.rules]]\nmatch = {}\nrefuse = "no"')
+    configure(text)
+    named, own = opened(cluster="shop"), opened(**shop.connect_options)
+    with pytest.raises(rwsplit.OperationalError):
+        named.cursor().execute(ORDERS)
+    where(own, ORDERS, 3)
+    assert named.cluster is not own.cluster
+
+
+def test_one_file_serves_processes_of_all_zones(shop, configure, opened, monkeypatch):
+    configure(rules(shop, ""))
+    monkeypatch.setenv("RWSPLIT_ZONE", "b")
+    assert opened(cluster="shop").cluster.options.zone == "b"
+
+
+def test_ports_that_are_no_numbers_are_pymysqls_to_refuse(shop, configure):
+    configure(rules(shop, ""))
+    with pytest.raises(ValueError, match="port"):
+        rwsplit.connect(host=shop.primary.host, port=str(shop.primary.port))
+    # None is what a framework says that has no setting.
+    found = rwsplit.connect(
+        host=shop.primary.host, port=shop.primary.port, replicas=None, defer_connect=True
+    )
+    assert len(found._options.replicas) == 2
+
+
 def test_a_limit_bounds_how_many_run_at_a_time(shop, configure, opened):
     configure(
         rules(

@@ -208,6 +208,11 @@ def _groups(
     """The groups of a cluster, and all of its replicas by their paths."""
     listed = table.get("replicas", [])
     if listed == "discover":
+        if table.get("groups"):
+            sources.problems.add(
+                f"{path}.replicas: expected a list beside groups, got 'discover': who is found "
+                "belongs to no group"
+            )
         listed = []
     replicas = read_replicas(f"{path}.replicas", listed, None, port, sources)
     path = f"{path}.groups"

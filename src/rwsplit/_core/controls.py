@@ -91,6 +91,9 @@ class _Word(NamedTuple):
     text: str
 
 
+_SEVERAL = _Word("mark", ";")
+
+
 @cache
 def _scanner(dialect: Dialect) -> re.Pattern[str]:
     double = "" if dialect.ansi_quotes else "|" + string('"', dialect)
@@ -99,7 +102,7 @@ def _scanner(dialect: Dialect) -> re.Pattern[str]:
         rf"{SPACE}++|(?:{LINE_COMMENT}|{BLOCK_COMMENT})"
         rf"|(?P<text>{string(chr(39), dialect)}{double})|(?P<name>{quoted})"
         rf"|(?P<at>@@(?:{BACKTICKS}|[{IDENT}]++(?:\.(?:{BACKTICKS}|[{IDENT}]++))?))"
-        rf"|(?P<number>[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)|(?P<word>[{IDENT}]++)|(?P<mark>:=|.)",
+        rf"|(?P<number>(?:[0-9]++(?:\.[0-9]*+)?|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)|(?P<word>[{IDENT}]++)|(?P<mark>:=|.)",
         re.DOTALL,
     )
 
@@ -118,7 +121,7 @@ def _words(sql: str, dialect: Dialect) -> list[_Word]:
         elif kind == "at":
             text = text[2:].replace("`", "")
         found.append(_Word(kind, text))
-    while found and found[-1] == _Word("mark", ";"):
+    while found and found[-1] == _SEVERAL:
         found.pop()
     return found
 
@@ -138,7 +141,7 @@ def read_set(sql: str, dialect: Dialect) -> tuple[Control, ...] | None:
     Raises ControlError for a value that it can't have, and for a SET of others beside it.
     """
     words = _words(sql, dialect)
-    if not words or words[0].text.upper() != "SET":
+    if not words or words[0].text.upper() != "SET" or _SEVERAL in words:
         return None
     found = []
     others = False
@@ -213,9 +216,9 @@ def _checked(name: str, value: list[_Word]) -> Value:
     if kind == "word" and text.upper() == "DEFAULT":
         return None
     if name in (RATIO, TIMEOUT):
-        if kind != "number" or (name == RATIO and "." in text):
+        number = sign * float(text) if kind == "number" else 0.5
+        if kind != "number" or (name == RATIO and not number.is_integer()):
             raise _wrong_type(name)
-        number = sign * float(text)
         if not (0 <= number <= 100 if name == RATIO else 0 < number <= _YEAR):
             raise _wrong_value(name, f"{number:g}")
         return number

@@ -12,6 +12,9 @@ __all__ = ["SCHEMES", "parse_url"]
 
 SCHEMES = ("rwsplit", "mysql", "mysql+rwsplit", "mariadb", "mariadb+rwsplit")
 
+_WORDS = frozenset(
+    ("cluster", "consistency", "on_lag", "transactions", "reads", "policy", "after")
+) | {"session_id_kind"}
 _KINDS = {**CONNECT_KEYWORDS, **OPTION_KEYWORDS}
 _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#]*)(?:/([^?#]*))?(?:\?([^#]*))?", re.DOTALL)
 _HOST = re.compile(r"(?:\[([^\[\]]+)\]|([^:\[\]]*))(?::([^:]*))?")
@@ -91,6 +94,9 @@ def _add_query(keywords: dict[str, Any], query: str) -> None:
         holds = _KINDS.get(key)
         if holds is None:
             raise ValueError(_unknown(given, query))
+        if "@" in text and key in _WORDS:
+            # A password with a bare `?` in it ends here, and what is wrong with it would be shown.
+            raise ValueError(f"{key}: got another value than it can have; {_ENCODE}")
         if key in keywords:
             raise ValueError(f"{given}: given twice in the URL")
         # Its one value that is no list.

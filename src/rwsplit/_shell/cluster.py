@@ -150,6 +150,7 @@ class Cluster:
         self.groups: Mapping[str, GroupOptions] = options.groups or {}
         self.in_group: dict[str, tuple[Endpoint, ...]] = {}
         """By group, the replicas that may be asked, when last looked at."""
+        self._spares: dict[str | None, tuple[Endpoint, ...]] = {}
         self.policies: dict[str | None, Policy] = {
             name: POLICIES[group.policy]
             for name, group in self.groups.items()
@@ -244,6 +245,10 @@ class Cluster:
             self.refresh()
         return self.candidates if group is None else self.in_group.get(group, ())
 
+    def spares(self, group: str | None = None) -> tuple[Endpoint, ...]:
+        """Return those that are asked if all that come before them are late: by rank and zone."""
+        return self._spares.get(group, ())
+
     def named(self, name: str) -> tuple[Endpoint, ...]:
         """Return the replica of this name, if it may be asked now."""
         server = self.servers.get(name)
@@ -278,6 +283,18 @@ class Cluster:
         self.candidates = narrow(free, zone)
         self.in_group = {
             name: narrow([end for end in awake if end.group == name], zone) for name in groups
+        }
+        chosen: dict[str | None, tuple[Endpoint, ...]] = {None: self.candidates}
+        chosen.update(self.in_group)
+        self._spares = {
+            name: tuple(
+                [
+                    end
+                    for end in (free if name is None else awake)
+                    if end.weight and name in (None, end.group) and end not in near
+                ]
+            )
+            for name, near in chosen.items()
         }
         if self.policies:
             # One group's policy counts where nobody else serves.
@@ -774,7 +791,8 @@ def cluster_of(
 
     Raises ValueError if it is in use with other options.
     """
-    key = (_where(primary), tuple(map(_where, replicas)), discover)
+    # A named one has rules, which are for those alone that ask for it.
+    key = (options.name, _where(primary), tuple(map(_where, replicas)), discover)
     with _lock:
         cluster = _clusters.get(key)
         if cluster is not None and _conflict(cluster, primary, replicas, options):
@@ -783,13 +801,16 @@ def cluster_of(
                 raise ValueError(f"{why}; its connections are open")
             _clusters.pop(key)
             cluster.pool.shut()
-            memory, cluster = cluster.memory, None
+            kept, cluster = cluster, None
         else:
-            memory = None
+            kept = None
         if cluster is None:
             cluster = object.__new__(Cluster)
-            cluster._set_up(primary, replicas, discover, options.with_defaults())
-            cluster.memory = memory or cluster.memory
+            zone = options.zone or os.environ.get("RWSPLIT_ZONE") or None
+            options = options.with_defaults()._replace(zone=zone)
+            cluster._set_up(primary, replicas, discover, options)
+            if kept is not None:
+                cluster.memory, cluster.controls = kept.memory, kept.controls
             _clusters[key] = cluster
     return cluster
 
@@ -816,12 +837,15 @@ def _conflict(
                     "has for it"
                 )
     for field, value in options._asdict().items():
-        if value is not None and value != getattr(cluster.options, field):
-            return (
-                f"{field}: {value!r}, and this process's cluster of {primary.name} has "
-                f"{getattr(cluster.options, field)!r}"
-            )
+        asked, known = _bare(value), _bare(getattr(cluster.options, field))
+        if value is not None and asked != known:
+            return f"{field}: {asked!r}, and this process's cluster of {primary.name} has {known!r}"
     return ""
+
+
+def _bare(value: Any) -> Any:
+    """Return an application's policy as it gave it."""
+    return getattr(value, "__wrapped__", value)
 
 
 def _forget(cluster: Cluster) -> None:

@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .._core.config import Config
 
-__all__ = ["current_config", "read_config"]
+__all__ = ["current_config", "read_config", "reads_are_switched_off"]
+
+
+def reads_are_switched_off() -> bool:
+    """Tell whether the environment wants everything to run on the primary."""
+    return os.environ.get("RWSPLIT_READS", "").lower() == "primary"
 
 
 def current_config() -> Config | None:

@@ -25,7 +25,7 @@ from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
 from .._stores import open_store
 from .account import Account
 from .cluster import Cluster, cluster_of, configured
-from .config_file import current_config
+from .config_file import current_config, reads_are_switched_off
 from .controls import Controls
 from .cursor import routed
 from .facts import PrimaryFacts
@@ -264,7 +264,7 @@ class Connection(Controls):
         self._context_id = None
         self._key = None
         self._id_kind = self._options.session_id_kind
-        self._controlling = self._ruling = False
+        self._controlling = self._ruling = self._keeps_position = False
         self._rule = None
         self._set_level(self._options.consistency)
         self._result = None
@@ -708,13 +708,11 @@ def _translate_aliases(options: dict[str, Any]) -> None:
 def _checked_options(own: dict[str, Any], connect_options: dict[str, Any]) -> Options:
     options = parse_options(own, connect_options.get("port") or DEFAULT_PORT, CONNECT_KEYWORDS)
     reads = os.environ.get("RWSPLIT_READS")
-    if reads:
-        if reads.lower() not in ("primary", "replicas"):
-            raise ValueError(f"RWSPLIT_READS: expected primary or replicas, got {reads!r}")
-        if reads.lower() == "primary":
-            options = options._replace(reads="primary")
-    zone = os.environ.get("RWSPLIT_ZONE")
-    return options._replace(zone=zone) if zone and options.zone is None else options
+    if reads and reads.lower() not in ("primary", "replicas"):
+        raise ValueError(f"RWSPLIT_READS: expected primary or replicas, got {reads!r}")
+    if reads_are_switched_off():
+        options = options._replace(reads="primary")
+    return options
 
 
 def _from_url(url: str) -> dict[str, Any]:
@@ -728,14 +726,14 @@ def _from_url(url: str) -> dict[str, Any]:
 def _configured(given: dict[str, Any]) -> dict[str, Any]:
     """Add to what the caller gave what its cluster's configuration says."""
     cluster = given.get("cluster")
-    if cluster is None and "replicas" not in given:
+    if cluster is None and given.get("replicas") is None:
         config = current_config()
-        if config is not None:
+        if config is not None and isinstance(given.get("port") or 0, int):
             host, port, unix_socket = _address(given)
             found = config.by_address(host, port, unix_socket)
             if found is not None:
                 cluster = configured(found)
-                given = {key: given[key] for key in given if key not in _ADDRESS}
+                given = {key: given[key] for key in given if key not in (*_ADDRESS, "replicas")}
     elif isinstance(cluster, str):
         config = current_config()
         if config is None:
@@ -762,8 +760,7 @@ def _address(given: dict[str, Any]) -> tuple[str | None, int | None, str | None]
         options = {key: given[key] for key in known if given.get(key)}
         found = PhysicalConnection(None, **options, defer_connect=True)
         return found.host, found.port, found.unix_socket
-    host, port, unix_socket = (given.get(key) for key in _ADDRESS)
-    return host, port if isinstance(port, int) else None, unix_socket
+    return given.get("host"), given.get("port"), given.get("unix_socket")
 
 
 def _split_database(name: str) -> tuple[str, str | None]:

@@ -21,10 +21,11 @@ from .._core.controls import (
 )
 from .._core.policies import POLICIES, name_of
 from .._core.route import RouteTaken
-from .._core.session import IN_TRANSACTION
 from .._core.statement import Statement
 from .._drivers.pymysql import made_result, no_result
+from .config_file import reads_are_switched_off
 from .ruling import Ruling
+from .statements import AGAIN
 
 __all__ = ["Controls"]
 
@@ -60,7 +61,6 @@ class Controls(Ruling):
         return True
 
     def _answer(self, statement: Statement, result: Any) -> None:
-        self._last = self._primary
         self.route = result.route = RouteTaken("", "none", f"{statement.verb} {_OWN}")
         self._result = result
         self._affected_rows = result.affected_rows
@@ -93,14 +93,17 @@ class Controls(Ruling):
             self._replicas.max_wait = min(wait, patience / 2) if patience else wait
         else:
             level = options.consistency if value is None else str(value).lower()
-            self._id_kind = "database" if level == "instance" else options.session_id_kind
+            kind = "database" if level == "instance" else options.session_id_kind
+            self._keeps_position = self._keeps_position or kind != self._id_kind
+            self._id_kind = kind
             self._set_level("session" if level == "instance" else level)
             self._share()
         self._note_freedom()
 
     def _set_policy(self, name: str | None) -> None:
         """Split reads by a policy, or not at all (`disable`); None as it was at first."""
-        reads = self._cluster.splits
+        # Who switches splitting off for a process has the last word.
+        reads = self._cluster.splits and not reads_are_switched_off()
         if name is None:
             reads = reads and self._options.reads == "replicas"
             self._replicas.take_policy(self._options.policy)
@@ -109,9 +112,15 @@ class Controls(Ruling):
         else:
             self._replicas.take_policy(POLICIES[name])
         self._splits = reads
-        if reads and not (self._transaction.is_open or self._session.status & IN_TRANSACTION):
-            self._transacts = self._may_transact()
+        # An open transaction goes on as it began.
+        self._context_id = AGAIN
+        self._share()
         self._set_level(self._level)
+
+    def _share(self) -> None:
+        super()._share()
+        if self._context_id is not AGAIN and self._splits:
+            self._transacts = self._may_transact()
 
     def _value_of(self, name: str, is_global: bool) -> Any:
         """Return what a variable has, as a server would print it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -13,7 +13,7 @@ from .._core.endpoint import Endpoint
 from .._core.figures import View
 from .._core.fingerprint import Fingerprint
 from .._core.options import Options
-from .._core.policies import Policy
+from .._core.policies import Policy, narrow
 from .._core.position import GtidSet, Position, parse_position
 from .._core.route import Route
 from .._core.session import Session
@@ -230,11 +230,12 @@ class Replicas:
             try:
                 used = self._open(replica) if fresh else self.members[name]
                 # A fresh member has told where it is: the wait may not be needed.
+                waits = bool(wait) and not (fresh and self._serves(replica, needed, route))
                 with (
                     used.connection.limited(deadline.left() if retries else None),
-                    replica.running_one() if self._cluster.measures else _NOT_MEASURED,
+                    self._measured(replica, timed=not waits),
                 ):
-                    if wait and not (fresh and self._serves(replica, needed, route)):
+                    if waits:
                         wanted = self._wanted(route, needed)
                         waited += self._run_after_wait(used, wanted, wait, reading)
                     else:
@@ -287,9 +288,11 @@ class Replicas:
             needed = self._needed(route) if route.sees_commits else None
         except _Away:
             return Unserved(_AWAY, 0.0, 0)
+        late = needed is not None and not self._has(replica, needed)
         try:
-            if needed is None or self._has(replica, needed):
-                self._run_after(member, [], reading)
+            if not late:
+                with self._measured(replica):
+                    self._run_after(member, [], reading)
             else:
                 waited = self._run_after_wait(member, needed, self.max_wait, reading)
         except _Late:
@@ -307,6 +310,10 @@ class Replicas:
             # The snapshot's own end tells.
             self.saw(member, told=False)
         return Served(member, waited, 0)
+
+    def _measured(self, replica: Server, timed: bool = True) -> AbstractContextManager[None]:
+        """Count a statement that runs on a replica, if a policy wants to know."""
+        return replica.running_one(timed) if self._cluster.measures else _NOT_MEASURED
 
     def _wanted(self, route: Route, needed: Position | None) -> Position:
         """Return all that a replica is to wait for before it serves a read."""
@@ -506,6 +513,9 @@ class Replicas:
         usable = cluster.usable(route.group) if wanted is None else cluster.named(wanted)
         if tried or self._aside:
             usable = self._narrow(usable, tried)
+        if wanted is None and route.consistency != "eventual" and not self._any_worth(usable):
+            spares = self._narrow(cluster.spares(route.group), tried)
+            usable = narrow(spares, cluster.options.zone) if self._any_worth(spares) else usable
         bound = route.shows_data and route.consistency != "eventual"
         if bound and self.seen_at is not None and not self.seen_tail:
             usable = self._stay(usable, needed)
@@ -547,6 +557,11 @@ class Replicas:
             patient = not ready and self._options.on_lag == "wait"
             seconds = self.max_wait - waited if patient else _LOOK_SECONDS
         return replicas[name], seconds
+
+    def _any_worth(self, endpoints: tuple[Endpoint, ...]) -> bool:
+        """Tell whether one of them is not late, or is due for another look."""
+        servers = self._cluster.servers
+        return any(servers[endpoint.name].worth_asking() for endpoint in endpoints)
 
     def _serves(self, replica: Server, needed: Position | None, route: Route) -> bool:
         """Tell whether a replica is known to have all that a read must see."""

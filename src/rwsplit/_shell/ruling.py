@@ -13,7 +13,6 @@ from pymysql.constants import ER
 from .._core.route import Route
 from .._core.rules import Facts, Limit, Matched, Refuse, SendTo, level_under, match
 from .._core.statement import Statement
-from .sharing import current_session_id
 from .transactions import Transactions
 
 __all__ = ["Ruling", "tags"]
@@ -56,7 +55,11 @@ class Ruling(Transactions):
                 )
             if matched.rewritten is not None:
                 self._template = None
-                return self.query(matched.rewritten, unbuffered)
+                text = matched.rewritten
+                if isinstance(sql, str):
+                    return self.query(text, unbuffered)
+                encoded = text.encode(self.driver_connection.encoding, "surrogateescape")
+                return self.query(encoded, unbuffered)
             if isinstance(action, Limit):
                 return self._query_in_turn(matched, action, sql, unbuffered)
             return self.query(sql, unbuffered)
@@ -68,9 +71,10 @@ class Ruling(Transactions):
         from .._core.config import digest_of  # noqa: PLC0415
 
         cluster, primary = self._cluster, self.driver_connection
-        if current_session_id.get() is not self._context_id:
-            self._share()
-        text = sql if isinstance(sql, str) else bytes(sql).decode(primary.encoding, "replace")
+        self._prepare()
+        text = sql
+        if not isinstance(sql, str):
+            text = bytes(sql).decode(primary.encoding, "surrogateescape")
         own = self._options.tags
         context = _current_tags.get()
         facts = Facts(

@@ -228,18 +228,18 @@ class Server:
         self._latency_at = now
 
     @contextmanager
-    def running_one(self) -> Iterator[None]:
-        """Count a statement while it runs, and note how long it took."""
+    def running_one(self, timed: bool = True) -> Iterator[None]:
+        """Count a statement while it runs, and note how long it took if that is to count."""
         began = monotonic()
         with self._load_lock:
             self.in_use += 1
         try:
             yield
         finally:
-            seconds = self._cluster.usual(monotonic() - began)
             with self._load_lock:
                 self.in_use -= 1
-                self.note_latency(seconds)
+                if timed:
+                    self.note_latency(self._cluster.usual(monotonic() - began))
 
     def after_fork(self) -> None:
         """Begin anew in a child: what runs, the parent runs."""

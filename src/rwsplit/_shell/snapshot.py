@@ -24,12 +24,16 @@ class Snapshot:
 
     :param end: ends it on the replica.
     :param max_idle: after how many idle seconds it is ended.
+    :param consistency: of the read that it was opened for.
     """
 
-    __slots__ = ("_end", "is_open", "lock", "max_idle", "member", "used_at")
+    __slots__ = ("_end", "consistency", "is_open", "lock", "max_idle", "member", "used_at")
 
-    def __init__(self, member: Member, end: Callable[[Member], None], max_idle: float) -> None:
+    def __init__(
+        self, member: Member, end: Callable[[Member], None], max_idle: float, consistency: str
+    ) -> None:
         self.member = member
+        self.consistency = consistency
         self.max_idle = max_idle
         self.lock = threading.Lock()
         self.is_open = True

@@ -15,7 +15,7 @@ from .._core.dialect import Dialect
 from .._core.following import counts_rows, resets_warnings, shows_data, shows_tracking
 from .._core.position import Position, encode
 from .._core.route import Destination, Route, RouteTaken, route
-from .._core.rules import Matched
+from .._core.rules import Matched, SendTo
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION, LEXING, can_commit, can_write
 from .._core.session_id import parse_use
 from .._core.statement import Kind, Statement
@@ -34,7 +34,7 @@ from .replicas import Reading, Replicas, Served, Unserved
 from .server import logger
 from .sharing import Sharing, current_session_id
 
-__all__ = ["PRIMARYS_SHARE", "Statements"]
+__all__ = ["AGAIN", "PRIMARYS_SHARE", "Statements"]
 
 _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 _OPEN = "a transaction is open on the primary"
@@ -48,7 +48,7 @@ _NOTHING = Statement(Kind.READ, "nothing was sent")
 _ONE = (1, "1", b"1")
 _MOST_TRIES = 3
 """How often a read is tried again that was lost with the primary."""
-_AGAIN = ""
+AGAIN = ""
 """No session id: who shares the session has to be looked at again."""
 
 
@@ -93,6 +93,8 @@ class Statements(Hold):
     _sharing: Sharing | None
     _alone: tuple[Position, Position, bool] | None
     _named_id: str | None
+    _keeps_position: bool
+    """Who shares the session changes, and what it must see does not."""
     _context_id: str | None
     _key: str | None
 
@@ -191,12 +193,17 @@ class Statements(Hold):
             read_back(session, self.driver_connection, statement)
             decision = self._route(statement, in_snapshot)
         if decision.destination is _REPLICA and self._splits:
-            if self._rule is not None:
-                decision = self._by_rule(self._rule, statement, decision)
             if not in_snapshot and self._is_primarys_share(statement):
                 return Route(Destination.PRIMARY, PRIMARYS_SHARE)
-            if self._sharing is not None:
-                decision = self._look_at_store(decision)
+            decision = self._bounded(statement, decision)
+        return decision
+
+    def _bounded(self, statement: Statement, decision: Route) -> Route:
+        """Add to the route of a read for replicas what its rule says, and what others wrote."""
+        if self._rule is not None:
+            decision = self._by_rule(self._rule, statement, decision)
+        if self._sharing is not None:
+            decision = self._look_at_store(decision)
         return decision
 
     def _is_primarys_share(self, statement: Statement) -> bool:
@@ -205,10 +212,19 @@ class Statements(Hold):
         return (
             share > 0
             and (statement.hint is None or statement.hint.route is None)
-            and self._rule is None
+            and (self._rule is None or not isinstance(self._rule.rule.action, SendTo))
             and self._cluster.primary_is_up
             and self._cluster.dice.random() < share
+            and self._primary_answers()
         )
+
+    def _primary_answers(self) -> bool:
+        """Tell whether a read may be given to the primary without waiting for one."""
+        if not self._has_left():
+            return True
+        if self.driver_connection._sock is not None:
+            self._drop_primary()
+        return self._has_primary()
 
     def _prepare(self) -> None:
         """Do what comes before every statement."""
@@ -383,8 +399,10 @@ class Statements(Hold):
         finally:
             self._note_freedom()
         if isinstance(served, Served):
-            member = served.member
-            return self._finish(member, statement, decision.reason, served.waited, served.retries)
+            member, reason = served.member, decision.reason
+            if decision.group is not None and member.replica.endpoint.group != decision.group:  # type: ignore[union-attr]
+                reason += f"; no replica of {decision.group} could serve it"
+            return self._finish(member, statement, reason, served.waited, served.retries)
         if served.refused:
             self._note_refusal(statement, sql, template, served)
         left = None
@@ -538,6 +556,10 @@ class Statements(Hold):
         self._drop_primary()
         self._cluster.monitor.look_now()
         decision = self._route(statement)
+        if self._session.doubts(statement):
+            decision = Route(Destination.PRIMARY, "only the primary knows what it depends on")
+        if decision.destination is _REPLICA and self._splits:
+            decision = self._bounded(statement, decision)
         if decision.destination is not _REPLICA or not self._splits:
             return self._query_primary(statement, decision.reason, sql, unbuffered, waited, retries)
         served = self._replicas.read(decision, Reading(sql, unbuffered, decision.prepared))
@@ -681,6 +703,8 @@ class Statements(Hold):
         tails.clear()
         for change in changes:
             session.learn(change, statement)
+            if change.schema is not None and self._id_kind == "database":
+                self._context_id = AGAIN
             if change.gtids:
                 session.has_committed(change.gtids)
         if statement is not None:
@@ -778,17 +802,19 @@ class Statements(Hold):
         """Share consistency with whom the session id says; in a transaction, from the next one."""
         session = self._session
         if session.status & IN_TRANSACTION or self._transaction.is_open:
-            self._context_id = _AGAIN
+            self._context_id = AGAIN
             return
         self._context_id = context_id = current_session_id.get()
         key = self._session_key(context_id)
         if key == self._key:
+            self._keeps_position = False
             return
+        mine = session.base | session.position, session.position_known
         if self._key is None:
             # What this connection wrote for itself waits until it is by itself again.
             self._alone = session.position, session.base, session.position_known
         self._key = key
-        self._replicas.view.key = key or ""
+        self._replicas.view.key = self._shared_id() or ""
         session.position = session.base = session.origin
         session.position_known = True
         if key is None:
@@ -798,6 +824,12 @@ class Statements(Hold):
         else:
             store = self._store if self._store is not None else self._cluster.memory
             self._sharing = Sharing(store, key, self._ask_primary)
+        if self._keeps_position:
+            # The session is the same one, shared with others or not any more.
+            self._keeps_position = False
+            session.position = session.position | mine[0]
+            if not mine[1]:
+                session.lose_position()
         self._note_freedom()
 
     def _ask_primary(self) -> Position:
@@ -818,7 +850,7 @@ class Statements(Hold):
 
     def _shared_id(self) -> str | None:
         """Return the session id in use, whatever kind it is of; None for one of its own."""
-        return None if self._key is None else self._key.partition(":")[2]
+        return None if self._key is None else self._key.partition(":")[2] or None
 
     def _look_at_store(self, decision: Route) -> Route:
         """Add to a read what others of the same session id wrote."""

@@ -12,6 +12,7 @@ from pymysql import err
 from .._core.fingerprint import Fingerprint
 from .._core.position import Position
 from .._core.route import Destination, Route, RouteTaken
+from .._core.rules import LEVELS
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION
 from .._core.statement import Kind, Statement
 from .._core.transaction import Step, is_ordered
@@ -148,10 +149,14 @@ class Transactions(Statements):
         transaction, session = self._transaction, self._session
         read_only = transaction.is_read_only(session)
         if self._snapshot is None:
+            why = self._why_not_split(statement)
             if not decision.shows_data:
-                self._query_replica(statement, decision, sql, unbuffered, template)
+                if why:
+                    self._query_primary(statement, why, sql, unbuffered)
+                else:
+                    self._query_replica(statement, decision, sql, unbuffered, template)
                 return
-            why = self._why_primary(statement, sql, read_only, template)
+            why = why or self._why_primary(sql, read_only, template)
             if why:
                 self._read_on_primary(statement, why, sql, unbuffered)
                 return
@@ -177,22 +182,24 @@ class Transactions(Statements):
             self._read_on_primary(statement, served.reason, sql, unbuffered, served)
             return
         if self._snapshot is None:
-            self._watch(served)
+            self._watch(served, decision.consistency)
         if decision.shows_data and transaction.verifies:
             transaction.note_read(sql, fingerprint, read_only)
         self._finish(served.member, statement, decision.reason, served.waited, served.retries)
 
-    def _why_primary(
-        self, statement: Statement, sql: bytes, read_only: bool, template: tuple[Any, str] | None
-    ) -> str:
+    def _why_not_split(self, statement: Statement) -> str:
+        """Tell why a read that begins a transaction is not for replicas, whatever it is."""
+        if self._transaction.on_replica:
+            return ""
+        if not self._splits:
+            return "reads are not split"
+        return PRIMARYS_SHARE if self._is_primarys_share(statement) else ""
+
+    def _why_primary(self, sql: bytes, read_only: bool, template: tuple[Any, str] | None) -> str:
         """Tell why a transaction that begins with this read had better begin on the primary."""
         transaction = self._transaction
         if transaction.on_replica:
             return "the transaction's snapshot was lost with its replica"
-        if not self._splits:
-            return "reads are not split"
-        if self._is_primarys_share(statement):
-            return PRIMARYS_SHARE
         if not transaction.verifies or read_only:
             return ""
         if not transaction.digest:
@@ -217,6 +224,11 @@ class Transactions(Statements):
         self, snapshot: Snapshot, decision: Route, reading: Reading
     ) -> Served | Unserved:
         with snapshot.lock:
+            if decision.shows_data and not decision.sees_commits:
+                asked, opened = (LEVELS.index(each.consistency) for each in (decision, snapshot))
+                if asked > opened:
+                    weaker = f"the transaction's snapshot was taken for {snapshot.consistency}"
+                    return Unserved(f"{weaker} consistency", 0.0, 0)
             if not snapshot.is_open:
                 idle = f"the snapshot was idle for {snapshot.max_idle:g} seconds, and was ended"
                 return Unserved(idle, 0.0, 0)
@@ -237,15 +249,15 @@ class Transactions(Statements):
         waited, retries = (unserved.waited, unserved.retries) if unserved else (0.0, 0)
         self._query_primary(statement, reason, sql, unbuffered, waited, retries)
 
-    def _watch(self, served: Served) -> None:
+    def _watch(self, served: Served, consistency: str) -> None:
         """Note the snapshot that a replica has opened for this transaction."""
-        replicas = self._replicas
-        self._snapshot = Snapshot(served.member, replicas.end_snapshot, self._options.max_snapshot)
+        end, max_idle = self._replicas.end_snapshot, self._options.max_snapshot
+        self._snapshot = Snapshot(served.member, end, max_idle, consistency)
         self._transaction.on_replica = True
 
     def _open_now(self) -> bool:
         """Take a snapshot on a replica at once; False if none can."""
-        if not self._splits:
+        if self._why_not_split(_SNAPSHOT):
             return False
         decision = Route(_REPLICA, "", self._level, max_staleness=self._options.max_staleness)
         if self._rule is not None:
@@ -258,7 +270,7 @@ class Transactions(Statements):
         served = self._replicas.read(decision, Reading(None, begin=begin))
         if isinstance(served, Unserved):
             return False
-        self._watch(served)
+        self._watch(served, decision.consistency)
         return True
 
     # Moving and ending.

@@ -40,7 +40,15 @@ class RedisStore:
             raise ValueError(
                 "session_store: redis://... needs the redis package: pip install 'rwsplit[redis]'"
             ) from error
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+            _ = parts.port
+        except ValueError:
+            # What urllib says shows a part of the password.
+            raise ValueError(
+                "session_store: expected redis://[:password@]host[:port][/number], with '/', '?', "
+                "'#', '@' and ':' of the password as %XX"
+            ) from None
         query = dict(parse_qsl(parts.query))
         self._prefix = query.pop("prefix", "rwsplit:")
         self._most = most
