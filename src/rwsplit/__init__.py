@@ -5,7 +5,11 @@ have caught up with what the connection wrote; everything else goes to the prima
 tells where a statement went, and why.
 """
 
+from __future__ import annotations
+
 import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from pymysql import (
     BINARY,
@@ -52,17 +56,53 @@ from pymysql.times import (
     TimestampFromTicks,
 )
 
-from . import charset, connections, constants, converters, cursors, err, times
-from ._core.route import RouteTaken
-from ._core.statement import Kind, Statement
-from ._shell.cluster import Cluster
-from ._shell.outcome import OutcomeUnknown
-from ._shell.ruling import tags
-from ._shell.sharing import session_id
-from ._stores import SessionStore, Stored, StoreError
-from .connections import Connection
+from . import charset, constants, converters, cursors, err, times
 
-Connect = connect = Connection
+if TYPE_CHECKING:
+    from . import connections
+    from ._core.route import RouteTaken
+    from ._core.statement import Kind, Statement
+    from ._shell.cluster import Cluster
+    from ._shell.outcome import OutcomeUnknown
+    from ._shell.ruling import tags
+    from ._shell.sharing import session_id
+    from ._stores import SessionStore, Stored, StoreError
+    from .connections import Connection
+
+    Connect = connect = Connection
+
+_LAZY = {
+    "Cluster": "._shell.cluster",
+    "Connect": ".connections",
+    "Connection": ".connections",
+    "Kind": "._core.statement",
+    "OutcomeUnknown": "._shell.outcome",
+    "RouteTaken": "._core.route",
+    "SessionStore": "._stores",
+    "Statement": "._core.statement",
+    "StoreError": "._stores",
+    "Stored": "._stores",
+    "connect": ".connections",
+    "connections": ".connections",
+    "session_id": "._shell.sharing",
+    "tags": "._shell.ruling",
+}
+"""Imported when first asked for (PEP 562): what only imports rwsplit pays for little more than
+PyMySQL."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(_LAZY[name], __name__)
+    wanted = "Connection" if name in ("connect", "Connect") else name
+    value = module if name == "connections" else getattr(module, wanted)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
 
 
 def classify(
@@ -84,6 +124,7 @@ def classify(
 def install_as_MySQLdb() -> None:  # noqa: N802 - PyMySQL's name
     """Let `import MySQLdb` find rwsplit, for programs written for mysqlclient (Django)."""
     here = sys.modules[__name__]
+    import_module(".connections", __name__)
     sys.modules["MySQLdb"] = here
     for name in ("connections", "constants", "converters", "cursors", "times"):
         sys.modules[f"MySQLdb.{name}"] = sys.modules[f"{__name__}.{name}"]

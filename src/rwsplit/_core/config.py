@@ -21,8 +21,9 @@ from .config_values import (
 from .endpoint import DEFAULT_PORT, Endpoint
 from .options import CLUSTER_KEYWORDS, ClusterOptions, GroupOptions, Options, parse_cluster_options
 from .problems import ConfigError, Problems, below, meant
+from .route import LEVELS
 from .rule_tables import parse_rules
-from .rules import LEVELS, Rule
+from .rules import Rule
 
 if TYPE_CHECKING:
     from .classify import Classifier

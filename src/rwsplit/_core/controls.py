@@ -13,7 +13,6 @@ from functools import cache
 from typing import NamedTuple
 
 from .dialect import Dialect
-from .lexer import BACKTICKS, BLOCK_COMMENT, IDENT, LINE_COMMENT, SPACE, string
 from .policies import POLICIES
 
 __all__ = [
@@ -96,6 +95,16 @@ _SEVERAL = _Word("mark", ";")
 
 @cache
 def _scanner(dialect: Dialect) -> re.Pattern[str]:
+    # A mere import of rwsplit spares the lexer.
+    from .lexer import (  # noqa: PLC0415
+        BACKTICKS,
+        BLOCK_COMMENT,
+        IDENT,
+        LINE_COMMENT,
+        SPACE,
+        string,
+    )
+
     double = "" if dialect.ansi_quotes else "|" + string('"', dialect)
     quoted = BACKTICKS + ("|" + string('"', dialect) if dialect.ansi_quotes else "")
     return re.compile(

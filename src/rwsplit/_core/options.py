@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .endpoint import Endpoint, parse_replicas
 from .policies import POLICIES, Policy, checked
 from .position import decode
-from .rules import Rule
 from .session_id import KINDS, check_session_id
 from .statement import Hint
+
+if TYPE_CHECKING:
+    from .rules import Rule
 
 __all__ = [
     "CLUSTER_KEYWORDS",

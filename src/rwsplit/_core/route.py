@@ -12,6 +12,10 @@ from .statement import Kind, Statement
 __all__ = ["Destination", "Route", "RouteTaken", "route"]
 
 
+LEVELS = ("eventual", "session", "global")
+"""The consistency levels, the weakest first."""
+
+
 class Destination(Enum):
     """The three places where a statement can run."""
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, TypeGuard
 
 from .problems import Problems, below, meant, shown
-from .rules import LEVELS, Action, Conditions, Glob, Limit, Refuse, Rewrite, Rule, SendTo
+from .route import LEVELS
+from .rules import Action, Conditions, Glob, Limit, Refuse, Rewrite, Rule, SendTo
 
 __all__ = ["parse_rules"]
 

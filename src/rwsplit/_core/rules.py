@@ -12,8 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
+from .route import LEVELS
+
 __all__ = [
-    "LEVELS",
     "LONGEST_TEXT",
     "Action",
     "Conditions",
@@ -28,9 +29,6 @@ __all__ = [
     "level_under",
     "match",
 ]
-
-LEVELS = ("eventual", "session", "global")
-"""The consistency levels, the weakest first."""
 
 LONGEST_TEXT = 65536
 """How many characters of a statement a regular expression looks at."""
@@ -176,6 +174,11 @@ class Matched(NamedTuple):
     rule: Rule
     rewritten: str | None = None
     """What runs instead; to be classified anew."""
+
+    @property
+    def sends(self) -> bool:
+        """Whether it says which replicas are to serve."""
+        return isinstance(self.rule.action, SendTo)
 
     def __str__(self) -> str:
         return f"rule {self.rule.name}: {self.rule.action}"

@@ -31,21 +31,19 @@ from .._core.position import (
     parse_history,
 )
 from .._core.roles import Sight, find_primary
-from .._core.rules import Limit, Rule
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
 from .._stores import MemoryStore
 from .catalogue import Catalogue
 from .config_file import read_config
-from .discovery import discovered
 from .facts import PrimaryFacts
-from .monitor import Monitor
-from .parity import Parity
 from .pool import Pool
 from .registry import Registry
 from .server import Probe, Server, logger
 
 if TYPE_CHECKING:
     from .._core.config import ClusterConfig
+    from .._core.rules import Rule
+    from .parity import Parity
 
 __all__ = ["FULL", "FULL_SECONDS", "Cluster", "cluster_of", "configured", "words"]
 
@@ -202,6 +200,9 @@ class Cluster:
             if group is not None and (size := group.pool_size) is not None
         }
         self.pool = Pool(options.pool_size or 0, sizes)
+        # Nor do programs pay for it that never connect.
+        from .monitor import Monitor  # noqa: PLC0415
+
         self.monitor = Monitor(
             self,
             options.monitor_interval or 1.0,
@@ -306,6 +307,10 @@ class Cluster:
             self.arrivals += 1
 
     def _make_limits(self) -> None:
+        if not self.rules:
+            return
+        from .._core.rules import Limit  # noqa: PLC0415 - who has none does not pay for them
+
         self.limits = {
             rule.name: threading.BoundedSemaphore(rule.action.running)
             for rule in self.rules
@@ -449,6 +454,8 @@ class Cluster:
         """
         if self.discover is None or monotonic() < self._discover_at:
             return
+        from .discovery import discovered  # noqa: PLC0415 - few look for them
+
         found = discovered(self.discover, connection)
         endpoints, _ = read_replicas(found, self.configured[0].port, CONNECT_KEYWORDS)
         self._set_replicas(endpoints)

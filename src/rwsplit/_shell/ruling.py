@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymysql import err
 from pymysql.constants import ER
 
 from .._core.route import Route
-from .._core.rules import Facts, Limit, Matched, Refuse, SendTo, level_under, match
 from .._core.statement import Statement
 from .transactions import Transactions
+
+if TYPE_CHECKING:
+    from .._core.rules import Limit, Matched
 
 __all__ = ["Ruling", "tags"]
 
@@ -43,6 +45,9 @@ class Ruling(Transactions):
 
     def _query_by_rules(self, sql: Any, unbuffered: bool) -> Any:
         """Run a statement as the first rule that matches it wants."""
+        # Who has no rules does not pay for them, nor for the classifier of their digests.
+        from .._core.rules import Limit, Refuse  # noqa: PLC0415
+
         matched = self._match(sql)
         self._ruling, self._rule = True, matched
         try:
@@ -67,8 +72,8 @@ class Ruling(Transactions):
             self._ruling, self._rule = False, None
 
     def _match(self, sql: Any) -> Matched | None:
-        # A rule with a digest needs the classifier, which an import does not pay for.
         from .._core.config import digest_of  # noqa: PLC0415
+        from .._core.rules import Facts, match  # noqa: PLC0415
 
         cluster, primary = self._cluster, self.driver_connection
         self._prepare()
@@ -102,6 +107,8 @@ class Ruling(Transactions):
 
     def _by_rule(self, matched: Matched, statement: Statement, decision: Route) -> Route:
         """Add to the route of a read for replicas what its rule says."""
+        from .._core.rules import SendTo, level_under  # noqa: PLC0415
+
         decision = decision._replace(consistency=level_under(matched.rule, decision.consistency))
         action, hint = matched.rule.action, statement.hint
         if isinstance(action, SendTo) and (hint is None or hint.route is None):

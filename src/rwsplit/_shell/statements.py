@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymysql import err
 from pymysql.constants import CR, ER, SERVER_STATUS
@@ -15,7 +15,6 @@ from .._core.dialect import Dialect
 from .._core.following import counts_rows, resets_warnings, shows_data, shows_tracking
 from .._core.position import Position, encode
 from .._core.route import Destination, Route, RouteTaken, route
-from .._core.rules import Matched, SendTo
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION, LEXING, can_commit, can_write
 from .._core.session_id import parse_use
 from .._core.statement import Kind, Statement
@@ -33,6 +32,9 @@ from .read_back import read_back, report, user_variables
 from .replicas import Reading, Replicas, Served, Unserved
 from .server import logger
 from .sharing import Sharing, current_session_id
+
+if TYPE_CHECKING:
+    from .._core.rules import Matched
 
 __all__ = ["AGAIN", "PRIMARYS_SHARE", "Statements"]
 
@@ -212,7 +214,7 @@ class Statements(Hold):
         return (
             share > 0
             and (statement.hint is None or statement.hint.route is None)
-            and (self._rule is None or not isinstance(self._rule.rule.action, SendTo))
+            and (self._rule is None or not self._rule.sends)
             and self._cluster.primary_is_up
             and self._cluster.dice.random() < share
             and self._primary_answers()

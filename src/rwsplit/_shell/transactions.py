@@ -11,8 +11,7 @@ from pymysql import err
 
 from .._core.fingerprint import Fingerprint
 from .._core.position import Position
-from .._core.route import Destination, Route, RouteTaken
-from .._core.rules import LEVELS
+from .._core.route import LEVELS, Destination, Route, RouteTaken
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION
 from .._core.statement import Kind, Statement
 from .._core.transaction import Step, is_ordered
