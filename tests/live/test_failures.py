@@ -298,6 +298,30 @@ def test_the_primary_dies_and_comes_back(cluster):
         work.wait_until(lambda: work.count(back, "writes"))
 
 
+def test_a_read_that_waits_for_a_server_takes_the_first_that_comes(cluster):
+    """All are gone, and a replica comes back before the primary does."""
+    with rwsplit.connect(
+        **{**cluster.connect_options, "autocommit": True, "primary_wait": 60.0}
+    ) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT 1")
+        for server in (cluster.primary, *cluster.replicas):
+            cluster.kill(server)
+        answers = []
+
+        def read():
+            cursor.execute("SELECT 1")
+            answers.append(cursor.route.role)
+
+        thread = threading.Thread(target=read)
+        thread.start()
+        time.sleep(1)
+        assert not answers
+        cluster.restart(cluster.replicas[0])
+        thread.join(30)
+        assert answers == ["replica"]
+
+
 def test_a_replica_is_promoted_when_the_primary_dies(own):
     died_with = own.primary
     with Workload(own.connect_options) as work:

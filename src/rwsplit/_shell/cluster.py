@@ -56,6 +56,8 @@ _DISCOVER_SECONDS = 10.0
 """How long it takes at most until a new replica is found."""
 _SAMPLE_SECONDS = 0.1
 """How far apart samples of the primary's position are at least."""
+_SPREAD_SECONDS = 30.0
+"""How often who stays on the replica of its last read may choose again: loads even out."""
 _MOST_HABITS = 2048
 _MOST_UNUSUAL = 4.0
 """A statement that took more than so many times the usual tells of itself, not of its server."""
@@ -217,6 +219,8 @@ class Cluster:
         self._warned: set[str] = set()
         self.candidates: tuple[Endpoint, ...] = ()
         """The replicas that may be asked, when last looked at: see `usable`."""
+        self._spread_at = monotonic()
+        """When who stays on a replica was last let choose again (monotonic seconds)."""
         self.arrivals = 0
         """Goes up when a replica has come (back): who stays on another may choose again."""
         self.refresh_at = 0.0
@@ -506,6 +510,16 @@ class Cluster:
                 lambda: self.primary_is_up or self.generation != generation, until - monotonic()
             )
 
+    def wait_for_anyone(self, until: float) -> None:
+        """Wait until the primary is worth a try, or other replicas may be asked than now."""
+        self.used = True
+        known = self.candidates, self.in_group
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self.primary_is_up or (self.usable(), self.in_group) != known,
+                until - monotonic(),
+            )
+
     def _decide(self) -> None:
         sights = [
             Sight(
@@ -601,6 +615,9 @@ class Cluster:
         self.history = probe.history
         self._history_at = probe.asked_at
         self.note_sample(probe.position, probe.asked_at)
+        if probe.asked_at - self._spread_at > _SPREAD_SECONDS:
+            self._spread_at = probe.asked_at
+            self.arrivals += 1
         if probe.is_writable:
             self._look_for_strays(probe.asked_at)
         if not self.primary_is_up and probe.is_writable:

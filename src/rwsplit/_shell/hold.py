@@ -128,14 +128,15 @@ class Hold:
             return False
         return True
 
-    def _need_primary(self, writable: bool = False) -> None:
+    def _need_primary(self, writable: bool = False, until: float = 0.0) -> None:
         """Connect to the primary, and wait for one if there is none.
 
-        Raises OperationalError 2003 when `primary_wait` is over, naming every endpoint.
+        Raises OperationalError 2003 when `primary_wait` is over, naming every endpoint; `until` is
+        when that is (monotonic seconds), if it has begun before.
         """
         self._check_revivable()
         cluster = self._cluster
-        until = monotonic() + self._options.primary_wait
+        until = until or monotonic() + self._options.primary_wait
         why = ""
         while True:
             generation = cluster.generation

@@ -48,6 +48,8 @@ _REPLICA = Destination.REPLICA
 _LAST = Destination.LAST
 _NOTHING = Statement(Kind.READ, "nothing was sent")
 _ONE = (1, "1", b"1")
+_LOOK_AGAIN_SECONDS = 0.2
+"""How often a read that waits for a server looks who can serve it."""
 _MOST_TRIES = 3
 """How often a read is tried again that was lost with the primary."""
 AGAIN = ""
@@ -500,6 +502,8 @@ class Statements(Hold):
     ) -> Any:
         primary = self.driver_connection
         session = self._session
+        if statement.kind is _READ and self._reads_alone() and not self._primary_answers():
+            return self._read_somewhere(statement, sql, unbuffered, waited, retries)
         self._have_primary()
         if self._shows_tracking and statement.kind is not Kind.FOLLOW_READ:
             self._track()
@@ -520,8 +524,8 @@ class Statements(Hold):
                 primary.query(sql, unbuffered)
         except err.MySQLError as error:
             if lost(error):
-                alone = status & (IN_TRANSACTION | AUTOCOMMIT) == AUTOCOMMIT and not before
-                if statement.kind is _READ and alone and self._revives and retries < _MOST_TRIES:
+                alone = self._reads_alone() and not before
+                if statement.kind is _READ and alone and retries < _MOST_TRIES:
                     return self._read_again(statement, sql, unbuffered, waited, retries + 1)
                 raise self._note_loss(error, statement, status) from error
             if self._revives and refuses_writes(error):
@@ -551,25 +555,64 @@ class Statements(Hold):
             self._note_user_locks(statement, sql, result)
         return self._finish(self._primary, statement, reason, waited, retries)
 
+    def _reads_alone(self) -> bool:
+        """Tell whether a read is a transaction of its own, and may run where it likes."""
+        return (
+            self._revives
+            and not self._unsent
+            and self._session.status & (IN_TRANSACTION | AUTOCOMMIT) == AUTOCOMMIT
+        )
+
+    def _read_somewhere(
+        self, statement: Statement, sql: bytes, unbuffered: bool, waited: float, retries: int
+    ) -> Any:
+        """Run a read while there is no primary: there or on a replica, whatever comes first.
+
+        Raises OperationalError 2003 when `primary_wait` is over.
+        """
+        self._go_without()
+        cluster = self._cluster
+        until = monotonic() + self._options.primary_wait
+        while not cluster.primary_is_up and monotonic() < until:
+            served = self._read_elsewhere(statement, sql, unbuffered)
+            if isinstance(served, Served):
+                retries += served.retries
+                return self._finish(
+                    served.member, statement, statement.reason, served.waited, retries
+                )
+            cluster.wait_for_anyone(min(until, monotonic() + _LOOK_AGAIN_SECONDS))
+        if self._has_left():
+            self._need_primary(until=until)
+        return self._query_primary(statement, statement.reason, sql, unbuffered, waited, retries)
+
+    def _read_elsewhere(
+        self, statement: Statement, sql: bytes, unbuffered: bool
+    ) -> Served | Unserved | None:
+        """Run a read on a replica, if what it must see is known without the primary."""
+        decision = self._route(statement)
+        if self._session.doubts(statement) or not self._splits:
+            return None
+        if decision.destination is _REPLICA:
+            decision = self._bounded(statement, decision)
+        if decision.destination is not _REPLICA:
+            return None
+        try:
+            return self._replicas.read(decision, Reading(sql, unbuffered, decision.prepared))
+        finally:
+            self._note_freedom()
+
     def _read_again(
         self, statement: Statement, sql: bytes, unbuffered: bool, waited: float, retries: int
     ) -> Any:
         """Run a read elsewhere that was lost with the primary; it changed nothing there."""
         self._drop_primary()
         self._cluster.monitor.look_now()
-        decision = self._route(statement)
-        if self._session.doubts(statement):
-            decision = Route(Destination.PRIMARY, "only the primary knows what it depends on")
-        if decision.destination is _REPLICA and self._splits:
-            decision = self._bounded(statement, decision)
-        if decision.destination is not _REPLICA or not self._splits:
-            return self._query_primary(statement, decision.reason, sql, unbuffered, waited, retries)
-        served = self._replicas.read(decision, Reading(sql, unbuffered, decision.prepared))
-        self._note_freedom()
+        served = self._read_elsewhere(statement, sql, unbuffered)
         if isinstance(served, Served):
             retries += served.retries
-            return self._finish(served.member, statement, decision.reason, served.waited, retries)
-        return self._query_primary(statement, served.reason, sql, unbuffered, waited, retries)
+            return self._finish(served.member, statement, statement.reason, served.waited, retries)
+        reason = statement.reason if served is None else served.reason
+        return self._query_primary(statement, reason, sql, unbuffered, waited, retries)
 
     def _leave_demoted(self, error: err.MySQLError, status: int) -> None:
         """Leave a primary that says it is read-only for the one that has taken its place.
