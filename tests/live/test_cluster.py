@@ -98,7 +98,7 @@ def test_replicas_come_and_go(cluster, monkeypatch):
         cursor.execute("SELECT 1")
         assert cursor.route.endpoint == one
         now[:] = [other]
-        until = time.monotonic() + 10
+        until = time.monotonic() + 30
         while cursor.route.endpoint != other:
             assert time.monotonic() < until
             cursor.execute("SELECT 1 FROM information_schema.schemata")

@@ -56,8 +56,8 @@ _DISCOVER_SECONDS = 10.0
 """How long it takes at most until a new replica is found."""
 _SAMPLE_SECONDS = 0.1
 """How far apart samples of the primary's position are at least."""
-_SPREAD_SECONDS = 30.0
-"""How often who stays on the replica of its last read may choose again: loads even out."""
+_SETTLE_SECONDS = 5.0
+"""How long a replica that has come back may take to catch up."""
 _MOST_HABITS = 2048
 _MOST_UNUSUAL = 4.0
 """A statement that took more than so many times the usual tells of itself, not of its server."""
@@ -219,8 +219,9 @@ class Cluster:
         self._warned: set[str] = set()
         self.candidates: tuple[Endpoint, ...] = ()
         """The replicas that may be asked, when last looked at: see `usable`."""
-        self._spread_at = monotonic()
-        """When who stays on a replica was last let choose again (monotonic seconds)."""
+        self._settled_at = 0.0
+        """When a replica that has come back should have caught up (monotonic seconds); 0 for none:
+        who stayed elsewhere because it had not may choose once more then."""
         self.arrivals = 0
         """Goes up when a replica has come (back): who stays on another may choose again."""
         self.refresh_at = 0.0
@@ -309,6 +310,8 @@ class Cluster:
             self.policy = self.policies.get(only, self.options.policy)
         if not all(endpoint in before for endpoint in self.candidates):
             self.arrivals += 1
+            if before:
+                self._settled_at = now + _SETTLE_SECONDS
 
     def _make_limits(self) -> None:
         if not self.rules:
@@ -615,8 +618,8 @@ class Cluster:
         self.history = probe.history
         self._history_at = probe.asked_at
         self.note_sample(probe.position, probe.asked_at)
-        if probe.asked_at - self._spread_at > _SPREAD_SECONDS:
-            self._spread_at = probe.asked_at
+        if 0 < self._settled_at < probe.asked_at:
+            self._settled_at = 0.0
             self.arrivals += 1
         if probe.is_writable:
             self._look_for_strays(probe.asked_at)
