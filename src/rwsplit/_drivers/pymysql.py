@@ -46,6 +46,7 @@ __all__ = [
     "Result",
     "Setup",
     "Wire",
+    "as_text",
     "lost",
     "made_result",
     "no_result",
@@ -686,6 +687,11 @@ def raise_first(replies: Sequence[Any]) -> None:
     for reply in replies:
         if isinstance(reply, err.MySQLError):
             raise reply
+
+
+def as_text(value: Any) -> Any:
+    """Return a value as text where it came as bytes; else as it is."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def no_result(server_status: int) -> Any:

@@ -11,7 +11,7 @@ from pymysql import err
 from .._core.dialect import Dialect
 from .._core.statement import Statement
 from .._core.values import literal
-from .._drivers.pymysql import PhysicalConnection, lost
+from .._drivers.pymysql import PhysicalConnection, as_text, lost
 
 if TYPE_CHECKING:
     from .._core.routines import Routine
@@ -108,18 +108,14 @@ def _ask(primary: PhysicalConnection, database: str, function: str) -> Routine:
             raise reply
     if not found.rows:
         return Routine(exists=False)
-    access, body, sql_mode = map(_text, found.rows[0])
+    access, body, sql_mode = map(as_text, found.rows[0])
     return Routine(
         access or "",
         body,
         database,
-        frozenset(_text(row[0] or "").lower() for row in parameters.rows),
+        frozenset(as_text(row[0] or "").lower() for row in parameters.rows),
         sql_mode or "",
     )
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def changes_functions(statement: Statement) -> bool:

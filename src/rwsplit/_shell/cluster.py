@@ -148,8 +148,9 @@ class Cluster:
         """By rule, what bounds how many of its statements run at a time."""
         self._make_limits()
         self.groups: Mapping[str, GroupOptions] = options.groups or {}
-        self.in_group: dict[str, tuple[Endpoint, ...]] = {}
-        """By group, the replicas that may be asked, when last looked at."""
+        self.in_group: dict[str | None, tuple[Endpoint, ...]] = {}
+        """By group, the replicas that may be asked, when last looked at; None for those that no
+        rule has to send reads to, which are the `candidates`."""
         self._spares: dict[str | None, tuple[Endpoint, ...]] = {}
         self.policies: dict[str | None, Policy] = {
             name: POLICIES[group.policy]
@@ -249,7 +250,7 @@ class Cluster:
         """Return the replicas that may be asked now: see `narrow`."""
         if self.refresh_at and monotonic() >= self.refresh_at:
             self.refresh()
-        return self.candidates if group is None else self.in_group.get(group, ())
+        return self.in_group.get(group, ())
 
     def spares(self, group: str | None = None) -> tuple[Endpoint, ...]:
         """Return those that are asked if all that come before them are late: by rank and zone."""
@@ -285,23 +286,15 @@ class Cluster:
         )
         before = self.candidates
         zone, groups = self.options.zone, self.groups
-        free = [end for end in awake if not _is_reserved(groups, end)]
-        self.candidates = narrow(free, zone)
-        self.in_group = {
-            name: narrow([end for end in awake if end.group == name], zone) for name in groups
-        }
-        chosen: dict[str | None, tuple[Endpoint, ...]] = {None: self.candidates}
-        chosen.update(self.in_group)
+        serving: dict[str | None, list[Endpoint]]
+        serving = {name: [end for end in awake if end.group == name] for name in groups}
+        serving[None] = [end for end in awake if not _is_reserved(groups, end)]
+        self.in_group = near = {name: narrow(ends, zone) for name, ends in serving.items()}
         self._spares = {
-            name: tuple(
-                [
-                    end
-                    for end in (free if name is None else awake)
-                    if end.weight and name in (None, end.group) and end not in near
-                ]
-            )
-            for name, near in chosen.items()
+            name: tuple([end for end in ends if end.weight and end not in near[name]])
+            for name, ends in serving.items()
         }
+        self.candidates = near[None]
         if self.policies:
             # One group's policy counts where nobody else serves.
             served_by = {end.group for end in self.candidates}
@@ -516,12 +509,14 @@ class Cluster:
     def wait_for_anyone(self, until: float) -> None:
         """Wait until the primary is worth a try, or other replicas may be asked than now."""
         self.used = True
-        known = self.candidates, self.in_group
+        known = self.in_group
+
+        def has_changed() -> bool:
+            self.usable()
+            return self.primary_is_up or self.in_group != known
+
         with self._changed:
-            self._changed.wait_for(
-                lambda: self.primary_is_up or (self.usable(), self.in_group) != known,
-                until - monotonic(),
-            )
+            self._changed.wait_for(has_changed, until - monotonic())
 
     def _decide(self) -> None:
         sights = [
@@ -623,9 +618,7 @@ class Cluster:
             self.arrivals += 1
         if probe.is_writable:
             self._look_for_strays(probe.asked_at)
-        if not self.primary_is_up and probe.is_writable:
             self.primary_is_up = True
-            self._changed.notify_all()
 
     def _look_for_strays(self, asked_at: float) -> None:
         """Warn of replicas that can be written to while the primary can."""
@@ -821,24 +814,22 @@ def cluster_of(
     # A named one has rules, which are for those alone that ask for it.
     key = (options.name, _where(primary), tuple(map(_where, replicas)), discover)
     with _lock:
-        cluster = _clusters.get(key)
-        if cluster is not None and _conflict(cluster, primary, replicas, options):
-            if cluster.is_in_use():
-                why = _conflict(cluster, primary, replicas, options)
+        known = _clusters.get(key)
+        if known is not None:
+            why = _conflict(known, primary, replicas, options)
+            if not why:
+                return known
+            if known.is_in_use():
                 raise ValueError(f"{why}; its connections are open")
             _clusters.pop(key)
-            cluster.pool.shut()
-            kept, cluster = cluster, None
-        else:
-            kept = None
-        if cluster is None:
-            cluster = object.__new__(Cluster)
-            zone = options.zone or os.environ.get("RWSPLIT_ZONE") or None
-            options = options.with_defaults()._replace(zone=zone)
-            cluster._set_up(primary, replicas, discover, options)
-            if kept is not None:
-                cluster.memory, cluster.controls = kept.memory, kept.controls
-            _clusters[key] = cluster
+            known.pool.shut()
+        cluster = object.__new__(Cluster)
+        zone = options.zone or os.environ.get("RWSPLIT_ZONE") or None
+        options = options.with_defaults()._replace(zone=zone)
+        cluster._set_up(primary, replicas, discover, options)
+        if known is not None:
+            cluster.memory, cluster.controls = known.memory, known.controls
+        _clusters[key] = cluster
     return cluster
 
 

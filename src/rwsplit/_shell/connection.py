@@ -21,7 +21,7 @@ from .._core.session import Session
 from .._core.session_id import check_session_id, parse_database
 from .._core.tracking import Changes
 from .._core.transaction import Transaction
-from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
+from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, as_text, lost
 from .._stores import open_store
 from .account import Account
 from .cluster import Cluster, cluster_of, configured
@@ -205,7 +205,6 @@ class Connection(Controls):
         )
         self._own_init = options.pop("init_command") if own_init else None
         self._connect_options = options
-        self._bound_waits(options.get("read_timeout"))
         self.driver_connection = primary = open_primary({**options, "defer_connect": True})
         """The physical connection to the primary."""
         _check_replica_options(self._options.replicas or ())
@@ -246,7 +245,7 @@ class Connection(Controls):
         self._counted = self._warned = self._primary
         self._foreign = None
         self._keeps_warnings = facts.flavor == "mariadb"
-        self._session = session = Session(empty(facts.flavor), _text(primary.db))
+        self._session = session = Session(empty(facts.flavor), as_text(primary.db))
         self._replicas = Replicas(
             cluster, session, self._primary, self._options, self._account, self._has_primary
         )
@@ -348,11 +347,6 @@ class Connection(Controls):
             return facts
         self._drop_primary()
         return self._reach_primary()
-
-    def _bound_waits(self, read_timeout: float | None) -> None:
-        """Let no wait for a replica take more than half of the time that an answer may take."""
-        if read_timeout and read_timeout / 2 < self._options.max_wait:
-            self._options = self._options._replace(max_wait=read_timeout / 2)
 
     def _start_session(self, variables: dict[str, str]) -> None:
         session = self._session
@@ -543,13 +537,13 @@ class Connection(Controls):
 
     def select_db(self, db: Any) -> None:
         """Change the default schema, and the session id if one stands behind its name."""
-        name, session_id = _split_database(_text(db) or "")
+        name, session_id = _split_database(as_text(db) or "")
         if session_id is None:
             name = db
         if name:
             self._flush()
             self._on_primary(lambda: self.driver_connection.select_db(name), "USE")
-            self._session.set_schema(_text(name))
+            self._session.set_schema(as_text(name))
         if session_id is not None:
             self._named_id = session_id
         self._share()
@@ -777,7 +771,3 @@ def _check_replica_options(replicas: tuple[Endpoint, ...]) -> None:
                 PhysicalConnection(None, **endpoint.overrides, defer_connect=True)
             except ValueError as error:
                 raise ValueError(f"replicas: {endpoint.name}: {error}") from None
-
-
-def _text(value: Any) -> str | None:
-    return value.decode() if isinstance(value, bytes) else value

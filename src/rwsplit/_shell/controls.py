@@ -19,10 +19,11 @@ from .._core.controls import (
     read_set,
     read_show,
 )
+from .._core.options import Options
 from .._core.policies import POLICIES, name_of
 from .._core.route import RouteTaken
 from .._core.statement import Statement
-from .._drivers.pymysql import made_result, no_result
+from .._drivers.pymysql import as_text, made_result, no_result
 from .config_file import reads_are_switched_off
 from .ruling import Ruling
 from .statements import AGAIN
@@ -39,22 +40,25 @@ class Controls(Ruling):
         """Run what is about rwsplit's own variables; False leaves the rest to the servers."""
         if not self._revives:
             return False  # plain PyMySQL, without a cluster
-        text = sql.decode(self.driver_connection.encoding, "surrogateescape")
+        said = sql.decode(self.driver_connection.encoding, "surrogateescape")
         dialect = self._classifier.dialect
         try:
-            controls = read_set(text, dialect)
+            controls = read_set(said, dialect)
         except ControlError as error:
             raise err.OperationalError(*error.args) from None
         if controls is not None:
             for control in controls:
-                self._set_control(control)
+                if control.is_global:
+                    self._cluster.controls[control.name] = control
+                else:
+                    self._apply_control(control)
             self._answer(statement, no_result(self.server_status))
             return True
-        picks = read_pick(text, dialect)
+        picks = read_pick(said, dialect)
         if picks is not None:
             self._answer(statement, self._picked(picks))
             return True
-        show = read_show(text, dialect)
+        show = read_show(said, dialect)
         if show is None:
             return False
         self._show(show, statement, sql)
@@ -64,12 +68,6 @@ class Controls(Ruling):
         self.route = result.route = RouteTaken("", "none", f"{statement.verb} {_OWN}")
         self._result = result
         self._affected_rows = result.affected_rows
-
-    def _set_control(self, control: Control) -> None:
-        if control.is_global:
-            self._cluster.controls[control.name] = control
-        else:
-            self._apply_control(control)
 
     def _start_controls(self) -> None:
         """Begin with what SET GLOBAL has set in this process."""
@@ -87,10 +85,7 @@ class Controls(Ruling):
             self._primary_share = share
             self._set_level(self._level)
         elif name == TIMEOUT:
-            wait = options.max_wait if value is None else float(value)
-            # Half of the time that an answer may take is left for the answer.
-            patience = self.driver_connection._read_timeout
-            self._replicas.max_wait = min(wait, patience / 2) if patience else wait
+            self._replicas.wait_at_most(options.max_wait if value is None else float(value))
         else:
             level = options.consistency if value is None else str(value).lower()
             kind = "database" if level == "instance" else options.session_id_kind
@@ -159,27 +154,19 @@ class Controls(Ruling):
         finally:
             self._controlling = False
         asked = self._result
-        rows = sorted([*asked.rows, *_like_those(asked.rows, ours)], key=_first)
-        result = made_result(self.driver_connection, asked.fields, [])
-        result.rows, result._left = tuple(rows), rows
-        result.affected_rows = self._affected_rows = len(rows)
+        rows = sorted([*asked.rows, *ours], key=lambda row: str(as_text(row[0])))
+        self._result = result = made_result(self.driver_connection, asked.fields, rows)
+        self._affected_rows = result.affected_rows
         result.route = self.route
-        self._result = result
 
 
-_DEFAULTS: dict[str, str | float] = {RATIO: 100.0, TIMEOUT: 0.1, CONSISTENCY: "SESSION"}
+_OPTIONS = Options()
+_DEFAULTS: dict[str, str | float] = {
+    RATIO: 100.0,
+    TIMEOUT: _OPTIONS.max_wait,
+    CONSISTENCY: _OPTIONS.consistency.upper(),
+}
 
 
 def _printed(name: str, value: str | float) -> Any:
     return round(value) if name == RATIO and not isinstance(value, str) else value
-
-
-def _like_those(rows: Any, ours: list[tuple[str, str]]) -> list[tuple[Any, Any]]:
-    """Give our rows the type of the server's."""
-    if rows and isinstance(rows[0][0], bytes):
-        return [(name.encode(), value.encode()) for name, value in ours]
-    return [*ours]
-
-
-def _first(row: tuple[Any, ...]) -> Any:
-    return row[0]

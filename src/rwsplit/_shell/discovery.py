@@ -8,7 +8,7 @@ from typing import Any
 from pymysql import err
 
 from .._core.endpoint import address
-from .._drivers.pymysql import PhysicalConnection
+from .._drivers.pymysql import PhysicalConnection, as_text
 from .server import logger
 
 __all__ = ["discovered"]
@@ -36,15 +36,11 @@ def discovered(how: Any, connection: PhysicalConnection) -> Iterable[Any]:
     flavor = connection.flavor
     asked, group = connection.ask_all([_SHOW[flavor], _GROUP])
     if not isinstance(group, err.MySQLError) and group.rows:
-        return [address(_text(host), int(port)) for host, port in group.rows]
+        return [address(as_text(host), int(port)) for host, port in group.rows]
     if isinstance(asked, err.MySQLError):
         code, text = asked.args[:2]
         raise err.OperationalError(code, f"{text} (replicas='discover' asks {_SHOW[flavor]})")
-    hosts = [(_text(row[1]), int(row[2])) for row in asked.rows]
+    hosts = [(as_text(row[1]), int(row[2])) for row in asked.rows]
     if any(not host for host, _ in hosts):
         logger.warning("a replica has no report_host, so nobody can tell where it is")
     return [address(host, port) for host, port in hosts if host]
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

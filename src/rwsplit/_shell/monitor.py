@@ -17,7 +17,7 @@ from pymysql import err
 
 from .._core.endpoint import Endpoint
 from .._core.position import Position, parse_history, parse_position
-from .._drivers.pymysql import PhysicalConnection
+from .._drivers.pymysql import PhysicalConnection, as_text
 from .account import Account
 from .parity import ASK_PARITY, Parity, filters_of
 from .server import Probe, Server, logger
@@ -240,17 +240,13 @@ def _ask(server: Server, connection: PhysicalConnection, cluster: Watched) -> Pr
     asked_at = monotonic()
     name, read_only, position, history, slave, connected, running = connection.ask(sql)
     return Probe(
-        _text(name),
-        _text(read_only) in ("0", "OFF", ""),
+        as_text(name),
+        as_text(read_only) in ("0", "OFF", ""),
         parse_position(flavor, position or ""),
         parse_history(flavor, history or ""),
-        None if slave is None else _text(slave).upper() == "ON",
+        None if slave is None else as_text(slave).upper() == "ON",
         int(connected or 0),
         int(running or 0),
         asked_at,
         monotonic() - asked_at,
     )
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from typing import Any, NamedTuple
@@ -59,6 +59,7 @@ class Served(NamedTuple):
     """A read that a replica answered; the result is the member's connection's."""
 
     member: Member
+    reason: str
     waited: float
     retries: int
 
@@ -102,8 +103,9 @@ class Replicas:
         self._session = session
         self._primary = primary
         self._options = options
-        self.max_wait = options.max_wait
+        self.max_wait = 0.0
         """How many seconds a read may wait for a replica."""
+        self.wait_at_most(options.max_wait)
         self._account = account
         self._has_primary = has_primary
         self.policy: Policy | None = None
@@ -133,6 +135,11 @@ class Replicas:
         """A read on a replica had to ask the primary where it was, for reads that ran there."""
         self.unsettled: Member | None = None
         """A member whose snapshot was ended, and that was not heard since."""
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Let a read wait so long for a replica: half of what its answer may take at most."""
+        patience = self._primary.connection._read_timeout
+        self.max_wait = min(seconds, patience / 2) if patience else seconds
 
     def take_policy(self, policy: Policy | None) -> None:
         """Choose by another policy from now on; None for the cluster's own."""
@@ -192,8 +199,11 @@ class Replicas:
             unserved = self._take_failure(*failed, deadline)
             if unserved is not None:
                 return unserved
-        if self._must_ask(route) and not self._any_hope(cluster.replicas):
-            return Unserved(_NOT_CAUGHT_UP, 0.0, 0)
+        if self._must_ask(route):
+            now = monotonic()
+            awake = [each.endpoint for each in cluster.replicas if each.may_serve(now)]
+            if not self._any_worth(awake):
+                return Unserved(_NOT_CAUGHT_UP, 0.0, 0)
         retries = int(failed is not None)
         try:
             needed = self._needed(route)
@@ -216,7 +226,8 @@ class Replicas:
             choice = self._choose(route, needed, tried, waited)
             if choice[0] is None and route.group is not None:
                 # Others are better than none, and any of them better than the primary.
-                route = route._replace(group=None)
+                reason = f"{route.reason}; no replica of {route.group} could serve it"
+                route = route._replace(group=None, reason=reason)
                 continue
             if choice[0] is None:
                 return Unserved(choice[1], waited, retries)
@@ -263,7 +274,7 @@ class Replicas:
                 told = _learn(replica, used)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
-                return Served(used, waited, retries)
+                return Served(used, route.reason, waited, retries)
             retries += 1
 
     def _refused(
@@ -309,7 +320,7 @@ class Replicas:
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
             self.saw(member, told=False)
-        return Served(member, waited, 0)
+        return Served(member, route.reason, waited, 0)
 
     def _measured(self, replica: Server, timed: bool = True) -> AbstractContextManager[None]:
         """Count a statement that runs on a replica, if a policy wants to know."""
@@ -424,11 +435,6 @@ class Replicas:
     def sees_freely(self) -> bool:
         """Whether the next read need only go where the last one went, or where there is more."""
         return not self.saw_primary and not self._seen
-
-    def _any_hope(self, replicas: tuple[Server, ...]) -> bool:
-        """Tell whether it is worth asking anyone: not while all are late and none is due."""
-        now = monotonic()
-        return any(replica.may_serve(now) and replica.worth_asking() for replica in replicas)
 
     def _must_ask(self, route: Route) -> bool:
         """Tell whether only the primary can say what a read must see."""
@@ -558,8 +564,8 @@ class Replicas:
             seconds = self.max_wait - waited if patient else _LOOK_SECONDS
         return replicas[name], seconds
 
-    def _any_worth(self, endpoints: tuple[Endpoint, ...]) -> bool:
-        """Tell whether one of them is not late, or is due for another look."""
+    def _any_worth(self, endpoints: Sequence[Endpoint]) -> bool:
+        """Tell whether it is worth asking one of them: not while all are late and none is due."""
         servers = self._cluster.servers
         return any(servers[endpoint.name].worth_asking() for endpoint in endpoints)
 

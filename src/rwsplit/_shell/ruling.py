@@ -12,6 +12,7 @@ from pymysql.constants import ER
 
 from .._core.route import Route
 from .._core.statement import Statement
+from .._drivers.pymysql import as_text
 from .transactions import Transactions
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ class Ruling(Transactions):
         own = self._options.tags
         context = _current_tags.get()
         facts = Facts(
-            _text(primary.user),
+            as_text(primary.user),
             self._session.schema,
             self._shared_id(),
             lambda: digest_of(text),
@@ -115,7 +116,3 @@ class Ruling(Transactions):
             reason = f"{decision.reason}; {matched}"
             decision = decision._replace(group=action.group, reason=reason)
         return decision
-
-
-def _text(value: Any) -> str | None:
-    return value.decode() if isinstance(value, bytes) else value

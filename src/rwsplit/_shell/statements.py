@@ -21,7 +21,7 @@ from .._core.statement import Kind, Statement
 from .._core.tracking import only_gtid, parse_tails
 from .._core.transaction import Transaction
 from .._core.values import quote_identifier
-from .._drivers.pymysql import DEFAULT_ENCODERS, lost, raise_first
+from .._drivers.pymysql import DEFAULT_ENCODERS, as_text, lost, raise_first
 from .._stores import SessionStore
 from .catalogue import changes_functions
 from .deadline import Deadline
@@ -241,15 +241,22 @@ class Statements(Hold):
 
     def _have_primary(self) -> None:
         """Have the connection to the primary that the next statement needs."""
+        if self._lacks_primary():
+            self._regain_primary()
+
+    def _lacks_primary(self) -> bool:
+        """Tell whether the primary must be connected to again; the cluster is used from now on."""
         self._cluster.used = True
         if not self._revives:
-            return
+            return False
         self._cluster.monitor.watch()
-        if self._has_left():
-            if self.driver_connection._sock is not None:
-                self._drop_primary()
-            self._go_without()
-            self._need_primary()
+        return self._has_left()
+
+    def _regain_primary(self) -> None:
+        if self.driver_connection._sock is not None:
+            self._drop_primary()
+        self._go_without()
+        self._need_primary()
 
     def _transact(
         self,
@@ -403,10 +410,7 @@ class Statements(Hold):
         finally:
             self._note_freedom()
         if isinstance(served, Served):
-            member, reason = served.member, decision.reason
-            if decision.group is not None and member.replica.endpoint.group != decision.group:  # type: ignore[union-attr]
-                reason += f"; no replica of {decision.group} could serve it"
-            return self._finish(member, statement, reason, served.waited, served.retries)
+            return self._finish_served(statement, served)
         if served.refused:
             self._note_refusal(statement, sql, template, served)
         left = None
@@ -502,9 +506,11 @@ class Statements(Hold):
     ) -> Any:
         primary = self.driver_connection
         session = self._session
-        if statement.kind is _READ and self._reads_alone() and not self._primary_answers():
-            return self._read_somewhere(statement, sql, unbuffered, waited, retries)
-        self._have_primary()
+        if self._lacks_primary():
+            if statement.kind is not _READ or not self._reads_alone():
+                self._regain_primary()
+            elif not self._primary_answers():
+                return self._read_somewhere(statement, sql, unbuffered, waited, retries)
         if self._shows_tracking and statement.kind is not Kind.FOLLOW_READ:
             self._track()
         if self._sharing is not None and can_commit(statement):
@@ -576,10 +582,7 @@ class Statements(Hold):
         while not cluster.primary_is_up and monotonic() < until:
             served = self._read_elsewhere(statement, sql, unbuffered)
             if isinstance(served, Served):
-                retries += served.retries
-                return self._finish(
-                    served.member, statement, statement.reason, served.waited, retries
-                )
+                return self._finish_served(statement, served, retries)
             cluster.wait_for_anyone(min(until, monotonic() + _LOOK_AGAIN_SECONDS))
         if self._has_left():
             self._need_primary(until=until)
@@ -609,8 +612,7 @@ class Statements(Hold):
         self._cluster.monitor.look_now()
         served = self._read_elsewhere(statement, sql, unbuffered)
         if isinstance(served, Served):
-            retries += served.retries
-            return self._finish(served.member, statement, statement.reason, served.waited, retries)
+            return self._finish_served(statement, served, retries)
         reason = statement.reason if served is None else served.reason
         return self._query_primary(statement, reason, sql, unbuffered, waited, retries)
 
@@ -667,6 +669,10 @@ class Statements(Hold):
         self._learn(statement)
         if statement.system_variables_written:
             self._keep_tracking(statement)
+
+    def _finish_served(self, statement: Statement, served: Served, retries: int = 0) -> Any:
+        member, reason, waited, more = served
+        return self._finish(member, statement, reason, waited, retries + more)
 
     def _finish(
         self,
@@ -890,7 +896,7 @@ class Statements(Hold):
         if kind == "database":
             return f"database:{self._session.schema or ''}"
         if kind == "user":
-            return f"user:{_text(self.driver_connection.user)}"
+            return f"user:{as_text(self.driver_connection.user)}"
         return None
 
     def _shared_id(self) -> str | None:
@@ -927,7 +933,3 @@ class Statements(Hold):
                 return  # the mark stays
             session.position_known = True
         sharing.publish(session.position or None)
-
-
-def _text(value: Any) -> str | None:
-    return value.decode() if isinstance(value, bytes) else value

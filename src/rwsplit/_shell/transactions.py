@@ -184,7 +184,7 @@ class Transactions(Statements):
             self._watch(served, decision.consistency)
         if decision.shows_data and transaction.verifies:
             transaction.note_read(sql, fingerprint, read_only)
-        self._finish(served.member, statement, decision.reason, served.waited, served.retries)
+        self._finish_served(statement, served)
 
     def _why_not_split(self, statement: Statement) -> str:
         """Tell why a read that begins a transaction is not for replicas, whatever it is."""
@@ -259,10 +259,7 @@ class Transactions(Statements):
         if self._why_not_split(_SNAPSHOT):
             return False
         decision = Route(_REPLICA, "", self._level, max_staleness=self._options.max_staleness)
-        if self._rule is not None:
-            decision = self._by_rule(self._rule, _SNAPSHOT, decision)
-        if self._sharing is not None:
-            decision = self._look_at_store(decision)
+        decision = self._bounded(_SNAPSHOT, decision)
         if decision.destination is not _REPLICA:
             return False
         begin = (*self._isolation(), _CONSISTENT)
