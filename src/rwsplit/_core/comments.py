@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 # What a server skips when the version says so: one more comment may be nested in it.
-_SKIPPED = re.compile(r"(?:[^*/]++|/\*(?:[^*]++|\*(?!/))*+\*/|\*(?!/)|/(?!\*))*+\*/", re.DOTALL)
+_SKIPPED = re.compile(r"(?>[^*/]++|/\*(?>[^*]++|\*(?!/))*+\*/|\*(?!/)|/(?!\*))*+\*/", re.DOTALL)
 _VERSION = re.compile(r"\d{5,6}")
 
 

@@ -26,6 +26,7 @@ _ROLE = "SELECT CAST(CURRENT_ROLE() AS BINARY) LIMIT 1"
 _TABLES_MADE = "SHOW SESSION STATUS WHERE Variable_name='{name}'"
 # MySQL prints active roles as accounts, quoted as the sql_mode says.
 _PART = r"(?:`(?:[^`]|``)*`|\"(?:[^\"]|\"\")*\")"
+_ROLE_ACCOUNT = re.compile(f"({_PART})@({_PART})")
 _ROLES = re.compile(rf"{_PART}@{_PART}(?:,{_PART}@{_PART})*")
 
 _MOST_AT_ONCE = 200
@@ -128,7 +129,7 @@ def _take_role(session: Session, reply: Any) -> None:
     elif not role or role == "NONE":
         session.set_role("NONE")
     elif _ROLES.fullmatch(role):
-        accounts = re.findall(f"({_PART})@({_PART})", role)
+        accounts = _ROLE_ACCOUNT.findall(role)
         session.set_role(
             ",".join([f"{_requote(name)}@{_requote(host)}" for name, host in accounts])
         )
