@@ -60,6 +60,7 @@ from . import charset, constants, converters, cursors, err, times
 
 if TYPE_CHECKING:
     from . import connections
+    from ._core.cause import Cause
     from ._core.route import RouteTaken
     from ._core.statement import Kind, Statement
     from ._shell.cluster import Cluster
@@ -72,6 +73,7 @@ if TYPE_CHECKING:
     Connect = connect = Connection
 
 _LAZY = {
+    "Cause": "._core.cause",
     "Cluster": "._shell.cluster",
     "Connect": ".connections",
     "Connection": ".connections",
@@ -148,6 +150,7 @@ __all__ = [
     "VERSION",
     "VERSION_STRING",
     "Binary",
+    "Cause",
     "Cluster",
     "Connect",
     "Connection",

@@ -17,7 +17,11 @@ def explain(sql: str, flavor: str, sql_mode: str = "") -> str:
     """Describe a statement: its kind, its effects, and its route in a fresh session."""
     statement = classify(sql, flavor, sql_mode=sql_mode)
     decision = route(statement, Session(empty(flavor), None), "session")
-    lines = [("route", f"{decision.destination.value} ({decision.reason})"), *_facts(statement)]
+    lines = [
+        ("route", f"{decision.destination.value} ({decision.reason})"),
+        ("cause", decision.reason.cause.value),
+        *_facts(statement),
+    ]
     for number, part in enumerate(statement.parts, 1):
         lines += [("", ""), (f"part {number}", ""), *_facts(part)]
     width = max(len(name) for name, _ in lines)

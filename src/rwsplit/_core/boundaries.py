@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from .cause import Cause, Reason
 from .dialect import Dialect
 from .effects import Effects, walk
 from .lexer import NAME, WORD
 from .names import name_at
 from .reading import Tokens, build, is_word, leading, unknown, words_of
-from .statement import Kind, Statement
+from .statement import Kind, Statement, because
 
 __all__ = [
     "backup",
@@ -30,7 +31,7 @@ def lock(tokens: Tokens, dialect: Dialect) -> Statement:
     if is_word(tokens, 1, "INSTANCE"):
         return Statement(
             _WRITE,
-            "LOCK INSTANCE locks",
+            Reason("LOCK INSTANCE locks", Cause.LOCK),
             "LOCK INSTANCE",
             locks=frozenset(("instance",)),
             may_write=True,
@@ -47,7 +48,11 @@ def lock(tokens: Tokens, dialect: Dialect) -> Statement:
         index += 1
     effects.locks.add("tables")
     return build(
-        effects, "LOCK TABLES", kind=_WRITE, reason="LOCK TABLES locks", implicit_commit=True
+        effects,
+        "LOCK TABLES",
+        kind=_WRITE,
+        reason=Reason("LOCK TABLES locks", Cause.LOCK),
+        implicit_commit=True,
     )
 
 
@@ -55,7 +60,7 @@ def unlock(tokens: Tokens, dialect: Dialect) -> Statement:
     what = "instance" if is_word(tokens, 1, "INSTANCE") else "tables"
     return Statement(
         _WRITE,
-        "UNLOCK releases locks",
+        Reason("UNLOCK releases locks", Cause.LOCK),
         "UNLOCK INSTANCE" if what == "instance" else "UNLOCK TABLES",
         releases=frozenset((what,)),
         implicit_commit=what == "tables",
@@ -69,7 +74,7 @@ def backup(tokens: Tokens, dialect: Dialect) -> Statement:
     held = frozenset(("instance",))
     return Statement(
         _WRITE,
-        "BACKUP locks",
+        Reason("BACKUP locks", Cause.LOCK),
         "BACKUP",
         locks=frozenset() if ends else held,
         releases=held if ends else frozenset(),
@@ -78,7 +83,9 @@ def backup(tokens: Tokens, dialect: Dialect) -> Statement:
 
 
 def _transaction(verb: str, does: str, reason: str, **fields: Any) -> Statement:
-    return Statement(Kind.TRANSACTION, reason, verb, transaction=does, **fields)
+    return Statement(
+        Kind.TRANSACTION, because(Kind.TRANSACTION, reason), verb, transaction=does, **fields
+    )
 
 
 def begin(tokens: Tokens, dialect: Dialect) -> Statement:
@@ -163,7 +170,9 @@ def xa(tokens: Tokens, dialect: Dialect) -> Statement:
     words = words_of(tokens)
     does = words[1] if len(words) > 1 else ""
     if does == "RECOVER":
-        return Statement(_PRIMARY, "XA RECOVER is about one server", "XA RECOVER")
+        return Statement(
+            _PRIMARY, because(_PRIMARY, "XA RECOVER is about one server"), "XA RECOVER"
+        )
     if does == "BEGIN":
         does = "START"
     held = frozenset(("xa",))

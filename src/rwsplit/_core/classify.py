@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
+from .cause import Reason
 from .comments import NO_HINTS, Hints, has_code, has_hints, hints, resolve
 from .controls import mentions_controls
 from .dialect import Dialect
 from .effects import Effects
 from .lexer import OP, Token, scan, string, tokens
-from .statement import Kind, Statement
+from .statement import Kind, Statement, because
 from .templates import representatives
 from .verbs import classify_tokens, is_compound
 
@@ -76,7 +77,7 @@ class Classifier:
         text = _decode(sql, self.dialect)
         return "" if text is None else " ".join(scan(text, self.dialect))[:_DIGEST_LENGTH]
 
-    def demote(self, sql: str | bytes, template: str | None, reason: str) -> None:
+    def demote(self, sql: str | bytes, template: str | None, reason: Reason) -> None:
         """Take a statement for a write from now on: a read-only server refused to run it."""
         demoted = self.statement(sql)._replace(
             kind=Kind.WRITE, reason=reason, may_write=True, plain=False
@@ -110,7 +111,7 @@ class Classifier:
         if text is None:
             return Statement(
                 Kind.UNKNOWN,
-                "bytes above ASCII in a client charset that is not utf8",
+                because(Kind.UNKNOWN, "bytes above ASCII in a client charset that is not utf8"),
                 may_write=True,
                 may_change_session=True,
             )
@@ -145,7 +146,7 @@ class Classifier:
         if not readings:
             return Statement(
                 Kind.UNKNOWN,
-                "an executable comment that servers read differently",
+                because(Kind.UNKNOWN, "an executable comment that servers read differently"),
                 may_write=True,
                 may_change_session=True,
             )
@@ -154,13 +155,15 @@ class Classifier:
             for other in readings[1:]:
                 if other.kind is not Kind.READ:
                     reason = f"another version would run the comment: {other.reason}"
-                    return other._replace(reason=reason)
+                    return other._replace(reason=other.reason.reworded(reason))
         elif found.kind_if_reading is not None and len(readings) > 1:
             return found._replace(kind_if_reading=None)
         elif self.dialect.number == 0 and any(other != found for other in readings[1:]):
             return found._replace(
                 kind=Kind.UNKNOWN,
-                reason="an executable comment, and the server's version is not known",
+                reason=because(
+                    Kind.UNKNOWN, "an executable comment, and the server's version is not known"
+                ),
                 may_write=True,
                 may_change_session=True,
             )
@@ -242,11 +245,13 @@ def _several(parts: Iterable[Statement]) -> Statement:
     parts = tuple(parts)
     kinds = {part.kind for part in parts}
     if kinds == {Kind.READ}:
-        kind, reason = Kind.READ, "several statements, each a read"
+        kind = Kind.READ
+        reason = because(kind, "several statements, each a read")
     else:
         worst = next((each for each in _SEVERITY if each in kinds), Kind.PRIMARY_READ)
         decided = next((part for part in parts if part.kind is worst), parts[0])
-        kind, reason = worst, f"several statements, one: {decided.reason}"
+        kind = worst
+        reason = decided.reason.reworded(f"several statements, one: {decided.reason}")
         if worst in (Kind.TRANSACTION, Kind.SESSION):
             kind = Kind.WRITE
     merged = Effects()

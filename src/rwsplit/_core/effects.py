@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from .cause import Cause, Reason
 from .dialect import Dialect
 from .functions import ANY_SOME, GEOMETRY, SPECIAL, VARYING, builtins_of
 from .lexer import LITERAL, NAME, ODD, OP, SYSVAR, USERVAR, WORD, Token
 from .names import FOLLOWED, MEMBER_BOUND, local_table, name_at
-from .statement import Kind, TableName
+from .statement import Kind, TableName, because
 from .wordlist import words
 
 __all__ = ["Effects", "walk"]
@@ -50,7 +51,7 @@ class Effects:
 
     def __init__(self) -> None:
         self.kind = Kind.READ
-        self.reason = ""
+        self.reason = Reason("", Cause.READ)
         self.tables: dict[TableName, None] = {}
         self.user_read: set[str] = set()
         self.user_written: set[str] = set()
@@ -63,10 +64,10 @@ class Effects:
         self.depends: set[str] = set()
         self.volatile = False
 
-    def demand(self, kind: Kind, reason: str) -> None:
+    def demand(self, kind: Kind, reason: str, cause: Cause | None = None) -> None:
         """The statement is at least this."""
         if _RANK[kind] > _RANK[self.kind]:
-            self.kind, self.reason = kind, reason
+            self.kind, self.reason = kind, because(kind, reason, cause)
 
 
 class _Frame:
@@ -312,7 +313,8 @@ class _Walk:
             effects.locks.add(special.locks)
         if special.releases:
             effects.releases.add(special.releases)
-        effects.demand(special.kind, f"{name}(): {_SAYS[special.kind]}")
+        cause = Cause.LOCK if special.locks or special.releases else None
+        effects.demand(special.kind, f"{name}(): {_SAYS[special.kind]}", cause)
 
     # -- keywords
 
@@ -350,7 +352,7 @@ class _Walk:
     def _lock_rows(self, clause: str) -> None:
         self._end_from(0)
         self._effects.locks.add("rows")
-        self._effects.demand(Kind.PRIMARY_READ, f"{clause} locks rows")
+        self._effects.demand(Kind.PRIMARY_READ, f"{clause} locks rows", Cause.LOCK)
 
     def _next(self, index: int) -> None:
         if self._is_word(index + 1, "VALUE") and self._is_word(index + 2, "FOR"):

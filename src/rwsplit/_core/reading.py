@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .cause import Cause, Reason
 from .dialect import Dialect
 from .effects import Effects, walk
 from .lexer import WORD, Token
-from .statement import Kind, Statement
+from .statement import Kind, Statement, because
 
 __all__ = ["Tokens", "build", "is_word", "leading", "unknown", "words_of"]
 
@@ -43,7 +44,8 @@ def build(effects: Effects, verb: str, **fields: Any) -> Statement:
     kind, reason, otherwise = given or effects.kind, effects.reason, None
     if functions and given is None and kind in _READS:
         if kind is not Kind.PRIMARY_READ:
-            reason = f"{min(functions)}() may be a stored function that writes"
+            text = f"{min(functions)}() may be a stored function that writes"
+            reason = Reason(text, Cause.FUNCTION)
             fields.pop("reason", None)
         otherwise, kind = kind, Kind.PRIMARY_READ
     may_write = kind in (Kind.WRITE, Kind.UNKNOWN) or effects.kind in (Kind.WRITE, Kind.UNKNOWN)
@@ -68,7 +70,7 @@ def build(effects: Effects, verb: str, **fields: Any) -> Statement:
     }
     values.update(fields)
     reason = values.pop("reason", None) or reason
-    return Statement(kind, reason, verb, **values)
+    return Statement(kind, because(kind, reason), verb, **values)
 
 
 def unknown(tokens: Tokens, dialect: Dialect, reason: str) -> Statement:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
+from .cause import Cause, Reason
 from .following import shows_data
 from .session import AUTOCOMMIT, IN_TRANSACTION, Session
 from .statement import Kind, Statement
 
-__all__ = ["Destination", "Route", "RouteTaken", "route"]
+__all__ = ["OPEN", "Destination", "Route", "RouteTaken", "route"]
 
 
 LEVELS = ("eventual", "session", "global")
@@ -29,7 +30,7 @@ class Route(NamedTuple):
     """The decision for one statement."""
 
     destination: Destination
-    reason: str
+    reason: Reason
     consistency: str = "session"
     endpoint: str | None = None
     """The one replica that a hint asks for."""
@@ -51,11 +52,17 @@ class RouteTaken(NamedTuple):
     endpoint: str
     """The name of the endpoint that answered."""
     role: str
-    reason: str
+    reason: Reason
+    """Why it ran there, in words."""
     waited: float = 0.0
     """Seconds spent waiting for a replica to catch up."""
     retries: int = 0
     """Members that were tried before the one that answered."""
+
+    @property
+    def cause(self) -> Cause:
+        """Why it ran there, as one of a few."""
+        return self.reason.cause
 
     def __str__(self) -> str:
         extra = f", waited {self.waited * 1000:.1f} ms" if self.waited else ""
@@ -63,6 +70,13 @@ class RouteTaken(NamedTuple):
             extra += f", {self.retries} tried before"
         return f"{self.role} {self.endpoint} ({self.reason}{extra})"
 
+
+OPEN = Reason("a transaction is open on the primary", Cause.IN_TRANSACTION)
+_AUTOCOMMIT_OFF = Reason(
+    "autocommit is off, so it belongs to the primary's next transaction", Cause.IN_TRANSACTION
+)
+_SET_TRANSACTION = Reason("SET TRANSACTION was for this statement", Cause.IN_TRANSACTION)
+_HINT = Reason("a hint asks for the primary", Cause.HINT)
 
 _PRIMARY = Destination.PRIMARY
 _REPLICA = Destination.REPLICA
@@ -86,13 +100,13 @@ def route(
             return Route(Destination.LAST, statement.reason)
         return Route(_PRIMARY, statement.reason)
     if session.status & IN_TRANSACTION:
-        return Route(_PRIMARY, "a transaction is open on the primary")
+        return Route(_PRIMARY, OPEN)
     if in_snapshot:
         pass
     elif not session.status & AUTOCOMMIT:
-        return Route(_PRIMARY, "autocommit is off, so it belongs to the primary's next transaction")
+        return Route(_PRIMARY, _AUTOCOMMIT_OFF)
     elif session.next_transaction:
-        return Route(_PRIMARY, "SET TRANSACTION was for this statement")
+        return Route(_PRIMARY, _SET_TRANSACTION)
     if (
         session.pins
         or session.temporary
@@ -101,12 +115,12 @@ def route(
     ):
         bound = session.binds(statement)
         if bound:
-            return Route(_PRIMARY, bound)
+            return Route(_PRIMARY, Reason(bound, Cause.BOUND))
     endpoint = None
     hint = statement.hint
     if hint is not None:
         if hint.route == "primary":
-            return Route(_PRIMARY, "a hint asks for the primary")
+            return Route(_PRIMARY, _HINT)
         consistency = hint.consistency or consistency
         endpoint = hint.replica
         if hint.max_staleness is not None:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from .cause import Cause, Reason
 from .dialect import Dialect
 from .effects import Effects, walk
 from .functions import GEOMETRY, MYSQL_UNTIL
 from .lexer import NAME, OP, SYSVAR, USERVAR, WORD, Token, scan, tokens
-from .statement import Kind, Statement
+from .statement import Kind, Statement, because
 from .wordlist import words
 
 __all__ = ["LookUp", "Routine", "refusal", "with_functions"]
@@ -62,9 +63,9 @@ def with_functions(statement: Statement, look_up: LookUp, dialect: Dialect) -> S
     for name in sorted(statement.functions):
         why_not = refusal(name, look_up, dialect, seen)
         if why_not is not None:
-            return statement._replace(reason=why_not)
+            return statement._replace(reason=Reason(why_not, Cause.FUNCTION))
     names = ", ".join(sorted(statement.functions))
-    reason = f"{statement.verb} calls {names}, known only to read"
+    reason = because(kind, f"{statement.verb} calls {names}, known only to read")
     return statement._replace(
         kind=kind,
         reason=statement.reason if kind is Kind.PRIMARY_READ else reason,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .cause import Cause
 from .dialect import Dialect
 from .effects import Effects, walk
 from .lexer import NAME, WORD, Token
 from .names import name_at
 from .reading import is_word
-from .statement import Kind
+from .statement import Kind, because
 
 __all__ = ["show"]
 
@@ -70,10 +71,11 @@ def show(tokens: Sequence[Token], dialect: Dialect, effects: Effects) -> str:
     walk(_condition(tokens, start), dialect, effects)
     if _FORMS[form] is Kind.FOLLOW_READ:
         effects.depends.add("profile" if form[0].startswith("PROFILE") else "warnings")
-    says = "locks the grant tables" if form == tuple(_LOCKS.split()) else _SAYS[_FORMS[form]]
-    effects.demand(_FORMS[form], f"{verb} {says}")
+    locks = form == tuple(_LOCKS.split())
+    says = "locks the grant tables" if locks else _SAYS[_FORMS[form]]
+    effects.demand(_FORMS[form], f"{verb} {says}", Cause.LOCK if locks else None)
     if effects.kind is Kind.READ:
-        effects.reason = f"{verb} {_SAYS[Kind.READ]}"
+        effects.reason = because(Kind.READ, f"{verb} {_SAYS[Kind.READ]}")
     return verb
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-__all__ = ["Hint", "Kind", "Statement", "TableName"]
+from .cause import Cause, Reason
+
+__all__ = ["Hint", "Kind", "Statement", "TableName", "because"]
 
 
 class Kind(StrEnum):
@@ -25,6 +27,24 @@ class Kind(StrEnum):
     """Begins, ends or marks a transaction."""
     UNKNOWN = "unknown"
     """Not understood: the primary."""
+
+
+_CAUSES = {
+    Kind.READ: Cause.READ,
+    Kind.PRIMARY_READ: Cause.PRIMARY_ONLY,
+    Kind.FOLLOW_READ: Cause.FOLLOWS,
+    Kind.WRITE: Cause.WRITE,
+    Kind.SESSION: Cause.SESSION,
+    Kind.TRANSACTION: Cause.TRANSACTION,
+    Kind.UNKNOWN: Cause.NOT_UNDERSTOOD,
+}
+
+
+def because(kind: Kind, text: str, cause: Cause | None = None) -> Reason:
+    """Return a reason for a kind; what is said without a cause has the one of its kind."""
+    if isinstance(text, Reason):
+        return text
+    return Reason(text, cause or _CAUSES[kind])
 
 
 class TableName(NamedTuple):
@@ -53,8 +73,8 @@ class Statement(NamedTuple):
     """One SQL text, classified. Equal texts under one dialect give equal statements."""
 
     kind: Kind
-    reason: str
-    """In words; names the token that decided."""
+    reason: Reason
+    """In words, with its cause; names the token that decided."""
     verb: str = ""
     """The leading words, upper case: `SELECT`, `START TRANSACTION`, `CREATE TEMPORARY TABLE`."""
     tables: tuple[TableName, ...] = ()
@@ -110,6 +130,11 @@ class Statement(NamedTuple):
     plain: bool = False
     """A read without a hint, one that was not understood included, without user variables, and
     without functions that the catalogue would have to tell of."""
+
+    @property
+    def cause(self) -> Cause:
+        """Why it belongs there, as one of a few."""
+        return self.reason.cause
 
     @property
     def is_read(self) -> bool:

@@ -11,6 +11,7 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
+from .cause import Cause, Reason
 from .fingerprint import Fingerprint
 from .following import shows_data
 from .session import AUTOCOMMIT, Session
@@ -168,17 +169,19 @@ class Transaction:
             or self.size >= MOST_BYTES
         )
 
-    def why_read_moves(self, statement: Statement, session: Session, unbuffered: bool) -> str:
-        """Tell in words why a read that nothing else binds to the primary runs there."""
+    def why_read_moves(self, statement: Statement, session: Session, unbuffered: bool) -> Reason:
+        """Tell why a read that nothing else binds to the primary runs there."""
         if self.begin and not self._read_only:
-            return "BEGIN opens a transaction on the primary"
+            return Reason("BEGIN opens a transaction on the primary", Cause.IN_TRANSACTION)
         if session.isolation == "SERIALIZABLE":
-            return "the transaction is SERIALIZABLE"
+            return Reason("the transaction is SERIALIZABLE", Cause.IN_TRANSACTION)
         if unbuffered:
-            return "an unbuffered read of a transaction can't be verified"
-        if statement.volatile:
-            return "a volatile read of a transaction can't be verified"
-        return "the transaction has read as much as can be verified cheaply"
+            why = "an unbuffered read of a transaction can't be verified"
+        elif statement.volatile:
+            why = "a volatile read of a transaction can't be verified"
+        else:
+            why = "the transaction has read as much as can be verified cheaply"
+        return Reason(why, Cause.UNVERIFIABLE)
 
     def _is_apart(self, statement: Statement) -> bool:
         """Tell whether a statement leaves the data and the transaction alone."""

@@ -23,7 +23,7 @@ from .names import name_at
 from .reading import Tokens, build, is_word, leading, unknown, words_of
 from .setting import Assignments, assignments
 from .show import show
-from .statement import Kind, Statement
+from .statement import Kind, Statement, because
 from .wordlist import words
 
 __all__ = ["classify_tokens", "is_compound"]
@@ -37,7 +37,7 @@ _MAIN_VERBS = ("SELECT", "TABLE", "VALUES", *_DML_VERBS)
 def classify_tokens(tokens: Tokens, dialect: Dialect) -> Statement:
     """Classify one statement, without a `;`."""
     if not tokens:
-        return Statement(Kind.UNKNOWN, "empty", may_write=False)
+        return Statement(Kind.UNKNOWN, because(Kind.UNKNOWN, "empty"), may_write=False)
     first = tokens[0]
     odd = next((token for token in tokens if token.kind == ODD), None)
     if first.kind == OP and first.text == "(":
@@ -57,7 +57,7 @@ def classify_tokens(tokens: Tokens, dialect: Dialect) -> Statement:
         kind = Kind.WRITE if found.kind is Kind.WRITE else Kind.UNKNOWN
         found = found._replace(
             kind=kind,
-            reason=f"not understood: {odd.text}",
+            reason=because(Kind.UNKNOWN, f"not understood: {odd.text}"),
             may_write=True,
             may_change_session=True,
             kind_if_reading=None,
@@ -146,12 +146,14 @@ def _explain(tokens: Tokens, dialect: Dialect) -> Statement:
     written = inner.user_variables_written | into
     inner = inner._replace(verb=verb, user_variables_written=written)
     if inner.kind is _READ and not into:
-        return inner._replace(reason=f"{verb} of {inner.reason}")
+        return inner._replace(reason=inner.reason.reworded(f"{verb} of {inner.reason}"))
     if analyze or inner.kind is Kind.UNKNOWN:
-        return inner._replace(reason=f"{verb} runs it: {inner.reason}")
+        return inner._replace(reason=inner.reason.reworded(f"{verb} runs it: {inner.reason}"))
     return inner._replace(
         kind=_PRIMARY,
-        reason=f"{verb} INTO sets user variables" if into else f"{verb}: {inner.reason}",
+        reason=because(
+            _PRIMARY, f"{verb} INTO sets user variables" if into else f"{verb}: {inner.reason}"
+        ),
         locks=frozenset(),
         may_write=bool(inner.functions),
         kind_if_reading=None if into else inner.kind_if_reading,
@@ -163,7 +165,9 @@ def _describe(tokens: Tokens, dialect: Dialect) -> Statement:
     if any(is_word(tokens, index, "CONNECTION") for index in range(1, len(tokens))) and is_word(
         tokens, 1, "FOR", "FORMAT", "EXTENDED"
     ):
-        return Statement(_PRIMARY, f"{verb} FOR CONNECTION is about one server", verb)
+        return Statement(
+            _PRIMARY, because(_PRIMARY, f"{verb} FOR CONNECTION is about one server"), verb
+        )
     if len(tokens) < 2 or tokens[1].kind not in (WORD, NAME) or verb == "ANALYZE":
         return unknown(tokens, dialect, f"{verb} of what is not understood")
     effects = Effects()
@@ -186,7 +190,7 @@ def _checksum(tokens: Tokens, dialect: Dialect) -> Statement:
 
 
 def _help(tokens: Tokens, dialect: Dialect) -> Statement:
-    return Statement(_READ, "HELP reads the help tables", "HELP")
+    return Statement(_READ, because(_READ, "HELP reads the help tables"), "HELP")
 
 
 # -- statements that write
@@ -246,7 +250,7 @@ def _set_statement(tokens: Tokens, dialect: Dialect) -> Statement:
     if effects.kind is not _READ or effects.functions:
         return unknown(tokens, dialect, f"SET STATEMENT: {effects.reason}")
     return inner._replace(
-        reason=f"SET STATEMENT ... FOR {inner.reason}",
+        reason=inner.reason.reworded(f"SET STATEMENT ... FOR {inner.reason}"),
         user_variables_read=inner.user_variables_read | effects.user_read,
         system_variables_read=inner.system_variables_read | effects.system_read,
     )
@@ -268,7 +272,8 @@ def _use(tokens: Tokens, dialect: Dialect) -> Statement:
         return unknown(tokens, dialect, "USE of what is not understood")
     token = tokens[1]
     name = token.raw if token.kind == WORD else token.text
-    return Statement(Kind.SESSION, "USE changes the schema", "USE", databases=(name,))
+    reason = because(Kind.SESSION, "USE changes the schema")
+    return Statement(Kind.SESSION, reason, "USE", databases=(name,))
 
 
 def _prepare(tokens: Tokens, dialect: Dialect) -> Statement:
@@ -307,9 +312,8 @@ def _execute(tokens: Tokens, dialect: Dialect) -> Statement:
 def _deallocate(tokens: Tokens, dialect: Dialect) -> Statement:
     last = tokens[-1]
     name = (last.raw if last.kind == WORD else last.text).lower()
-    return Statement(
-        Kind.SESSION, "DEALLOCATE drops a prepared statement", "DEALLOCATE PREPARE", name=name
-    )
+    reason = because(Kind.SESSION, "DEALLOCATE drops a prepared statement")
+    return Statement(Kind.SESSION, reason, "DEALLOCATE PREPARE", name=name)
 
 
 def _diagnostics(tokens: Tokens, dialect: Dialect) -> Statement:

@@ -192,7 +192,7 @@ class Cluster:
         """How often it came to what should not happen: `unknown statements`, that the classifier
         did not understand, and `refused reads`, that it took for reads and a replica did not; and
         what became of transactions: `moved transactions`, `mismatched transactions`, and `reads in
-        transactions on the primary`."""
+        transactions on the primary`. And by `Cause`, how many reads the primary answered."""
         self.memory = MemoryStore()
         """The store of session ids that only this process shares."""
         groups = self.groups

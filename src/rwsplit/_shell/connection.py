@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pymysql import err
 from pymysql.cursors import Cursor
 
+from .._core.cause import not_split
 from .._core.controls import mentions_controls
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address
 from .._core.options import ClusterOptions, Options, parse_options
@@ -19,6 +20,7 @@ from .._core.position import Position, decode, empty, encode
 from .._core.route import Destination, Route
 from .._core.session import Session
 from .._core.session_id import check_session_id, parse_database
+from .._core.statement import Kind, because
 from .._core.tracking import Changes
 from .._core.transaction import Transaction
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, as_text, lost
@@ -65,6 +67,7 @@ class _NotConnected:
 
 
 _NOT_CONNECTED: Any = _NotConnected()
+_ASKED = because(Kind.READ, "its position is asked for")
 
 
 class Connection(Controls):
@@ -233,7 +236,8 @@ class Connection(Controls):
     def _start(self, facts: PrimaryFacts) -> None:
         """Begin the session of a connection that was just made to the primary."""
         cluster, primary = self._cluster, self.driver_connection
-        self._splits = cluster.splits and self._options.reads == "replicas"
+        off = reads_are_switched_off()
+        self._unsplit = not_split(cluster.splits, self._options.reads, off, disabled=False)
         if facts.no_gtids and self._splits and self._options.consistency != "eventual":
             cluster.warn_once(
                 "primary %s hands out no GTIDs (%s): reads under consistency='session' and "
@@ -450,7 +454,7 @@ class Connection(Controls):
         session, replicas = self._session, self._replicas
         replicas.settle()
         if self._sharing is not None:
-            self._look_at_store(Route(Destination.REPLICA, ""))
+            self._look_at_store(Route(Destination.REPLICA, _ASKED))
         known = session.base | session.position | replicas.seen()
         untold = replicas.seen_at is not None and not replicas.seen_tail
         if not session.position_known or replicas.saw_primary or untold:

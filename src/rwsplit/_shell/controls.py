@@ -6,6 +6,7 @@ from typing import Any
 
 from pymysql import err
 
+from .._core.cause import Cause, Reason, not_split
 from .._core.controls import (
     CONSISTENCY,
     POLICY,
@@ -65,7 +66,9 @@ class Controls(Ruling):
         return True
 
     def _answer(self, statement: Statement, result: Any) -> None:
-        self.route = result.route = RouteTaken("", "none", f"{statement.verb} {_OWN}")
+        self.route = result.route = RouteTaken(
+            "", "none", Reason(f"{statement.verb} {_OWN}", Cause.ANSWERED)
+        )
         self._result = result
         self._affected_rows = result.affected_rows
 
@@ -98,15 +101,13 @@ class Controls(Ruling):
     def _set_policy(self, name: str | None) -> None:
         """Split reads by a policy, or not at all (`disable`); None as it was at first."""
         # Who switches splitting off for a process has the last word.
-        reads = self._cluster.splits and not reads_are_switched_off()
+        off = reads_are_switched_off()
+        reads = self._options.reads if name is None else "replicas"
+        self._unsplit = not_split(self._cluster.splits, reads, off, name == "disable")
         if name is None:
-            reads = reads and self._options.reads == "replicas"
             self._replicas.take_policy(self._options.policy)
-        elif name == "disable":
-            reads = False
-        else:
+        elif name != "disable":
             self._replicas.take_policy(POLICIES[name])
-        self._splits = reads
         # An open transaction goes on as it began.
         self._context_id = AGAIN
         self._share()

@@ -7,6 +7,7 @@ from typing import Any
 
 from pymysql import err
 
+from .._core.cause import Reason
 from .._core.position import (
     GtidList,
     GtidSet,
@@ -52,7 +53,7 @@ class Member:
         """The version of the session state that it has."""
         self.prepared: dict[str, Prepared] = {}
         """The prepared statements that it has."""
-        self.known_routes: dict[str, RouteTaken] = {}
+        self.known_routes: dict[Reason, RouteTaken] = {}
         """By reason, the routes of statements that ran here without waiting."""
 
     def __repr__(self) -> str:
@@ -60,7 +61,7 @@ class Member:
         state = "open" if self.connection.open else "closed"
         return f"<Member {self.name} {self.role} {state}>"
 
-    def taken(self, reason: str, waited: float = 0.0, retries: int = 0) -> RouteTaken:
+    def taken(self, reason: Reason, waited: float = 0.0, retries: int = 0) -> RouteTaken:
         """Return the route of a statement that ran here."""
         if waited or retries:
             return RouteTaken(self.name, self.role, reason, waited, retries)

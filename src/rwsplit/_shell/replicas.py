@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from pymysql import err
 
+from .._core.cause import Cause, Reason, none_usable
 from .._core.endpoint import Endpoint
 from .._core.figures import View
 from .._core.fingerprint import Fingerprint
@@ -59,7 +60,7 @@ class Served(NamedTuple):
     """A read that a replica answered; the result is the member's connection's."""
 
     member: Member
-    reason: str
+    reason: Reason
     waited: float
     retries: int
 
@@ -67,11 +68,14 @@ class Served(NamedTuple):
 class Unserved(NamedTuple):
     """A read that no replica answered, and why; it is for the primary."""
 
-    reason: str
+    reason: Reason
     waited: float
     retries: int
-    refused: bool = False
-    """A replica refused it as a write: a defect of the classifier."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether a replica refused it as a write: a defect of the classifier."""
+        return self.reason.cause is Cause.REFUSED
 
 
 class _Aside(Exception):  # noqa: N818 - never leaves this module
@@ -193,7 +197,7 @@ class Replicas:
         cluster.used = True
         self.settle()
         if route.consistency != "eventual" and not cluster.has_gtids:
-            return Unserved("the primary has no GTIDs to wait for", 0.0, 0)
+            return Unserved(_NO_GTIDS, 0.0, 0)
         deadline = Deadline(self._primary.connection._read_timeout, reading.sql or b"", since)
         if failed is not None:
             unserved = self._take_failure(*failed, deadline)
@@ -203,7 +207,7 @@ class Replicas:
             now = monotonic()
             awake = [each.endpoint for each in cluster.replicas if each.may_serve(now)]
             if not self._any_worth(awake):
-                return Unserved(_NOT_CAUGHT_UP, 0.0, 0)
+                return Unserved(_NOT_CAUGHT_UP if awake else self._none_usable(), 0.0, 0)
         retries = int(failed is not None)
         try:
             needed = self._needed(route)
@@ -227,7 +231,7 @@ class Replicas:
             if choice[0] is None and route.group is not None:
                 # Others are better than none, and any of them better than the primary.
                 reason = f"{route.reason}; no replica of {route.group} could serve it"
-                route = route._replace(group=None, reason=reason)
+                route = route._replace(group=None, reason=route.reason.reworded(reason))
                 continue
             if choice[0] is None:
                 return Unserved(choice[1], waited, retries)
@@ -309,13 +313,13 @@ class Replicas:
         except _Late:
             return Unserved(_NOT_CAUGHT_UP, self.max_wait, 1)
         except _Aside:
-            return Unserved(f"{member.name} did not take the session's state", 0.0, 1)
+            return Unserved(_not_taken(member.name), 0.0, 1)
         except err.MySQLError as error:
             if not lost(error):
                 self.refused_by = member
                 return _unserved(member.name, error, 0.0, 1)
             self._lost(member.name, error, rest=False)
-            return Unserved(f"{member.name} was lost", 0.0, 1)
+            return Unserved(Reason(f"{member.name} was lost", Cause.SNAPSHOT), 0.0, 1)
         _learn(replica, member)
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
@@ -512,7 +516,7 @@ class Replicas:
 
     def _choose(
         self, route: Route, needed: Position | None, tried: Collection[str], waited: float
-    ) -> tuple[Server, float] | tuple[None, str]:
+    ) -> tuple[Server, float] | tuple[None, Reason]:
         """Choose a replica; with it, how long to wait there at most, or why there is none."""
         cluster = self._cluster
         wanted = route.endpoint
@@ -528,7 +532,7 @@ class Replicas:
         if not usable:
             if waited:
                 return None, _NOT_CAUGHT_UP
-            return None, "no replica is usable" if wanted is None else f"{wanted} is not usable"
+            return None, self._none_usable(wanted, route.group, tried)
         replicas = cluster.servers
         ready = {end.name for end in usable if self._serves(replicas[end.name], needed, route)}
         if len(ready) == len(usable):
@@ -563,6 +567,21 @@ class Replicas:
             patient = not ready and self._options.on_lag == "wait"
             seconds = self.max_wait - waited if patient else _LOOK_SECONDS
         return replicas[name], seconds
+
+    def _none_usable(
+        self, wanted: str | None = None, group: str | None = None, tried: Collection[str] = ()
+    ) -> Reason:
+        """Tell why none of the replicas that a read might use may be asked."""
+        states = {
+            server.endpoint.name: "not asked again"
+            if server.endpoint.name in tried or server.endpoint.name in self._aside
+            else server.state()
+            for server in self._cluster.replicas
+            if wanted in (None, server.endpoint.name) and group in (None, server.endpoint.group)
+        }
+        if wanted is not None and not states:
+            return Reason(f"{wanted}, which a hint asks for, is no replica", Cause.HINT)
+        return none_usable(states)
 
     def _any_worth(self, endpoints: Sequence[Endpoint]) -> bool:
         """Tell whether it is worth asking one of them: not while all are late and none is due."""
@@ -811,8 +830,11 @@ class Replicas:
 _NO_SUCH_SCHEMA = 1049
 _NOT_MEASURED = nullcontext()
 
-_AWAY = "only the primary could say what it must see, and it is away"
-_NOT_CAUGHT_UP = "no replica has caught up with what the session must see"
+_AWAY = Reason("only the primary could say what it must see, and it is away", Cause.PRIMARY_AWAY)
+_NOT_CAUGHT_UP = Reason(
+    "no replica has caught up with what the session must see", Cause.NOT_CAUGHT_UP
+)
+_NO_GTIDS = Reason("the primary has no GTIDs to wait for", Cause.NO_GTIDS)
 
 
 class Unreachable(err.OperationalError):  # type: ignore[misc]
@@ -835,11 +857,16 @@ def _unserved(name: str, error: err.MySQLError, waited: float, retries: int) -> 
     """Tell why an error of a replica is not the application's answer; else raise it."""
     code = error.args[0] if error.args else None
     if code in _REFUSED_WRITE:
-        return Unserved(f"{name} refused it: {error.args[-1]}", waited, retries, refused=True)
-    if code in _PRIMARY_KNOWS_BETTER:
-        reason = f"{name} answered with error {code}, and may not have caught up"
+        reason = Reason(f"{name} refused it: {error.args[-1]}", Cause.REFUSED)
         return Unserved(reason, waited, retries)
+    if code in _PRIMARY_KNOWS_BETTER:
+        text = f"{name} answered with error {code}, and may not have caught up"
+        return Unserved(Reason(text, Cause.REPLICA_ERROR), waited, retries)
     raise error
+
+
+def _not_taken(name: str) -> Reason:
+    return Reason(f"{name} did not take the session's state", Cause.REPLICA_ERROR)
 
 
 def _check_state(replies: list[Any]) -> None:

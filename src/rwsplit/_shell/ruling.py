@@ -114,5 +114,7 @@ class Ruling(Transactions):
         action, hint = matched.rule.action, statement.hint
         if isinstance(action, SendTo) and (hint is None or hint.route is None):
             reason = f"{decision.reason}; {matched}"
-            decision = decision._replace(group=action.group, reason=reason)
+            decision = decision._replace(
+                group=action.group, reason=decision.reason.reworded(reason)
+            )
         return decision

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 from pymysql import err
 from pymysql.constants import CR, ER, SERVER_STATUS
 
+from .._core.cause import Cause, Reason
 from .._core.dialect import Dialect
 from .._core.following import counts_rows, resets_warnings, shows_data, shows_tracking
 from .._core.position import Position, encode
-from .._core.route import Destination, Route, RouteTaken, route
+from .._core.route import OPEN, Destination, Route, RouteTaken, route
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION, LEXING, can_commit, can_write
 from .._core.session_id import parse_use
-from .._core.statement import Kind, Statement
+from .._core.statement import Kind, Statement, because
 from .._core.tracking import only_gtid, parse_tails
 from .._core.transaction import Transaction
 from .._core.values import quote_identifier
@@ -39,14 +40,14 @@ if TYPE_CHECKING:
 __all__ = ["AGAIN", "PRIMARYS_SHARE", "Statements"]
 
 _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
-_OPEN = "a transaction is open on the primary"
-PRIMARYS_SHARE = "it is of the primary's share of the reads"
+PRIMARYS_SHARE = Reason("it is of the primary's share of the reads", Cause.SHARE)
 _NOTHING_OPEN = [b"ROLLBACK"]
 """What stands for statements that were not sent, for one that asks about them."""
 _READ = Kind.READ
 _REPLICA = Destination.REPLICA
 _LAST = Destination.LAST
-_NOTHING = Statement(Kind.READ, "nothing was sent")
+_NOTHING = Statement(Kind.READ, because(Kind.READ, "nothing was sent"))
+_BY_METHOD = {verb: Reason(verb, Cause.TRANSACTION) for verb in ("BEGIN", "COMMIT", "ROLLBACK")}
 _ONE = (1, "1", b"1")
 _LOOK_AGAIN_SECONDS = 0.2
 """How often a read that waits for a server looks who can serve it."""
@@ -64,7 +65,8 @@ class Statements(Hold):
     encoding: str
     sql_mode: str | None
     _replicas: Replicas
-    _splits: bool
+    _unsplit: Reason | None
+    """Why no reads of this connection go to replicas; None if they do."""
     _result: Any
     _affected_rows: Any
     _template: tuple[Any, str] | None
@@ -174,7 +176,7 @@ class Statements(Hold):
             if status & IN_TRANSACTION:
                 if statement.transaction is None and statement.kind is not Kind.FOLLOW_READ:
                     self._note_on_primary(statement)
-                    reason = _OPEN if statement.kind is _READ else statement.reason
+                    reason = OPEN if statement.kind is _READ else statement.reason
                     return self._query_primary(statement, reason, sql, unbuffered)
             elif (
                 not status & AUTOCOMMIT
@@ -187,7 +189,10 @@ class Statements(Hold):
             return self._query_replica(statement, decision, sql, unbuffered, template)
         if decision.destination is _LAST:
             return self._query_last(statement, decision.reason, sql, unbuffered)
-        return self._query_primary(statement, decision.reason, sql, unbuffered)
+        reason = decision.reason
+        if decision.destination is _REPLICA and self._unsplit is not None:
+            reason = self._unsplit
+        return self._query_primary(statement, reason, sql, unbuffered)
 
     def _decide(self, statement: Statement, in_snapshot: bool = False) -> Route:
         """Decide where a statement goes, with what must be known for that."""
@@ -438,7 +443,9 @@ class Statements(Hold):
             statement.reason,
         )
 
-    def _query_last(self, statement: Statement, reason: str, sql: bytes, unbuffered: bool) -> Any:
+    def _query_last(
+        self, statement: Statement, reason: Reason, sql: bytes, unbuffered: bool
+    ) -> Any:
         """Ask the member that knows of the statement before."""
         depends = statement.depends
         member = self._last
@@ -457,7 +464,8 @@ class Statements(Hold):
             if not lost(error):
                 raise
             # It has taken what it knew along.
-            return self._query_primary(statement, f"{member.name} was lost", sql, unbuffered)
+            lost_it = Reason(f"{member.name} was lost", Cause.REPLICA_ERROR)
+            return self._query_primary(statement, lost_it, sql, unbuffered)
         rows = self._finish(member, statement, reason)
         if statement.user_variables_written:
             self._foreign = member, statement.user_variables_written
@@ -498,7 +506,7 @@ class Statements(Hold):
     def _query_primary(
         self,
         statement: Statement,
-        reason: str,
+        reason: Reason,
         sql: bytes,
         unbuffered: bool,
         waited: float = 0.0,
@@ -510,7 +518,7 @@ class Statements(Hold):
             if statement.kind is not _READ or not self._reads_alone():
                 self._regain_primary()
             elif not self._primary_answers():
-                return self._read_somewhere(statement, sql, unbuffered, waited, retries)
+                return self._read_somewhere(statement, reason, sql, unbuffered, waited, retries)
         if self._shows_tracking and statement.kind is not Kind.FOLLOW_READ:
             self._track()
         if self._sharing is not None and can_commit(statement):
@@ -532,7 +540,7 @@ class Statements(Hold):
             if lost(error):
                 alone = self._reads_alone() and not before
                 if statement.kind is _READ and alone and retries < _MOST_TRIES:
-                    return self._read_again(statement, sql, unbuffered, waited, retries + 1)
+                    return self._read_again(statement, reason, sql, unbuffered, waited, retries + 1)
                 raise self._note_loss(error, statement, status) from error
             if self._revives and refuses_writes(error):
                 self._leave_demoted(error, status)
@@ -570,7 +578,13 @@ class Statements(Hold):
         )
 
     def _read_somewhere(
-        self, statement: Statement, sql: bytes, unbuffered: bool, waited: float, retries: int
+        self,
+        statement: Statement,
+        reason: Reason,
+        sql: bytes,
+        unbuffered: bool,
+        waited: float,
+        retries: int,
     ) -> Any:
         """Run a read while there is no primary: there or on a replica, whatever comes first.
 
@@ -586,7 +600,7 @@ class Statements(Hold):
             cluster.wait_for_anyone(min(until, monotonic() + _LOOK_AGAIN_SECONDS))
         if self._has_left():
             self._need_primary(until=until)
-        return self._query_primary(statement, statement.reason, sql, unbuffered, waited, retries)
+        return self._query_primary(statement, reason, sql, unbuffered, waited, retries)
 
     def _read_elsewhere(
         self, statement: Statement, sql: bytes, unbuffered: bool
@@ -605,7 +619,13 @@ class Statements(Hold):
             self._note_freedom()
 
     def _read_again(
-        self, statement: Statement, sql: bytes, unbuffered: bool, waited: float, retries: int
+        self,
+        statement: Statement,
+        reason: Reason,
+        sql: bytes,
+        unbuffered: bool,
+        waited: float,
+        retries: int,
     ) -> Any:
         """Run a read elsewhere that was lost with the primary; it changed nothing there."""
         self._drop_primary()
@@ -613,7 +633,8 @@ class Statements(Hold):
         served = self._read_elsewhere(statement, sql, unbuffered)
         if isinstance(served, Served):
             return self._finish_served(statement, served, retries)
-        reason = statement.reason if served is None else served.reason
+        if served is not None:
+            reason = served.reason
         return self._query_primary(statement, reason, sql, unbuffered, waited, retries)
 
     def _leave_demoted(self, error: err.MySQLError, status: int) -> None:
@@ -678,11 +699,13 @@ class Statements(Hold):
         self,
         member: Member,
         statement: Statement,
-        reason: str,
+        reason: Reason,
         waited: float = 0.0,
         retries: int = 0,
     ) -> Any:
         self.route = taken = member.taken(reason, waited, retries)
+        if member is self._primary and statement.kind is _READ:
+            self._cluster.counts[reason.cause] += 1
         self._result = result = member.connection._result
         self._last = member
         self._note_followed(member, statement, result)
@@ -787,6 +810,11 @@ class Statements(Hold):
             self._learn()
             self._publish()
 
+    @property
+    def _splits(self) -> bool:
+        """Whether reads may go to replicas."""
+        return self._unsplit is None
+
     def _on_primary(self, action: Callable[[], Any], what: str) -> None:
         """Do what has a method of its own in PyMySQL, and learn from its OK packet."""
         self._prepare()
@@ -815,7 +843,7 @@ class Statements(Hold):
                 self._warned = self._primary
             self._learn()
             self._publish()
-        self.route = self._primary.taken(what)
+        self.route = self._primary.taken(_BY_METHOD.get(what) or Reason(what, Cause.SESSION))
 
     def _set_level(self, level: str) -> None:
         self._level = level
@@ -910,7 +938,9 @@ class Statements(Hold):
         assert self._sharing is not None
         stored = self._sharing.look()
         if isinstance(stored, str):
-            return decision._replace(destination=Destination.PRIMARY, reason=stored)
+            return decision._replace(
+                destination=Destination.PRIMARY, reason=Reason(stored, Cause.STORE)
+            )
         session = self._session
         if stored.position is not None:
             if self._replicas.all_have(stored.position):

@@ -9,11 +9,12 @@ from typing import Any
 
 from pymysql import err
 
+from .._core.cause import Cause, Reason
 from .._core.fingerprint import Fingerprint
 from .._core.position import Position
 from .._core.route import LEVELS, Destination, Route, RouteTaken
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION
-from .._core.statement import Kind, Statement
+from .._core.statement import Kind, Statement, because
 from .._core.transaction import Step, is_ordered
 from .._drivers.pymysql import no_result, raise_first
 from .member import Member, end_and_ask
@@ -25,8 +26,10 @@ from .statements import PRIMARYS_SHARE, Statements
 
 __all__ = ["Transactions"]
 
-_REPEATED = Statement(Kind.READ, "repeated reads")
-_SNAPSHOT = Statement(Kind.READ, "a snapshot")
+_REPEATED = Statement(Kind.READ, because(Kind.READ, "repeated reads"))
+_SNAPSHOT = Statement(Kind.READ, because(Kind.READ, "a snapshot"))
+_LOST = Reason("the transaction's snapshot was lost with its replica", Cause.SNAPSHOT)
+_RETRIES = Reason("the transaction before read what others then changed", Cause.HABIT)
 _REPLICA = Destination.REPLICA
 _SEEING_COMMITS = ("READ-COMMITTED", "READ-UNCOMMITTED")
 _CONSISTENT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
@@ -55,14 +58,14 @@ class Transactions(Statements):
         if statement.kind is Kind.FOLLOW_READ:
             return False
         decision = None
-        bound = ""
+        bound: Reason | None = None
         if session.unread:
             read_back(session, self.driver_connection)
         if statement.kind is Kind.READ:
             decision = self._decide(statement, in_snapshot=True)
             if decision.destination is not _REPLICA:
                 bound = decision.reason
-        step = transaction.step(statement, session, unbuffered, bound)
+        step = transaction.step(statement, session, unbuffered, bound or "")
         match step:
             case Step.READ:
                 assert decision is not None
@@ -111,7 +114,9 @@ class Transactions(Statements):
         self._last = self._primary
         if not self._keeps_warnings:
             self._warned = self._primary
-        self.route = route = RouteTaken("", "none", f"{statement.verb} {_SKIPPED[step]}")
+        self.route = route = RouteTaken(
+            "", "none", Reason(f"{statement.verb} {_SKIPPED[step]}", Cause.ANSWERED)
+        )
         if quiet:
             return
         self._result = result = no_result(self.server_status)
@@ -186,21 +191,23 @@ class Transactions(Statements):
             transaction.note_read(sql, fingerprint, read_only)
         self._finish_served(statement, served)
 
-    def _why_not_split(self, statement: Statement) -> str:
+    def _why_not_split(self, statement: Statement) -> Reason | None:
         """Tell why a read that begins a transaction is not for replicas, whatever it is."""
         if self._transaction.on_replica:
-            return ""
-        if not self._splits:
-            return "reads are not split"
-        return PRIMARYS_SHARE if self._is_primarys_share(statement) else ""
+            return None
+        if self._unsplit is not None:
+            return self._unsplit
+        return PRIMARYS_SHARE if self._is_primarys_share(statement) else None
 
-    def _why_primary(self, sql: bytes, read_only: bool, template: tuple[Any, str] | None) -> str:
+    def _why_primary(
+        self, sql: bytes, read_only: bool, template: tuple[Any, str] | None
+    ) -> Reason | None:
         """Tell why a transaction that begins with this read had better begin on the primary."""
         transaction = self._transaction
         if transaction.on_replica:
-            return "the transaction's snapshot was lost with its replica"
+            return _LOST
         if not transaction.verifies or read_only:
-            return ""
+            return None
         if not transaction.digest:
             query = template[0] if template is not None else None
             if isinstance(query, str) and self._classifier.templates.get(query) is not None:
@@ -209,8 +216,9 @@ class Transactions(Statements):
                 transaction.digest = self._classifier.digest(sql)
         if transaction.retries_on_primary:
             transaction.retries_on_primary = False
-            return "the transaction before read what others then changed"
-        return self._cluster.habit(transaction.digest).why_primary()
+            return _RETRIES
+        why = self._cluster.habit(transaction.digest).why_primary()
+        return Reason(why, Cause.HABIT) if why else None
 
     def _isolation(self) -> tuple[str, ...]:
         """Return what sets the isolation level of one snapshot, where that is not the session's."""
@@ -227,10 +235,10 @@ class Transactions(Statements):
                 asked, opened = (LEVELS.index(each.consistency) for each in (decision, snapshot))
                 if asked > opened:
                     weaker = f"the transaction's snapshot was taken for {snapshot.consistency}"
-                    return Unserved(f"{weaker} consistency", 0.0, 0)
+                    return Unserved(Reason(f"{weaker} consistency", Cause.SNAPSHOT), 0.0, 0)
             if not snapshot.is_open:
                 idle = f"the snapshot was idle for {snapshot.max_idle:g} seconds, and was ended"
-                return Unserved(idle, 0.0, 0)
+                return Unserved(Reason(idle, Cause.SNAPSHOT), 0.0, 0)
             served = self._replicas.read_on(snapshot.member, decision, reading)
             snapshot.used_at = monotonic()
         return served
@@ -238,7 +246,7 @@ class Transactions(Statements):
     def _read_on_primary(
         self,
         statement: Statement,
-        reason: str,
+        reason: Reason,
         sql: bytes,
         unbuffered: bool,
         unserved: Unserved | None = None,
@@ -258,7 +266,8 @@ class Transactions(Statements):
         """Take a snapshot on a replica at once; False if none can."""
         if self._why_not_split(_SNAPSHOT):
             return False
-        decision = Route(_REPLICA, "", self._level, max_staleness=self._options.max_staleness)
+        bound = self._options.max_staleness
+        decision = Route(_REPLICA, _SNAPSHOT.reason, self._level, max_staleness=bound)
         decision = self._bounded(_SNAPSHOT, decision)
         if decision.destination is not _REPLICA:
             return False
