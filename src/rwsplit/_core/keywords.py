@@ -57,7 +57,8 @@ OPTION_KEYWORDS = _table(
         Holds.TEXT: "cluster consistency on_lag transactions reads policy zone session_id sessionId"
         " session_id_kind session_store after",
         Holds.WHOLE: "pool_size",
-        Holds.SECONDS: "max_wait max_snapshot max_staleness replica_connect_timeout primary_wait",
+        Holds.SECONDS: "max_wait max_snapshot max_staleness replica_connect_timeout primary_wait"
+        " pool_max_idle pool_max_lifetime",
         Holds.SHARE: "primary_share",
         Holds.SWITCH: "track_positions",
         Holds.LIST: "replicas",

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CLUSTER_KEYWORDS",
     "KEYWORDS",
+    "SHARED_KEYWORDS",
     "ClusterOptions",
     "GroupOptions",
     "Options",
@@ -41,10 +42,13 @@ class GroupOptions(NamedTuple):
 class ClusterOptions(NamedTuple):
     """What all connections to a cluster share; None where nothing was said.
 
-    The first four are keywords of `Cluster()`.
+    The first six are keywords of `Cluster()`.
     """
 
     pool_size: int | None = None
+    pool_max_idle: float | None = None
+    pool_max_lifetime: float | None = None
+    """Seconds."""
     monitor_interval: float | None = None
     """Seconds."""
     zone: str | None = None
@@ -63,6 +67,8 @@ class ClusterOptions(NamedTuple):
         """Say what nobody said."""
         return self._replace(
             pool_size=10 if self.pool_size is None else self.pool_size,
+            pool_max_idle=self.pool_max_idle or 60.0,
+            pool_max_lifetime=self.pool_max_lifetime or 1800.0,
             monitor_interval=self.monitor_interval or 1.0,
             policy=self.policy or POLICIES["round_robin"],
             groups=self.groups or {},
@@ -82,6 +88,10 @@ class Options(NamedTuple):
     """The cluster, where it was made before."""
     pool_size: int | None = None
     """How many idle connections are kept for each endpoint and account."""
+    pool_max_idle: float | None = None
+    """How long an idle connection is kept, in seconds."""
+    pool_max_lifetime: float | None = None
+    """How long a connection is kept for others after it was made, in seconds."""
     primary_wait: float = 10.0
     """How long a statement waits for a primary, in seconds."""
     consistency: str = "session"
@@ -278,12 +288,17 @@ def _hints(key: str, value: object) -> Mapping[str, Hint]:
 
 _CLUSTER_CHECKS: dict[str, Callable[[str, object], Any]] = {
     "pool_size": _size,
+    "pool_max_idle": _seconds,
+    "pool_max_lifetime": _seconds,
     "monitor_interval": _seconds,
     "zone": _text_or_none,
     "policy": _policy,
 }
 CLUSTER_KEYWORDS = tuple(_CLUSTER_CHECKS)
 """The keywords of `Cluster()`, beside its servers."""
+
+SHARED_KEYWORDS = ("pool_size", "pool_max_idle", "pool_max_lifetime", "zone")
+"""Those of them that `connect()` takes for its cluster, and that all connections agree on."""
 
 _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "consistency": _one_of("eventual", "session", "global"),
@@ -301,6 +316,8 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "replica_connect_timeout": _seconds,
     "primary_wait": _seconds,
     "pool_size": _size,
+    "pool_max_idle": _seconds,
+    "pool_max_lifetime": _seconds,
     "cluster": _anything,
     "session_id": _session_id,
     "session_id_kind": _one_of(*KINDS),

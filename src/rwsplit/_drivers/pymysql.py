@@ -13,6 +13,7 @@ PyMySQL moves private names between patch releases, so the version is pinned and
 from __future__ import annotations
 
 import datetime
+import hashlib
 import inspect
 import os
 import select
@@ -23,6 +24,8 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
+from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
@@ -42,6 +45,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONNECT_KEYWORDS",
     "DEFAULT_ENCODERS",
+    "Identity",
     "PhysicalConnection",
     "Result",
     "Setup",
@@ -208,6 +212,55 @@ def _column_encoding(field: FieldDescriptorPacket, encoding: str | None) -> str 
 
 _BINARY_CHARSET = 63
 
+Identity = tuple[Any, ...]
+"""What a connection was made with, as a key of a dict."""
+
+
+class _Secret:
+    """A value that is compared, and never shown."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Secret) and other._value == self._value
+
+    def __hash__(self) -> int:
+        return hash(self._value)
+
+    def __repr__(self) -> str:
+        return "***"
+
+
+class _Same:
+    """Equal to itself alone, however it compares."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and other._value is self._value
+
+    def __hash__(self) -> int:
+        return id(self._value)
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return tuple(sorted((str(key), _frozen(value[key])) for key in value))
+    if isinstance(value, list | tuple):
+        return tuple(map(_frozen, value))
+    try:
+        hash(value)
+    except TypeError:
+        return _Same(value)
+    # True == 1, and b"" != "".
+    return type(value).__name__, value
+
 
 class Wire(NamedTuple):
     """An authenticated socket whose session was reset, for another `PhysicalConnection`."""
@@ -215,6 +268,12 @@ class Wire(NamedTuple):
     sock: Any
     facts: Mapping[str, Any]
     """What its handshake told."""
+
+    @property
+    def made_at(self) -> float:
+        """When its connection was made (monotonic seconds)."""
+        made_at: float = self.facts["made_at"]
+        return made_at
 
     def is_ready(self) -> bool:
         """Tell whether the server has answered the reset, and so can be used without waiting."""
@@ -238,7 +297,7 @@ class Wire(NamedTuple):
 _HANDSHAKE_FACTS = (
     *("server_version", "server_thread_id", "salt", "server_capabilities", "server_language"),
     *("server_charset", "protocol_version", "host_info", "_secure", "_auth_plugin_name"),
-    *("flavor", "tracks", "client_flag", "_result_class"),
+    *("flavor", "tracks", "client_flag", "_result_class", "made_at"),
 )
 _KEPT = ("encoders", "decoders", "charset", "collation", "encoding", "tails")
 _RESET_CONNECTION = struct.pack("<iB", 1, 0x1F)
@@ -291,7 +350,12 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self.asking = False
         """It runs a question of ours that can be asked again."""
         _connections.add(self)
-        super().__init__(**{**options, "client_flag": options.get("client_flag", 0) | _WANTED})
+        self._asked_flags = options.get("client_flag", 0)
+        self.identity: Identity = ()
+        """What it was connected with: see `take_identity`."""
+        self.made_at = 0.0
+        """When the connection to the server was made (monotonic seconds)."""
+        super().__init__(**{**options, "client_flag": self._asked_flags | _WANTED})
 
     # Connecting.
 
@@ -330,6 +394,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self._patience = patience
         self.setup_rows = []
         self.owed = 0
+        self.made_at = time.monotonic()
         try:
             super().connect(sock)
         except err.OperationalError as error:
@@ -353,6 +418,26 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         kept = {name: getattr(self, name) for name in _KEPT}
         self.__init__(self._setup, **{**options, "defer_connect": True})  # type: ignore[misc]
         self.__dict__.update(kept)
+
+    def take_identity(self) -> Identity:
+        """Note, before it connects, all that decides who its wire belongs to.
+
+        That is what keywords, option files and the application's assignments came to: never the
+        name of a file, whose content may be another the next time.
+        """
+        self.identity = (
+            (self.host, self.port, self.unix_socket, self.bind_address),
+            as_text(self.user),
+            _Secret(self.password),
+            (self.ssl, self._ssl_required, getattr(self, "ctx", None)),
+            (self._asked_flags, self._local_infile, self.max_allowed_packet),
+            (self.charset, self.collation, self.use_unicode),
+            (self.sql_mode, self.init_command, self.autocommit_mode),
+            _frozen(self._auth_plugin_map),
+            _frozen(self.server_public_key),
+            _frozen(self._connect_attrs),
+        )
+        return self.identity
 
     def take_over(self, wire: Wire) -> None:
         """Connect through a wire that another connection left behind: no handshake.
@@ -777,6 +862,7 @@ def _names(charset: str, collation: str | None) -> str:
 # TLS.
 
 _contexts: dict[Any, ssl.SSLContext] = {}
+_MOST_CONTEXTS = 100
 
 
 def _tls_context(sslp: Any, build: Any) -> ssl.SSLContext:
@@ -787,21 +873,45 @@ def _tls_context(sslp: Any, build: Any) -> ssl.SSLContext:
     """
     if not isinstance(sslp, Mapping):
         return build(sslp)  # type: ignore[no-any-return]
+    if not sslp:
+        return _unverified()
     key = _context_key(sslp)
     context = _contexts.get(key)
     if context is None:
-        context = _contexts[key] = build(sslp) if sslp else _unverified_context()
+        context = build(sslp)
+        if len(_contexts) >= _MOST_CONTEXTS:
+            _contexts.clear()
+        if _context_key(sslp) == key:  # else nobody knows which content was read
+            _contexts[key] = context
     return context
 
 
 def _context_key(sslp: Mapping[str, Any]) -> Any:
-    # A certificate may be renewed in place: its file's time is part of what a context is made of.
-    files = [sslp.get(name) for name in ("ca", "capath", "cert", "key")]
-    times = [os.stat(name).st_mtime_ns for name in files if name and os.path.exists(name)]  # noqa: PTH110, PTH116
-    return (tuple(sorted((name, repr(value)) for name, value in sslp.items())), tuple(times))
+    # A certificate may be renewed in place: its files' content is what a context is made of.
+    content = tuple([_content(sslp.get(name)) for name in ("ca", "cert", "key", "capath")])
+    # The values may hold the password of a key.
+    said = hashlib.sha256(repr(sorted(sslp.items())).encode("utf-8", "surrogateescape"))
+    return said.digest(), content
 
 
-def _unverified_context() -> ssl.SSLContext:
+def _content(path: Any) -> bytes | None:
+    """Return what stands for the content of a file, or of the files of a folder."""
+    if not isinstance(path, str | bytes | os.PathLike):
+        return None
+    file = Path(os.fsdecode(path))
+    seen = hashlib.sha256()
+    try:
+        for each in sorted(file.iterdir()) if file.is_dir() else [file]:
+            if each.is_file():
+                seen.update(each.name.encode("utf-8", "surrogateescape") + b"\0")
+                seen.update(each.read_bytes())
+    except OSError:
+        return None  # what reads it says so
+    return seen.digest()
+
+
+@cache
+def _unverified() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -813,7 +923,12 @@ def _unverified_context() -> ssl.SSLContext:
 
 
 def lost(error: BaseException) -> bool:
-    """Tell whether an error means that the connection itself is gone."""
+    """Tell whether an error means that the connection itself is gone.
+
+    A server that is not who it says is there all the same: it is this account that can't use it.
+    """
+    if isinstance(getattr(error, "original_exception", None), ssl.SSLCertVerificationError):
+        return False
     return isinstance(error, err.InterfaceError) or (
         isinstance(error, err.OperationalError) and bool(error.args) and error.args[0] in _LOST
     )

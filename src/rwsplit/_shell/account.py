@@ -7,7 +7,6 @@ from typing import Any
 
 from .._core.endpoint import Endpoint
 from .._drivers.pymysql import PhysicalConnection
-from .pool import account_key
 
 __all__ = ["Account"]
 
@@ -30,7 +29,7 @@ class Account:
     def __init__(
         self, given: Mapping[str, Any], primary: PhysicalConnection, replica_connect_timeout: float
     ) -> None:
-        self._given = given
+        self._given = _resolved(given, primary)
         self._primary = primary
         self._timeout = replica_connect_timeout
         self._shared = {
@@ -38,9 +37,6 @@ class Account:
             "password": primary.password,
             "bind_address": primary.bind_address,
         }
-        if given.get("read_default_file") and primary._ssl_required:
-            self._shared["ssl"] = primary.ctx  # the option file's TLS settings
-        self._keys: dict[Any, Any] = {}
 
     def options(self, endpoint: Endpoint) -> dict[str, Any]:
         """Return PyMySQL's keywords for a replica: the primary's, and what it overrides."""
@@ -71,12 +67,26 @@ class Account:
             "unix_socket": endpoint.unix_socket,
         }
 
-    def key(self, endpoint: Endpoint, role: str, has_schema: bool) -> Any:
-        """Return what connections to an endpoint have in common that may use the same wire."""
-        known = (endpoint.name, role, has_schema)
-        key = self._keys.get(known)
-        if key is None:
-            primary = role == "primary"
-            options = self.primary_options(endpoint) if primary else self.options(endpoint)
-            key = self._keys[known] = account_key(known, options)
-        return key
+
+_FILES = ("read_default_file", "read_default_group")
+
+
+def _resolved(given: Mapping[str, Any], primary: PhysicalConnection) -> Mapping[str, Any]:
+    """Return the keywords with what an option file said when `primary` read it.
+
+    It may say something else by the time that another server is connected to: one virtual
+    connection is one account.
+    """
+    if not any(given.get(name) for name in _FILES):
+        return given
+    resolved = {key: value for key, value in given.items() if key not in _FILES}
+    resolved.update(
+        user=primary.user,
+        password=primary.password,
+        database=primary.db,
+        charset=primary.charset,
+        bind_address=primary.bind_address,
+    )
+    if primary._ssl_required:
+        resolved["ssl"] = primary.ctx
+    return resolved

@@ -83,6 +83,9 @@ class Cluster:
     :param replicas: as for `connect()`.
     :param pool_size: how many idle connections are kept for each endpoint and account (10); 0 keeps
         none.
+    :param pool_max_idle: how many seconds an idle connection is kept (60).
+    :param pool_max_lifetime: how many seconds after it was made a connection is not kept for others
+        any more (1800).
     :param monitor_interval: seconds between two looks at a server (1.0).
     :param zone: where this process runs; replicas of the same zone are asked first.
     :param policy: picks among the replicas, for connections that ask for none (`"round_robin"`).
@@ -202,7 +205,11 @@ class Cluster:
             for group in (groups.get(endpoint.group or ""),)
             if group is not None and (size := group.pool_size) is not None
         }
-        self.pool = Pool(options.pool_size or 0, sizes)
+        assert options.pool_max_idle is not None
+        assert options.pool_max_lifetime is not None
+        self.pool = Pool(
+            options.pool_size or 0, sizes, options.pool_max_idle, options.pool_max_lifetime
+        )
         # Nor do programs pay for it that never connect.
         from .monitor import Monitor  # noqa: PLC0415
 

@@ -15,7 +15,7 @@ from pymysql.cursors import Cursor
 from .._core.cause import not_split
 from .._core.controls import mentions_controls
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address
-from .._core.options import ClusterOptions, Options, parse_options
+from .._core.options import SHARED_KEYWORDS, ClusterOptions, Options, parse_options
 from .._core.position import Position, decode, empty, encode
 from .._core.route import Destination, Route
 from .._core.session import Session
@@ -83,6 +83,9 @@ class Connection(Controls):
     :param cluster: a `Cluster` that was made before, or the name of one in the file that
         `RWSPLIT_CONFIG` names (docs/configuration.md), instead of `host`, `port` and `replicas`.
     :param pool_size: how many idle connections are kept for each endpoint and account (10).
+    :param pool_max_idle: how many seconds an idle connection is kept (60).
+    :param pool_max_lifetime: how many seconds after it was made a connection is not kept for others
+        any more (1800). So long a changed password may go unnoticed by `connect()`.
     :param primary_wait: how many seconds a statement waits for a primary while there is none (10).
     :param consistency: what a read must see: `"session"` (default: all that this connection wrote),
         `"global"` (all that anyone committed before it), or `"eventual"`.
@@ -298,7 +301,7 @@ class Connection(Controls):
                 raise ValueError(f"{key}: the cluster has one already")
         if self._options.replicas is not None:
             raise ValueError("replicas: the cluster has its own")
-        for key in ("pool_size", "zone"):
+        for key in SHARED_KEYWORDS:
             asked, has = getattr(self._options, key), getattr(cluster.options, key)
             if asked is not None and asked != has:
                 raise ValueError(f"{key}: {asked!r}, and the cluster has {has!r}")
@@ -314,7 +317,7 @@ class Connection(Controls):
             self._aimed_at = options.cluster.configured[0].name
             return options.cluster
         endpoint = Endpoint(name, primary.host, primary.port, primary.unix_socket, "primary")
-        shared = ClusterOptions(pool_size=options.pool_size, zone=options.zone)
+        shared = ClusterOptions(**{key: getattr(options, key) for key in SHARED_KEYWORDS})
         return cluster_of(endpoint, options.replicas or (), options.discover, shared)
 
     def _connect_first(self, sock: Any) -> PrimaryFacts:

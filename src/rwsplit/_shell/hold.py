@@ -51,8 +51,8 @@ class Hold:
             physical.connect(sock)
         else:
             self._aim(endpoint)
-            key = self._account.key(endpoint, "primary", bool(physical.db))
-            cluster.pool.connect(endpoint.name, physical, [(*key, generation)])
+            shelf = ("primary", bool(physical.db), generation)
+            cluster.pool.connect(endpoint.name, physical, [shelf])
             self._holds = True
         try:
             facts = primary_facts(physical)
@@ -89,14 +89,12 @@ class Hold:
             physical.close()
             return
         self._holds = False
-        key = None
+        shelf = None
         session = self._session
         is_current = self._generation == cluster.generation
         if is_current and not session.leaves_traces and (physical.db or not session.had_schema):
-            endpoint = cluster.servers[self._aimed_at].endpoint
-            key = self._account.key(endpoint, "primary", bool(physical.db))
-            key = (*key, self._generation)
-        cluster.pool.close(self._aimed_at, physical, key)
+            shelf = ("primary", bool(physical.db), self._generation)
+        cluster.pool.close(self._aimed_at, physical, shelf)
 
     def _check_revivable(self) -> None:
         """Raise the error of a connection that was closed, or that can't go on on another one."""

@@ -85,6 +85,8 @@ class ConnectKeywords(_PyMySQLKeywords, total=False):
     )
     cluster: Cluster | str | None
     pool_size: int
+    pool_max_idle: float
+    pool_max_lifetime: float
     primary_wait: float
     consistency: Literal["eventual", "session", "global"]
     on_lag: Literal["wait", "primary"]

@@ -78,12 +78,12 @@ class Member:
             self.name = name
             self.known_routes.clear()
 
-    def close(self, pool: Pool, key: Any) -> None:
+    def close(self, pool: Pool, shelf: tuple[Any, ...] | None) -> None:
         """Close the connection; a server that is gone already is no error.
 
-        Its wire is kept for another where there is a key.
+        Its wire is kept for another where there is a shelf for it.
         """
-        pool.close(self.name, self.connection, key)
+        pool.close(self.name, self.connection, shelf)
 
     def drop(self, pool: Pool) -> None:
         """Close the socket without a word."""
@@ -245,8 +245,8 @@ def open_replica(
     before = replica.floor or replica.position
     setup = _ReplicaSetup(cluster.flavor, session.difference(0)[0], tells)
     connection = PhysicalConnection(setup, **account.options(endpoint), defer_connect=True)
-    keys = [account.key(endpoint, "replica", selected) for selected in (True, False)]
-    cluster.pool.connect(endpoint.name, connection, keys if session.had_schema else keys[1:])
+    shelves = [("replica", selected) for selected in (True, False)]
+    cluster.pool.connect(endpoint.name, connection, shelves if session.had_schema else shelves[1:])
     try:
         server, executed = connection.setup_rows[-1][0]
         if _text(server) == cluster.primary_server:

@@ -5,31 +5,47 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from time import monotonic
+from typing import Any, NamedTuple
 
 from .._drivers.pymysql import PhysicalConnection, Wire
+from .reaper import watch
 
-__all__ = ["Pool", "account_key"]
+__all__ = ["Pool"]
 
 _MOST_KEYS = 1000
+
+
+class _Kept(NamedTuple):
+    wire: Wire
+    until: float
+    """When it is to be closed (monotonic seconds)."""
 
 
 class Pool:
     """The idle wires of one cluster in this process, by endpoint and account.
 
     A wire comes back with its session reset: what one session has set, locked or left open is gone
-    before the next can see it.
+    before the next can see it. An account is all that a connection's keywords and option files came
+    to (`PhysicalConnection.identity`): who gives another password does not get the wire.
 
     :param size: how many are kept for each endpoint and account; the oldest is closed.
     :param sizes: the same by endpoint, for those that have a size of their own.
+    :param max_idle: how many seconds a wire is kept.
+    :param max_lifetime: how many seconds after its connection was made a wire is closed, at the
+        latest when it is given back.
     """
 
-    def __init__(self, size: int, sizes: Mapping[str, int]) -> None:
+    def __init__(
+        self, size: int, sizes: Mapping[str, int], max_idle: float, max_lifetime: float
+    ) -> None:
         self.size = size
         self._sizes = sizes
+        self._max_idle = max_idle
+        self._max_lifetime = max_lifetime
         self.in_use: Counter[str] = Counter()
         """By endpoint, how many connections are open and not idle here."""
-        self._idle: dict[Any, list[Wire]] = {}
+        self._idle: dict[Any, list[_Kept]] = {}
         # A connection that nobody holds any more is given back wherever that is noticed.
         self._lock = threading.RLock()
         self._closed = False
@@ -40,11 +56,16 @@ class Pool:
             idle = sum(map(len, self._idle.values()))
         return f"<Pool size={self.size} idle={idle} in_use={self.in_use.total()}>"
 
-    def connect(self, endpoint: str, connection: PhysicalConnection, keys: Sequence[Any]) -> None:
-        """Connect, through an idle wire of one of these keys if there is one.
+    def connect(
+        self, endpoint: str, connection: PhysicalConnection, shelves: Sequence[tuple[Any, ...]]
+    ) -> None:
+        """Connect, through an idle wire of the same account if there is one.
 
-        Raises what `connect` raises.
+        `shelves` are what else a wire is kept by: the first that has one gives it. Raises what
+        `connect` raises.
         """
+        identity = connection.take_identity()
+        keys = [(endpoint, *shelf, identity) for shelf in shelves]
         while True:
             wire = self._take(keys)
             if wire is None:
@@ -59,15 +80,18 @@ class Pool:
                 break
         self._count(endpoint, 1)
 
-    def close(self, endpoint: str, connection: PhysicalConnection, key: Any) -> None:
-        """Close a connection that `connect` opened; its wire is kept where `key` is not None."""
+    def close(
+        self, endpoint: str, connection: PhysicalConnection, shelf: tuple[Any, ...] | None
+    ) -> None:
+        """Close a connection that `connect` opened; its wire is kept where there is a shelf."""
         self._count(endpoint, -1)
         wire = None
         size = self._sizes.get(endpoint, self.size)
-        if key is not None and size and not self._closed:
+        if shelf is not None and size and not self._closed:
             wire = connection.leave()
         if wire is not None:
-            for surplus in self._keep(key, wire, size):
+            assert shelf is not None
+            for surplus in self._keep((endpoint, *shelf, connection.identity), wire, size):
                 surplus.close()
         elif not connection._closed:
             connection.close()
@@ -81,32 +105,52 @@ class Pool:
             self.in_use[endpoint] += change
 
     def _take(self, keys: Sequence[Any]) -> Wire | None:
+        now = monotonic()
         with self._lock:
             for key in keys:
                 idle = self._idle.get(key, [])
                 # One whose session is still being reset, a long rollback say, is left for later.
                 for index in reversed(range(len(idle))):
-                    if idle[index].is_ready():
-                        return idle.pop(index)
+                    # What is due the reaper closes.
+                    if idle[index].until > now and idle[index].wire.is_ready():
+                        return idle.pop(index).wire
         return None
 
     def _keep(self, key: Any, wire: Wire, size: int) -> list[Wire]:
         """Keep a wire; returns those to close."""
+        now = monotonic()
+        until = min(now + self._max_idle, wire.made_at + self._max_lifetime)
         with self._lock:
-            if self._closed or (key not in self._idle and len(self._idle) >= _MOST_KEYS):
+            full = key not in self._idle and len(self._idle) >= _MOST_KEYS
+            if self._closed or full or until <= now:
                 return [wire]
             idle = self._idle.setdefault(key, [])
-            idle.append(wire)
+            idle.append(_Kept(wire, until))
             surplus, idle[:] = idle[:-size], idle[-size:]
-        return surplus
+        watch(self, until)
+        return [kept.wire for kept in surplus]
+
+    def close_expired(self, now: float) -> float | None:
+        """Close what is due; returns when to look again, None while nothing is idle."""
+        expired: list[Wire] = []
+        with self._lock:
+            for key, idle in [*self._idle.items()]:
+                expired += [kept.wire for kept in idle if kept.until <= now]
+                idle[:] = [kept for kept in idle if kept.until > now]
+                if not idle:
+                    del self._idle[key]
+            due = min((kept.until for idle in self._idle.values() for kept in idle), default=None)
+        for wire in expired:
+            wire.close()
+        return due
 
     def close_idle(self, endpoint: str | None = None) -> None:
         """Close the idle wires, of one endpoint or of all."""
         with self._lock:
             keys = [key for key in self._idle if endpoint is None or key[0] == endpoint]
-            wires = [wire for key in keys for wire in self._idle.pop(key)]
-        for wire in wires:
-            wire.close()
+            kept = [kept for key in keys for kept in self._idle.pop(key)]
+        for each in kept:
+            each.wire.close()
 
     def shut(self) -> None:
         """Close what is idle, and keep no more."""
@@ -116,41 +160,7 @@ class Pool:
     def after_fork(self) -> None:
         """Let go of the parent's sockets, in a child."""
         self._lock = threading.RLock()
-        wires = [wire for idle in self._idle.values() for wire in idle]
+        kept = [kept for idle in self._idle.values() for kept in idle]
         self._idle.clear()
-        for wire in wires:
-            wire.drop()
-
-
-def account_key(known: tuple[Any, ...], options: Mapping[str, Any]) -> Any:
-    """Return the key of connections that are alike but for what their sessions set.
-
-    `known` is what else they have in common, the endpoint's name first.
-    """
-    return (*known, _frozen(options))
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return tuple(sorted((str(key), _frozen(value[key])) for key in value))
-    if isinstance(value, list | tuple):
-        return tuple(map(_frozen, value))
-    try:
-        hash(value)
-    except TypeError:
-        return _Same(value)
-    # True == 1, and b"" != "".
-    return type(value).__name__, value
-
-
-class _Same:
-    """Equal to itself alone, however it compares."""
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other._value is self._value
-
-    def __hash__(self) -> int:
-        return id(self._value)
+        for each in kept:
+            each.wire.drop()

@@ -819,11 +819,10 @@ class Replicas:
         """Close all of them; their wires are kept for others with the same account."""
         session, servers = self._session, self._cluster.servers
         for name, member in self.members.items():
-            key = None
+            shelf = None
             if name in servers and not session.leaves_traces:
-                endpoint = servers[name].endpoint
-                key = self._account.key(endpoint, "replica", session.had_schema)
-            member.close(self._cluster.pool, key)
+                shelf = ("replica", session.had_schema)
+            member.close(self._cluster.pool, shelf)
         self.members.clear()
 
 
