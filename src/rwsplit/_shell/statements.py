@@ -139,7 +139,8 @@ class Statements(Hold):
             sql = (
                 sql.encode(self.driver_connection.encoding) if isinstance(sql, str) else bytes(sql)
             )
-        if self._free and statement.plain and self._rule is None:
+        # A BEGIN that was not sent yet is nothing that a server has told of: it is asked for here.
+        if self._free and statement.plain and self._rule is None and not self._transaction.begin:
             shows = bool(statement.tables) or statement.verb != "SELECT"
             member = self._replicas.ready_member(shows)
             if member is not None:
