@@ -1,0 +1,1 @@
+"""Kinds of fault that strangers found; each file opens with its claim."""

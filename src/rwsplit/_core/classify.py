@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 
 from .cause import Reason
-from .comments import NO_HINTS, Hints, has_code, has_hints, hints, resolve
+from .comments import NO_HINTS, Hints, bare, has_code, has_comments, has_hints, hints, resolve
 from .controls import mentions_controls
 from .dialect import Dialect
 from .effects import Effects
@@ -35,13 +35,15 @@ class Classifier:
     at once. Bounded: at most 4096 entries each, none longer than 4096 characters.
     """
 
-    __slots__ = ("_digests", "dialect", "templates", "texts")
+    __slots__ = ("_commented", "_digests", "dialect", "templates", "texts")
 
     def __init__(self, dialect: Dialect) -> None:
         self.dialect = dialect
         self.texts: dict[str | bytes, Statement] = {}
         self.templates: dict[str, Statement | None] = {}
         self._digests: dict[tuple[str, Hints], Statement | None] = {}
+        self._commented: set[int] = set()
+        """Hashes of the templates with comments that were seen once."""
 
     def statement(self, sql: str | bytes | bytearray) -> Statement:
         """Classify one text. Raises TypeError for what is no text, and nothing else."""
@@ -65,7 +67,32 @@ class Classifier:
             return self.templates[template]
         except KeyError:
             pass
-        found = self._template(template)
+        known_as = self.known_as(template)
+        if known_as is template:
+            return self._keep(template, self._template(template))
+        try:
+            found = self.templates[known_as]
+        except KeyError:
+            found = self._keep(known_as, self._template(known_as))
+        # A comment that never changes is worth keeping; one that always does would fill all.
+        if hash(template) in self._commented:
+            return self._keep(template, found)
+        if len(self._commented) >= _TEXTS:
+            self._commented.clear()
+        self._commented.add(hash(template))
+        return found
+
+    def known_as(self, template: str) -> str:
+        """The template that a template with comments counts as; itself if it has none.
+
+        A text without parameters is left as it is, for its digest is as quickly found.
+        """
+        if "%" not in template or not has_comments(template):
+            return template
+        known_as = bare(template, self.dialect)
+        return template if known_as == template else known_as
+
+    def _keep(self, template: str, found: Statement | None) -> Statement | None:
         if len(template) <= _TEXT_LENGTH:
             if len(self.templates) >= _TEXTS:
                 self.templates.clear()
@@ -93,7 +120,7 @@ class Classifier:
         self.templates.clear()
         self.texts[sql] = self.texts[text or sql] = demoted
         if template is not None:
-            self.templates[template] = demoted
+            self.templates[template] = self.templates[self.known_as(template)] = demoted
 
     def _template(self, template: str) -> Statement | None:
         texts = representatives(template, self.dialect)

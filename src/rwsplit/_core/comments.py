@@ -13,7 +13,9 @@ from .statement import Hint
 __all__ = [
     "Hints",
     "Resolved",
+    "bare",
     "has_code",
+    "has_comments",
     "has_hints",
     "hints",
     "parse_foreign_hint",
@@ -41,6 +43,45 @@ def _units(dialect: Dialect) -> re.Pattern[str]:
         rf"|(?P<code>{quoted}|[^-'\"`#/*]++|['\"`].*+|/\*.*+|.)",
         re.DOTALL,
     )
+
+
+def has_comments(text: str) -> bool:
+    """Whether the text may hold a comment. Fast, and may be wrong in strings."""
+    return "/*" in text or "--" in text or "#" in text
+
+
+@cache
+def _comments_and_quotes(dialect: Dialect) -> re.Pattern[str]:
+    quoted = "|".join((string("'", dialect), string('"', dialect), BACKTICKS))
+    comment = f"{LINE_COMMENT}|{BLOCK_COMMENT}"
+    return re.compile(
+        rf"(?P<comment>{comment})|(?>[^-'\"`#/]++|{quoted}|(?!{comment}|/\*)[-#/])++"
+        r"|['\"`].*+|/\*.*+",
+        re.DOTALL,
+    )
+
+
+def bare(template: str, dialect: Dialect) -> str:
+    """The template with nothing in those comments that say nothing to anybody.
+
+    Tracing puts a new comment into each text. An empty one stays in its place, for `NOW/**/()` is
+    not `NOW()`. Left as they are: hints, ours and others', optimizers' hints, executable comments,
+    what is never closed, and those with a `%` that may be a parameter's place.
+
+    >>> bare("SELECT %s /* trace 7 */", Dialect("mysql"))
+    'SELECT %s /**/'
+    """
+    return _comments_and_quotes(dialect).sub(_without_content, template)
+
+
+def _without_content(found: re.Match[str]) -> str:
+    comment: str | None = found["comment"]
+    if comment is None or comment.startswith("/*+") or has_code(comment):
+        return found[0]
+    folded = comment.casefold()
+    if any(mark in folded for mark in _MARKS) or "%" in comment.replace("%%", ""):
+        return comment
+    return "/**/"
 
 
 class Resolved(tuple[str, ...]):

@@ -210,10 +210,12 @@ class Transactions(Statements):
             return None
         if not transaction.digest:
             query = template[0] if template is not None else None
-            if isinstance(query, str) and self._classifier.templates.get(query) is not None:
-                transaction.digest = query
+            known = self._classifier
+            # A text without parameters has its values in it: only its digest is seen again.
+            if isinstance(query, str) and "%" in query and known.template(query) is not None:
+                transaction.digest = known.known_as(query)
             else:
-                transaction.digest = self._classifier.digest(sql)
+                transaction.digest = known.digest(sql)
         if transaction.retries_on_primary:
             transaction.retries_on_primary = False
             return _RETRIES
