@@ -91,20 +91,25 @@ def templates(draw):
 @given(templates())
 def test_without_its_comments_a_template_is_the_same_statement(case):
     dialect, template = case
-    expected = Classifier(dialect)._template(template)
-    found = Classifier(dialect)
-    for _ in range(3):
-        assert found.template(template) == expected
-    assert Classifier(dialect)._template(bare(template, dialect)) == expected
-    assert bare(bare(template, dialect), dialect) == bare(template, dialect)
+    emptied = bare(template, dialect)
+    assert bare(emptied, dialect) == emptied
+    expected = {Classifier(dialect)._template(template)}
+    if None in expected and "%" not in emptied:
+        # All that forbade it was a `%%` in a comment: the final text is as the emptied one.
+        expected.add(Classifier(dialect).statement(template.replace("%%", "%")))
+    assert Classifier(dialect)._template(emptied) in expected
+    known = Classifier(dialect)
+    assert len({known.template(template) for _ in range(3)} | expected) == len(expected)
 
 
 @LAWS
-@given(templates(), st.text(max_size=20).filter(lambda text: "%" not in text))
+@given(templates(), st.text(max_size=20))
 def test_whatever_a_comment_says_the_template_is_known_as_the_same(case, said):
     dialect, template = case
+    if "%" in said or any(mark in said.casefold() for mark in ("rwsplit", "maxscale", "hostgroup")):
+        said = ""
     comment = said.replace("*/", "").rstrip("*")
-    if comment.startswith(("!", "M!", "+")) or "host" in comment:
+    if comment.startswith(("!", "M!", "+")):
         comment = " "
     known = Classifier(dialect)
     assert known.known_as(f"/*{comment}*/{template} %s") == known.known_as(f"/*x*/{template} %s")

@@ -247,6 +247,7 @@ def test_bytes_are_read_where_their_charset_is_known():
 
 def test_a_non_breaking_space_is_read_differently_by_charset():
     assert classify("SELECT 1 FROM t FOR\xa0UPDATE").kind is Kind.UNKNOWN
+    assert classify("SELECT \xa0(1)").kind is Kind.UNKNOWN
     assert classify("SELECT 'a\xa0b'").kind is Kind.READ
 
 

@@ -155,7 +155,7 @@ def _variable(raw: str) -> Token:
 
 def _words(raw: str, dialect: Dialect, found: list[Token]) -> None:
     glued = raw[-1] == "("
-    text = raw[:-1].rstrip() if glued else raw
+    text = raw[:-1].rstrip(" \t\n\v\f\r") if glued else raw
     # U+00A0 is a letter in utf8 and white space in latin1; a `$` may open a dollar quote.
     if "\xa0" in text or (text[0] == "$" and dialect.flavor == "mysql"):
         found.append(Token(ODD, f"{text!r} is read differently by different servers", text))
