@@ -48,7 +48,7 @@ for flavor in ("mysql", "mariadb"):
         dialect = Dialect.of(flavor, None, sql_mode)
         for make in (
             lexer._scanner, classify._string_literals, comments._units, templates._units,
-            controls._scanner,
+            comments._comments_and_quotes, controls._scanner,
         ):
             make(dialect)
 Glob.of("a*b*c")
