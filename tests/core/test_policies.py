@@ -281,11 +281,18 @@ def test_a_latency_that_is_not_known_yet_counts_as_the_others():
 
 def test_seconds_behind_count_and_tenths_hardly():
     def part(behind):
-        return reads("least_behind_primary", ends(1, 1), [Figures(behind=behind)])[0]
+        known = [Figures(behind=behind), Figures(behind=0.0)]
+        return reads("least_behind_primary", ends(1, 1), known)[0]
 
     assert part(0.2) == pytest.approx(0.49, abs=0.03)
     assert part(2) == pytest.approx(1 / 6, abs=0.03)
     assert 0 < part(10) < 0.02
+
+
+def test_a_server_whose_age_is_not_known_is_not_taken_for_a_fresh_one():
+    known = [Figures(), Figures(behind=0.3)]
+    assert reads("least_behind_primary", ends(1, 1), known)[0] == 0
+    assert reads("least_behind_primary", ends(3, 1), [])[0] == pytest.approx(0.75, abs=0.03)
 
 
 # What a round trip takes.

@@ -74,6 +74,8 @@ class Cause(StrEnum):
     """A replica answered with an error, and the primary's answer is the one that counts."""
     REFUSED = "refused"
     """A replica refused it as a write: it was taken for a read, and is none."""
+    TOO_LARGE = "too_large"
+    """It is longer than the replicas, or the primary, take a statement."""
     STORE = "store"
     """Others of the session id are writing, or its store cannot be asked."""
 

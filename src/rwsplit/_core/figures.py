@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from math import exp
+from math import exp, inf
 from typing import NamedTuple
 
 __all__ = ["Figures", "View", "peak_ewma"]
@@ -26,8 +26,8 @@ class Figures(NamedTuple):
     """Statements of this process that run there right now."""
     latency: float = 0.0
     """Seconds of a round trip, by `peak_ewma`; 0.0 while not known."""
-    behind: float = 0.0
-    """Seconds behind the primary."""
+    behind: float = inf
+    """Seconds behind the primary; infinite while not known, as for a server never reached."""
 
 
 class View:

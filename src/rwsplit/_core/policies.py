@@ -175,7 +175,8 @@ def least_behind_primary(candidates: Sequence[Endpoint], turn: int, view: View) 
     serving, weights = _serving(candidates)
     late = [view.figures.get(candidate.name, _UNKNOWN).behind for candidate in serving]
     shares = [weight / (1.0 + each * each) for each, weight in zip(late, weights, strict=True)]
-    return serving[_draw(shares, view.random())]
+    # Where nobody is known to be near, all are as good.
+    return serving[_draw(shares if any(shares) else weights, view.random())]
 
 
 def _avoiding(figures: Sequence[int], weights: Sequence[int], even: float = 0.0) -> list[float]:

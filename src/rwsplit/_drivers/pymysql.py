@@ -51,6 +51,7 @@ __all__ = [
     "Setup",
     "Wire",
     "as_text",
+    "is_of_tls",
     "lost",
     "made_result",
     "no_result",
@@ -92,6 +93,8 @@ _HEADER_AND_COMMAND = struct.Struct("<iB")
 _PIPELINE_BYTES = 64 * 1024
 
 _MOST_COLUMNS = 1000
+_MOST_PACKET = 1 << 30
+"""No server takes more."""
 
 
 class Result(MySQLResult):  # type: ignore[misc]
@@ -346,6 +349,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self.owed = 0
         """How many replies to statements that were posted are still to be read."""
         self._result_class: type[MySQLResult] = MySQLResult
+        self.max_packet = _MOST_PACKET
+        """So long, in bytes, the server takes no statement; as the set-up tells."""
         self._wire: Wire | None = None
         self.asking = False
         """It runs a question of ours that can be asked again."""
@@ -932,6 +937,12 @@ def lost(error: BaseException) -> bool:
     return isinstance(error, err.InterfaceError) or (
         isinstance(error, err.OperationalError) and bool(error.args) and error.args[0] in _LOST
     )
+
+
+def is_of_tls(error: BaseException) -> bool:
+    """Tell whether a server was reached, and TLS could not be agreed on or its name verified."""
+    cause = getattr(error, "original_exception", None)
+    return isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError)
 
 
 # Beside PyMySQL's own: a server that shuts down, a thread that was killed (MariaDB, MySQL), and one

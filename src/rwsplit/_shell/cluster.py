@@ -8,6 +8,7 @@ import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import inf, isfinite
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -572,7 +573,7 @@ class Cluster:
     def note_unreached(self, server: Server, error: Exception, failures: int) -> None:
         """Note that a look at a server failed, so many times in a row."""
         code = error.args[0] if error.args else None
-        if code in FULL:
+        if code == ER.CON_COUNT_ERROR:
             server.full_until = monotonic() + FULL_SECONDS
             return
         with self._changed:
@@ -586,6 +587,7 @@ class Cluster:
                     self._changed.notify_all()
                 return
             server.reached = False
+            server.behind = inf
             is_primary = server.endpoint is self.primary
             if is_primary:
                 self.primary_is_up = False
@@ -652,11 +654,11 @@ class Cluster:
             server.writable_since = probe.asked_at
         was_behind, server.behind = server.behind, self._behind(probe.position)
         interval = self.monitor.interval_of(server.endpoint)
-        if was_behind > interval >= server.behind:
+        if isfinite(was_behind) and was_behind > interval >= server.behind:
             self.arrivals += 1
         moved = before is None or not before.covers(probe.position)
         limit = max(_STALLED_SECONDS, 3 * interval)
-        if moved or server.behind <= limit:
+        if moved or server.behind <= limit or not isfinite(server.behind):
             server.stalled = False
         elif not server.stalled:
             server.stalled = True
@@ -696,7 +698,9 @@ class Cluster:
         return not theirs.covers(mine)
 
     def _behind(self, position: Position) -> float:
-        """Return how many seconds ago the primary was at a position."""
+        """Return how many seconds ago the primary was at a position; infinite if not known."""
+        if not (self.has_gtids and self._samples):
+            return inf
         for asked_at, sample in self._samples:
             if not position.covers(sample):
                 return monotonic() - asked_at

@@ -21,21 +21,33 @@ class Deadline:
 
     :param read_timeout: seconds; None for no limit.
     :param since: when it began (monotonic seconds); 0 for now.
+    :param session: what the session lets a statement take at most, in seconds; None for no limit.
     """
 
-    __slots__ = ("_read_timeout", "_since", "_sql")
+    __slots__ = ("_read_timeout", "_session", "_since", "_sql")
 
-    def __init__(self, read_timeout: float | None, sql: bytes, since: float = 0.0) -> None:
+    def __init__(
+        self,
+        read_timeout: float | None,
+        sql: bytes,
+        since: float = 0.0,
+        session: float | None = None,
+    ) -> None:
         self._read_timeout = read_timeout
         self._sql = sql
         self._since = since or monotonic()
+        self._session = session
+
+    def own(self) -> float | None:
+        """Return how many seconds the statement may run by itself or its session; None for any."""
+        found = _OWN.search(self._sql)
+        if found is None:
+            return self._session
+        return (int(found[1]) / 1000 if found[1] else float(found[2])) or None
 
     def left(self) -> float | None:
         """Return how many seconds are left; None for no limit."""
-        limits = [self._read_timeout] if self._read_timeout else []
-        found = _OWN.search(self._sql)
-        if found is not None:
-            limits.append(int(found[1]) / 1000 if found[1] else float(found[2]))
+        limits = [limit for limit in (self._read_timeout, self.own()) if limit]
         return min(limits) - (monotonic() - self._since) if limits else None
 
     def check(self, endpoint: str, error: err.MySQLError) -> None:
@@ -46,7 +58,7 @@ class Deadline:
         left = self.left()
         if left is None or left > 0:
             return
-        if self._read_timeout is not None and _OWN.search(self._sql) is None:
+        if self._read_timeout is not None and self.own() is None:
             raise err.OperationalError(
                 ER.QUERY_INTERRUPTED,
                 f"Query execution was interrupted: no answer within the read_timeout of "

@@ -119,18 +119,22 @@ _TRACKING = {
     "mariadb": ("system_variables", "schema", "state_change", "transaction_info"),
 }
 _ASK_PRIMARY = {
-    "mysql": "SELECT @@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),@@GLOBAL.log_bin,"
+    "mysql": "SELECT @@SESSION.max_allowed_packet,"
+    "@@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),@@GLOBAL.log_bin,"
     "@@GLOBAL.server_uuid,CAST(@@SESSION.sql_mode AS BINARY),@@SESSION.collation_connection,"
     "@@SESSION.transaction_isolation,@@SESSION.transaction_read_only,@@SESSION.completion_type,"
     "@@GLOBAL.read_only,CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
-    "mariadb": "SELECT 1,@@GLOBAL.log_bin,@@GLOBAL.server_id,CAST(@@SESSION.sql_mode AS BINARY),"
+    "mariadb": "SELECT @@SESSION.max_allowed_packet,1,@@GLOBAL.log_bin,@@GLOBAL.server_id,"
+    "CAST(@@SESSION.sql_mode AS BINARY),"
     "@@SESSION.collation_connection,@@SESSION.tx_isolation,@@SESSION.tx_read_only,"
     "@@SESSION.completion_type,@@GLOBAL.read_only,"
     "CAST(@@GLOBAL.gtid_binlog_state AS BINARY) LIMIT 1",
 }
 _ASK_REPLICA = {
-    "mysql": "SELECT @@GLOBAL.server_uuid,CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
-    "mariadb": "SELECT @@GLOBAL.server_id,CAST(@@GLOBAL.gtid_slave_pos AS BINARY) LIMIT 1",
+    "mysql": "SELECT @@SESSION.max_allowed_packet,@@GLOBAL.server_uuid,"
+    "CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
+    "mariadb": "SELECT @@SESSION.max_allowed_packet,@@GLOBAL.server_id,"
+    "CAST(@@GLOBAL.gtid_slave_pos AS BINARY) LIMIT 1",
 }
 _ASK_POSITION = {
     "primary": {
@@ -207,7 +211,8 @@ def open_primary(options: Mapping[str, Any]) -> PhysicalConnection:
 
 def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
     """Read what the set-up of a connection to the primary brought."""
-    gtid_mode, log_bin, server, *values, read_only, executed = connection.setup_rows[1][0]
+    most, gtid_mode, log_bin, server, *values, read_only, executed = connection.setup_rows[1][0]
+    connection.max_packet = int(most)
     isolation = "transaction_isolation" if connection.flavor == "mysql" else "tx_isolation"
     access = isolation.replace("isolation", "read_only")
     names = ("sql_mode", "collation_connection", isolation, access, "completion_type")
@@ -248,7 +253,8 @@ def open_replica(
     shelves = [("replica", selected) for selected in (True, False)]
     cluster.pool.connect(endpoint.name, connection, shelves if session.had_schema else shelves[1:])
     try:
-        server, executed = connection.setup_rows[-1][0]
+        most, server, executed = connection.setup_rows[-1][0]
+        connection.max_packet = int(most)
         if _text(server) == cluster.primary_server:
             raise ForeignServer("it is the primary itself, under another address")
         if cluster.has_gtids:

@@ -8,9 +8,11 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from pymysql import err
+from pymysql.constants import ER
 
 from .._core.cause import Cause, Reason, none_usable
 from .._core.endpoint import Endpoint
+from .._core.failure import PACKET_TOO_LARGE, Meaning, meaning, refuses_account, was_killed
 from .._core.figures import View
 from .._core.fingerprint import Fingerprint
 from .._core.options import Options
@@ -19,21 +21,14 @@ from .._core.position import GtidSet, Position, parse_position
 from .._core.route import Route
 from .._core.session import Session
 from .._core.tracking import parse, state_block
-from .._drivers.pymysql import PhysicalConnection, lost
+from .._drivers.pymysql import PhysicalConnection, as_text, is_of_tls, lost
 from .account import Account
-from .cluster import FULL, FULL_SECONDS, Cluster, words
+from .cluster import FULL_SECONDS, Cluster, words
 from .deadline import Deadline
 from .member import Member, ask_position, open_replica, wait_sql
 from .server import Server, logger
 
 __all__ = ["Reading", "Replicas", "Served", "Unserved"]
-
-_REFUSED_WRITE = (1290, 1792)
-"""A read-only server or transaction refused: nothing happened, and the statement is no read."""
-
-_PRIMARY_KNOWS_BETTER = frozenset({1044, 1049, 1054, 1109, 1142, 1143, 1146, 1305, 1370})
-"""No such schema, table, column or routine, or no right to it: a replica that has not caught up
-with another session's DDL or GRANT says so too, so the primary's answer is the one that counts."""
 
 _LOOK_SECONDS = 0.001
 """A wait just long enough to learn whether a replica has caught up."""
@@ -54,6 +49,8 @@ class Reading(NamedTuple):
     """Statements that open the snapshot that it reads in, after any wait."""
     fingerprint: Fingerprint | None = None
     """What its rows are taken into."""
+    killed: bool = False
+    """It was repeated already after a KILL of its connection."""
 
 
 class Served(NamedTuple):
@@ -71,6 +68,10 @@ class Unserved(NamedTuple):
     reason: Reason
     waited: float
     retries: int
+    error: err.MySQLError | None = None
+    """What a replica answered. It counts only where the primary can't be asked."""
+    killed: bool = False
+    """Its connection was killed: it may be repeated once, and no more."""
 
     @property
     def refused(self) -> bool:
@@ -79,7 +80,14 @@ class Unserved(NamedTuple):
 
 
 class _Aside(Exception):  # noqa: N818 - never leaves this module
-    """The member can't be this session now."""
+    """The member can't be this session now.
+
+    :param until: when it may be tried again (monotonic seconds); 0 for in a while.
+    """
+
+    def __init__(self, until: float = 0.0) -> None:
+        super().__init__()
+        self.until = until
 
 
 class _Late(Exception):  # noqa: N818 - never leaves this module
@@ -196,13 +204,22 @@ class Replicas:
         cluster = self._cluster
         cluster.used = True
         self.settle()
-        if route.consistency != "eventual" and not cluster.has_gtids:
-            return Unserved(_NO_GTIDS, 0.0, 0)
-        deadline = Deadline(self._primary.connection._read_timeout, reading.sql or b"", since)
+        if not cluster.has_gtids:
+            if route.consistency != "eventual":
+                return Unserved(_NO_GTIDS, 0.0, 0)
+            if route.max_staleness is not None:
+                return Unserved(_NO_AGE, 0.0, 0)
+        sql = reading.sql or b""
+        if len(sql) >= self._primary.connection.max_packet:
+            return Unserved(_too_large("the primary"), 0.0, 0)
+        patience = self._primary.connection._read_timeout
+        deadline = Deadline(patience, sql, since, _limit(self._session))
+        killed = reading.killed
         if failed is not None:
-            unserved = self._take_failure(*failed, deadline)
-            if unserved is not None:
-                return unserved
+            member, error = failed
+            if not lost(error):
+                return self._refused(member, error, reading, 0.0, 1, deadline)
+            killed = self._take_loss(member.name, error, deadline, killed)
         if self._must_ask(route):
             now = monotonic()
             awake = [each.endpoint for each in cluster.replicas if each.may_serve(now)]
@@ -213,19 +230,21 @@ class Replicas:
             needed = self._needed(route)
         except _Away:
             return Unserved(_AWAY, 0.0, retries)
-        return self._try_each(route, needed, reading, retries, deadline)
+        return self._try_each(route, needed, reading, retries, deadline, killed)
 
-    def _try_each(
+    def _try_each(  # noqa: PLR0915 - all that can become of one read, side by side
         self,
         route: Route,
         needed: Position | None,
         reading: Reading,
         retries: int,
         deadline: Deadline,
+        killed: bool,
     ) -> Served | Unserved:
         """Run a read on one replica after the other until one serves it."""
         waited = 0.0
         tried: list[str] = []
+        too_large: Reason | None = None
         while True:
             choice = self._choose(route, needed, tried, waited)
             if choice[0] is None and route.group is not None:
@@ -234,7 +253,7 @@ class Replicas:
                 route = route._replace(group=None, reason=route.reason.reworded(reason))
                 continue
             if choice[0] is None:
-                return Unserved(choice[1], waited, retries)
+                return Unserved(too_large or choice[1], waited, retries, killed=killed)
             replica, wait = choice
             name = replica.endpoint.name
             start = monotonic() if wait else 0.0
@@ -244,6 +263,10 @@ class Replicas:
                 continue
             try:
                 used = self._open(replica) if fresh else self.members[name]
+                if reading.sql is not None and len(reading.sql) >= used.connection.max_packet:
+                    too_large = _too_large(name)
+                    tried.append(name)
+                    continue
                 # A fresh member has told where it is: the wait may not be needed.
                 waits = bool(wait) and not (fresh and self._serves(replica, needed, route))
                 with (
@@ -263,15 +286,14 @@ class Replicas:
                 else:
                     replica.looked_in_vain()
                 tried.append(name)
-            except _Aside:
-                self._aside[name] = monotonic() + _ASIDE_SECONDS
+            except _Aside as aside:
+                self._aside[name] = aside.until or monotonic() + _ASIDE_SECONDS
                 tried.append(name)
             except err.MySQLError as error:
                 if not lost(error):
-                    return self._refused(used, error, reading, waited, retries)
+                    return self._refused(used, error, reading, waited, retries, deadline)
+                killed = self._take_loss(name, error, deadline, killed)
                 # An old connection may have been closed for idling: a fresh one tells.
-                self._lost(name, error, rest=fresh)
-                deadline.check(name, error)
                 if fresh:
                     tried.append(name)
             else:
@@ -282,13 +304,45 @@ class Replicas:
             retries += 1
 
     def _refused(
-        self, member: Member, error: err.MySQLError, reading: Reading, waited: float, retries: int
+        self,
+        member: Member,
+        error: err.MySQLError,
+        reading: Reading,
+        waited: float,
+        retries: int,
+        deadline: Deadline,
     ) -> Unserved:
         """Take in an error that is not of the connection; raises what the application is to get."""
         self.refused_by = member
         if reading.begin:
             self.end_snapshot(member)
-        return _unserved(member.name, error, waited, retries)
+        name, code, text = member.name, error.args[0] if error.args else 0, str(error.args[-1:])
+        if code == PACKET_TOO_LARGE:
+            self._lost(name)
+        left = deadline.left()
+        match meaning(code, text, deadline.own() is not None):
+            case Meaning.REFUSED:
+                text = f"{name} refused it: {error.args[-1]}"
+                return Unserved(Reason(text, Cause.REFUSED), waited, retries)
+            case Meaning.ASK_PRIMARY if left is None or left > 0:
+                text = f"{name} answered with error {code}, and the primary's answer counts"
+                reason = Reason(text, Cause.REPLICA_ERROR)
+                return Unserved(reason, waited, retries, error=error)
+        raise error
+
+    def _take_loss(
+        self, name: str, error: err.MySQLError, deadline: Deadline, killed: bool
+    ) -> bool:
+        """Take in that a member was lost with a read that may be repeated.
+
+        Returns whether a KILL has ended it, now or before; a second one ends the read for good.
+        """
+        self._lost(name)
+        deadline.check(name, error)
+        kill = was_killed(error.args[0] if error.args else 0)
+        if kill and killed:
+            raise _over(name, error) from error
+        return kill or killed
 
     def read_on(self, member: Member, route: Route, reading: Reading) -> Served | Unserved:
         """Run a read in the snapshot that is open on a member, or not at all.
@@ -304,6 +358,11 @@ class Replicas:
         except _Away:
             return Unserved(_AWAY, 0.0, 0)
         late = needed is not None and not self._has(replica, needed)
+        sql = reading.sql or b""
+        limits = (self._primary.connection.max_packet, member.connection.max_packet)
+        if len(sql) >= min(limits):
+            return Unserved(_too_large(member.name), 0.0, 0)
+        deadline = Deadline(self._primary.connection._read_timeout, sql, 0.0, _limit(self._session))
         try:
             if not late:
                 with self._measured(replica):
@@ -316,10 +375,11 @@ class Replicas:
             return Unserved(_not_taken(member.name), 0.0, 1)
         except err.MySQLError as error:
             if not lost(error):
-                self.refused_by = member
-                return _unserved(member.name, error, 0.0, 1)
-            self._lost(member.name, error, rest=False)
-            return Unserved(Reason(f"{member.name} was lost", Cause.SNAPSHOT), 0.0, 1)
+                return self._refused(member, error, reading, 0.0, 1, deadline)
+            killed = self._take_loss(member.name, error, deadline, reading.killed)
+            return Unserved(
+                Reason(f"{member.name} was lost", Cause.SNAPSHOT), 0.0, 1, killed=killed
+            )
         _learn(replica, member)
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
@@ -343,8 +403,8 @@ class Replicas:
             return
         try:
             member.connection.post("COMMIT")
-        except err.MySQLError as error:
-            self._lost(member.name, error, rest=False)
+        except err.MySQLError:
+            self._lost(member.name)
         else:
             self.unsettled = member
 
@@ -355,24 +415,13 @@ class Replicas:
             return
         try:
             member.connection.settle()
-        except err.MySQLError as error:
-            self._lost(member.name, error, rest=False)
+        except err.MySQLError:
+            self._lost(member.name)
             return
         replica = member.replica
         assert replica is not None
         if _learn(replica, member) and self.seen_at == member.name:
             self.seen_tail = replica.tail
-
-    def _take_failure(
-        self, member: Member, error: err.MySQLError, deadline: Deadline
-    ) -> Unserved | None:
-        """Take in the error of a member that tried already; None if others may try now."""
-        if lost(error):
-            self._lost(member.name, error, rest=False)
-            deadline.check(member.name, error)
-            return None
-        self.refused_by = member
-        return _unserved(member.name, error, 0.0, 1)
 
     def wait_for(self, position: Position, seconds: float) -> bool:
         """Wait until one replica has a position, the closest first; False when time is over."""
@@ -397,7 +446,7 @@ class Replicas:
             except err.MySQLError as error:
                 if not lost(error):
                     raise
-                self._lost(name, error, rest=True)
+                self._lost(name)
                 tried.append(name)
 
     # Choosing.
@@ -651,8 +700,8 @@ class Replicas:
             if member is not None and member.connection.open:
                 try:
                     replica.note_position(ask_position(member))
-                except err.MySQLError as error:
-                    self._lost(name, error, rest=False)
+                except err.MySQLError:
+                    self._lost(name)
                     return False
             else:
                 replica.late = False
@@ -693,6 +742,16 @@ class Replicas:
     def _open(self, replica: Server) -> Member:
         name = replica.endpoint.name
         self.members.pop(name, None)
+        physical = self._primary.connection
+        account = (
+            physical.user,
+            physical.password,
+            getattr(physical, "ctx", None),
+            self._session.schema,
+        )
+        refused_until = replica.refuses_until(account)
+        if refused_until:
+            raise _Aside(refused_until)
         self._cluster.monitor.watch()
         replica.opening += 1
         try:
@@ -705,23 +764,44 @@ class Replicas:
                 self._options.track_positions,
             )
         except err.MySQLError as error:
-            if error.args and error.args[0] == _NO_SUCH_SCHEMA:
+            code = error.args[0] if error.args else 0
+            if code == _NO_SUCH_SCHEMA:
                 # A schema that the primary has is on its way here.
                 raise _Aside from error
-            if error.args and error.args[0] in FULL:
+            if code == ER.CON_COUNT_ERROR:
                 replica.full_until = monotonic() + FULL_SECONDS
+                raise _Aside from error
+            if refuses_account(code) or is_of_tls(error):
+                raise self._refused_account(replica, account, error) from error
+            if not (lost(error) or code in _NO_ENTRY):
+                # It is of the session's state, or of the application's own keywords.
+                self._cluster.warn_once(
+                    "replica %s can't be as the primary: %s", name, words(error)
+                )
                 raise _Aside from error
             replica.rest(words(error))
             raise Unreachable(2013, words(error)) from error
         except RuntimeError as error:
             # A package is missing that the account's authentication needs here.
-            replica.rest(words(error))
-            raise Unreachable(2013, words(error)) from error
+            raise self._refused_account(replica, account, error) from error
         finally:
             replica.opening -= 1
+        replica.refusals.pop(account, None)
         member.connection.decoders = self._primary.connection.decoders
         self.members[name] = member
         return member
+
+    def _refused_account(self, replica: Server, account: Any, error: Exception) -> _Aside:
+        """Note that a replica has not let in this account; others it may."""
+        user = self._primary.connection.user
+        self._cluster.warn_once(
+            "replica %s refuses the account %r: %s; its reads run elsewhere, and it will be tried "
+            "again",
+            replica.endpoint.name,
+            as_text(user),
+            words(error),
+        )
+        return _Aside(replica.refuse(account))
 
     def _run_after_wait(
         self,
@@ -756,7 +836,7 @@ class Replicas:
     ) -> float:
         """Send the state's difference, the wait and the statement in one round trip."""
         start = monotonic()
-        sql, unbuffered, prepared, begin, fingerprint = reading
+        sql, unbuffered, prepared, begin, fingerprint, _ = reading
         session = self._session
         connection = member.connection
         prelude: list[str | bytes] = []
@@ -783,7 +863,7 @@ class Replicas:
             if wait:
                 _check_wait(replies[len(prelude)])
             _check_state(replies[len(prelude) + len(wait) :])
-        except (_Aside, _Late):
+        except (_Aside, _Late, err.MySQLError):
             if sql is not None:
                 connection.discard_query()
             if begin:
@@ -793,13 +873,15 @@ class Replicas:
             connection.finish_query(unbuffered, fingerprint)
         return elapsed
 
-    def _lost(self, name: str, error: err.MySQLError, rest: bool) -> None:
-        """Drop a member whose connection was lost, and let the replica rest if asked to."""
+    def _lost(self, name: str) -> None:
+        """Drop a member whose connection was lost.
+
+        That is no reason to leave the replica alone: a KILL, a `read_timeout` or the statement
+        itself may have done that. Whether it can be reached, a new connection tells.
+        """
         member = self.members.pop(name, None)
         if member is not None:
             member.drop(self._cluster.pool)
-        if rest and not isinstance(error, Unreachable):
-            self._cluster.servers[name].rest(words(error))
 
     def encode_as(self, primary: PhysicalConnection) -> None:
         """Read and write text in the primary's character set from now on."""
@@ -827,6 +909,8 @@ class Replicas:
 
 
 _NO_SUCH_SCHEMA = 1049
+_NO_ENTRY = frozenset({ER.HOST_IS_BLOCKED, ER.HOST_NOT_PRIVILEGED})
+"""It lets in nobody from here."""
 _NOT_MEASURED = nullcontext()
 
 _AWAY = Reason("only the primary could say what it must see, and it is away", Cause.PRIMARY_AWAY)
@@ -834,6 +918,11 @@ _NOT_CAUGHT_UP = Reason(
     "no replica has caught up with what the session must see", Cause.NOT_CAUGHT_UP
 )
 _NO_GTIDS = Reason("the primary has no GTIDs to wait for", Cause.NO_GTIDS)
+_NO_AGE = Reason("the primary has no GTIDs to tell a replica's age by", Cause.NO_GTIDS)
+
+
+def _too_large(name: str) -> Reason:
+    return Reason(f"it is larger than {name}'s max_allowed_packet", Cause.TOO_LARGE)
 
 
 class Unreachable(err.OperationalError):  # type: ignore[misc]
@@ -852,16 +941,22 @@ def _learn(replica: Server, member: Member) -> bool:
     return told
 
 
-def _unserved(name: str, error: err.MySQLError, waited: float, retries: int) -> Unserved:
-    """Tell why an error of a replica is not the application's answer; else raise it."""
-    code = error.args[0] if error.args else None
-    if code in _REFUSED_WRITE:
-        reason = Reason(f"{name} refused it: {error.args[-1]}", Cause.REFUSED)
-        return Unserved(reason, waited, retries)
-    if code in _PRIMARY_KNOWS_BETTER:
-        text = f"{name} answered with error {code}, and may not have caught up"
-        return Unserved(Reason(text, Cause.REPLICA_ERROR), waited, retries)
-    raise error
+def _limit(session: Session) -> float | None:
+    """Return how many seconds the session lets a statement take; None for as long as it likes."""
+    milliseconds, seconds = session.value("max_execution_time"), session.value("max_statement_time")
+    try:
+        return int(milliseconds or 0) / 1000 or float(seconds or 0) or None
+    except ValueError:
+        return None
+
+
+def _over(name: str, error: err.MySQLError) -> err.OperationalError:
+    """Return the error of a read whose connection was killed twice: somebody wants it to end."""
+    return err.OperationalError(
+        ER.QUERY_INTERRUPTED,
+        f"Query execution was interrupted: its connection to {name} was killed, as the one before "
+        f"({error.args[-1]})",
+    )
 
 
 def _not_taken(name: str) -> Reason:
@@ -871,11 +966,15 @@ def _not_taken(name: str) -> Reason:
 def _check_state(replies: list[Any]) -> None:
     for reply in replies:
         if isinstance(reply, err.MySQLError):
+            if reply.args[0] == ER.QUERY_INTERRUPTED:
+                raise reply
             raise _Aside from reply
 
 
 def _check_wait(reply: Any) -> None:
     if isinstance(reply, err.MySQLError):
+        if reply.args[0] == ER.QUERY_INTERRUPTED:
+            raise reply  # who ends the wait wants to end the read
         raise _Late from reply
     if reply.rows[0][0] not in (0, b"0", "0"):
         raise _Late

@@ -6,9 +6,10 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import inf, isfinite
 from random import SystemRandom
 from time import monotonic
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from .._core.endpoint import Endpoint
 from .._core.figures import Figures, peak_ewma
@@ -28,7 +29,11 @@ _LONGEST_PROBE_PAUSE = 1.0
 """Seconds that a replica is left alone after a failure, and seconds between two looks at a late
 one: doubled each time, up to the longest."""
 
+_LONGEST_REFUSAL = 10.0
+"""Seconds that an account is not tried at most after a server has refused it."""
+
 _MOST_OPENING = 8
+_MOST_REFUSALS = 1000
 
 
 class Probe(NamedTuple):
@@ -99,6 +104,7 @@ class Server:
         "noted_at",
         "opening",
         "reached",
+        "refusals",
         "replicates",
         "rests_until",
         "running",
@@ -127,6 +133,9 @@ class Server:
         """Until when (monotonic seconds) it is left alone after a failure; 0 while it works."""
         self.full_until = 0.0
         """Until when (monotonic seconds) it is not asked for more connections."""
+        self.refusals: dict[Any, tuple[float, int]] = {}
+        """By account, until when (monotonic seconds) it is not tried after it was refused, and how
+        often it was."""
         self.opening = 0
         """How many connections to it are being made right now."""
         self.connections: Registry[PhysicalConnection] = Registry()
@@ -174,14 +183,15 @@ class Server:
         self.in_use = 0
         """How many statements of this process run there, of those that `running_one` saw."""
         self._load_lock = threading.Lock()
-        self.behind = 0.0
-        """How many seconds ago the primary was where it is."""
+        self.behind = inf
+        """How many seconds ago the primary was where it is; infinite while that is not known."""
 
     def __repr__(self) -> str:
         """Tell the server's state: never more than names and positions."""
+        behind = f"{self.behind:.1f}" if isfinite(self.behind) else "unknown"
         return (
             f"<Server {self.endpoint.name} {self.state()} "
-            f"position={str(self._position or '')!r} behind={self.behind:.1f}>"
+            f"position={str(self._position or '')!r} behind={behind}>"
         )
 
     @property
@@ -352,6 +362,21 @@ class Server:
                 self.endpoint.name,
                 why,
             )
+
+    def refuse(self, account: Any) -> float:
+        """Leave the server alone for a growing while, for one account; returns until when."""
+        if len(self.refusals) >= _MOST_REFUSALS:
+            self.refusals.clear()
+        _, times = self.refusals.get(account, (0.0, 0))
+        pause = min(_FIRST_PAUSE * 2**times, _LONGEST_REFUSAL)
+        until: float = monotonic() + pause * _dice.uniform(0.75, 1.25)
+        self.refusals[account] = until, min(times + 1, 16)
+        return until
+
+    def refuses_until(self, account: Any) -> float:
+        """Return until when (monotonic seconds) an account is not tried; 0 if it may be now."""
+        known = self.refusals.get(account)
+        return known[0] if known is not None and known[0] > monotonic() else 0.0
 
     def works(self) -> None:
         """Note that the server served a statement."""

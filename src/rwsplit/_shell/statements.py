@@ -13,6 +13,7 @@ from pymysql.constants import CR, ER, SERVER_STATUS
 
 from .._core.cause import Cause, Reason
 from .._core.dialect import Dialect
+from .._core.failure import PACKET_TOO_LARGE, was_killed
 from .._core.following import counts_rows, resets_warnings, shows_data, shows_tracking
 from .._core.position import Position, encode
 from .._core.route import OPEN, Destination, Route, RouteTaken, route
@@ -361,6 +362,8 @@ class Statements(Hold):
     ) -> Any:
         """The straight road of a read: a member that needs nothing but the statement."""
         connection = member.connection
+        if len(sql) >= connection.max_packet:
+            return self._query_replica(statement, self._route(statement), sql, unbuffered, template)
         since = monotonic() if connection._read_timeout else 0.0
         try:
             if self._cluster.measures:
@@ -424,7 +427,13 @@ class Statements(Hold):
             left = Deadline(self.driver_connection._read_timeout, sql, began).left()
         with self.driver_connection.limited(left):
             return self._query_primary(
-                statement, served.reason, sql, unbuffered, served.waited, served.retries
+                statement,
+                served.reason,
+                sql,
+                unbuffered,
+                served.waited,
+                served.retries,
+                served.killed,
             )
 
     def _note_refusal(
@@ -504,7 +513,7 @@ class Statements(Hold):
         raise_first(self.driver_connection.ask_all(difference))
         self.driver_connection.tails.clear()
 
-    def _query_primary(
+    def _query_primary(  # noqa: PLR0915 - all that can become of a statement, side by side
         self,
         statement: Statement,
         reason: Reason,
@@ -512,6 +521,7 @@ class Statements(Hold):
         unbuffered: bool,
         waited: float = 0.0,
         retries: int = 0,
+        killed: bool = False,
     ) -> Any:
         primary = self.driver_connection
         session = self._session
@@ -538,11 +548,18 @@ class Statements(Hold):
             else:
                 primary.query(sql, unbuffered)
         except err.MySQLError as error:
-            if lost(error):
-                alone = self._reads_alone() and not before
-                if statement.kind is _READ and alone and retries < _MOST_TRIES:
-                    return self._read_again(statement, reason, sql, unbuffered, waited, retries + 1)
-                raise self._note_loss(error, statement, status) from error
+            too_large = len(sql) >= primary.max_packet
+            if lost(error) or (too_large and error.args[0] == PACKET_TOO_LARGE):
+                kill = was_killed(error.args[0])
+                tries = retries < _MOST_TRIES and not (kill and killed) and not too_large
+                if statement.kind is _READ and self._reads_alone() and not before and tries:
+                    killed = kill or killed
+                    return self._read_again(
+                        statement, reason, sql, unbuffered, waited, retries + 1, killed
+                    )
+                # What is too large for the server it has not run.
+                lost_one = _NOTHING if too_large else statement
+                raise self._note_loss(error, lost_one, status) from error
             if self._revives and refuses_writes(error):
                 self._leave_demoted(error, status)
                 self._unsent = before
@@ -598,13 +615,15 @@ class Statements(Hold):
             served = self._read_elsewhere(statement, sql, unbuffered)
             if isinstance(served, Served):
                 return self._finish_served(statement, served, retries)
+            if served is not None and served.error is not None:
+                raise served.error  # there is no primary that could know better
             cluster.wait_for_anyone(min(until, monotonic() + _LOOK_AGAIN_SECONDS))
         if self._has_left():
             self._need_primary(until=until)
         return self._query_primary(statement, reason, sql, unbuffered, waited, retries)
 
     def _read_elsewhere(
-        self, statement: Statement, sql: bytes, unbuffered: bool
+        self, statement: Statement, sql: bytes, unbuffered: bool, killed: bool = False
     ) -> Served | Unserved | None:
         """Run a read on a replica, if what it must see is known without the primary."""
         decision = self._route(statement)
@@ -615,7 +634,8 @@ class Statements(Hold):
         if decision.destination is not _REPLICA:
             return None
         try:
-            return self._replicas.read(decision, Reading(sql, unbuffered, decision.prepared))
+            reading = Reading(sql, unbuffered, decision.prepared, killed=killed)
+            return self._replicas.read(decision, reading)
         finally:
             self._note_freedom()
 
@@ -627,16 +647,17 @@ class Statements(Hold):
         unbuffered: bool,
         waited: float,
         retries: int,
+        killed: bool,
     ) -> Any:
         """Run a read elsewhere that was lost with the primary; it changed nothing there."""
         self._drop_primary()
         self._cluster.monitor.look_now()
-        served = self._read_elsewhere(statement, sql, unbuffered)
+        served = self._read_elsewhere(statement, sql, unbuffered, killed)
         if isinstance(served, Served):
             return self._finish_served(statement, served, retries)
         if served is not None:
             reason = served.reason
-        return self._query_primary(statement, reason, sql, unbuffered, waited, retries)
+        return self._query_primary(statement, reason, sql, unbuffered, waited, retries, killed)
 
     def _leave_demoted(self, error: err.MySQLError, status: int) -> None:
         """Leave a primary that says it is read-only for the one that has taken its place.

@@ -1,0 +1,68 @@
+"""What an error that a replica gave to a read means for the read. Pure.
+
+The primary's answer is the one that counts, so hardly any error of a replica is the application's.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+__all__ = ["PACKET_TOO_LARGE", "Meaning", "meaning", "refuses_account", "was_killed"]
+
+
+class Meaning(Enum):
+    """What an error of a replica means for the read that met it."""
+
+    OVER = "over"
+    """Its owner or an administrator has ended it, or its own time is over: it is not run again."""
+    REFUSED = "refused"
+    """It is none: the replica refused it as a write."""
+    ASK_PRIMARY = "ask the primary"
+    """The primary may answer otherwise."""
+
+
+_QUERY_INTERRUPTED = 1317
+_OUT_OF_TIME = frozenset({1969, 3024})
+"""MariaDB's max_statement_time and MySQL's max_execution_time are over."""
+_TRANSACTION_IS_READ_ONLY = 1792
+_OPTION_PREVENTS = 1290
+_KILLED = frozenset({1053, 1927, 3169})
+"""MySQL tells of a KILL as it does of its own end."""
+PACKET_TOO_LARGE = 1153
+"""Longer than the server's max_allowed_packet; it closes the connection behind that."""
+
+_ACCOUNT = frozenset(
+    {1044, 1045, 1698}  # no such account or password, no right to the schema
+    | {1203, 1226}  # the account has as many connections as it may
+    | {1251, 1524, 2059, 2061}  # a way to authenticate that one of both has not
+    | {1820, 1862, 3118, 3955, 4151}  # the password is too old, the account is locked
+    | {2026, 3159}  # TLS is wanted, and not there
+)
+
+
+def meaning(code: object, text: str, has_own_limit: bool) -> Meaning:
+    """Tell what an error means that a replica gave to a read, on a connection that works.
+
+    `has_own_limit` is whether the statement, or its session, says how long it may run.
+
+    >>> meaning(1146, "Table 'shop.t' doesn't exist", False), meaning(3024, "", True)
+    (<Meaning.ASK_PRIMARY: 'ask the primary'>, <Meaning.OVER: 'over'>)
+    """
+    if code == _QUERY_INTERRUPTED or (code in _OUT_OF_TIME and has_own_limit):
+        return Meaning.OVER
+    if code == _TRANSACTION_IS_READ_ONLY or (code == _OPTION_PREVENTS and "read-only" in text):
+        return Meaning.REFUSED
+    return Meaning.ASK_PRIMARY
+
+
+def was_killed(code: object) -> bool:
+    """Tell whether an error says that somebody has killed the connection."""
+    return code in _KILLED
+
+
+def refuses_account(code: object) -> bool:
+    """Tell whether a server that answers with this has let in one account not, or its keywords.
+
+    That is no reason to leave it alone for others.
+    """
+    return code in _ACCOUNT
