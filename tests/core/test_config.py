@@ -242,7 +242,7 @@ MISTAKES = [
     ("[clusters.shop]", "[clustrs]\n[clusters.shop]", "clustrs", ["mean 'clusters'"]),
     ('primary = "db-primary:3306"', "", "clusters.shop.primary", ["missing", "host[:port]"]),
     ('"db-primary:3306"', "3306", "clusters.shop.primary", ["host[:port]", "3306"]),
-    ('"db-primary:3306"', '"db-primary:x"', "clusters.shop.primary", ["number", "'x'"]),
+    ('"db-primary:3306"', '"db-primary:x"', "clusters.shop.primary", ["number"]),
     ('"db-primary:3306"', '"u:sesame@db"', "clusters.shop.primary", ["without user and password"]),
     ('"db-primary:3306"', "{ port = 1 }", "clusters.shop.primary", ["'host'", "missing"]),
     ('"db-primary:3306"', '{ hots = "a" }', "clusters.shop.primary.hots", ["mean 'host'"]),

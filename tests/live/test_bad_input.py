@@ -25,7 +25,7 @@ def no_sockets(monkeypatch):
         ({"replcas": []}, TypeError, ["replcas", "replicas"]),
         ({"replicas": "db2"}, ValueError, ["replicas"]),
         ({"replicas": [5]}, ValueError, ["replicas[0]"]),
-        ({"replicas": ["db2:three"]}, ValueError, ["replicas[0]", "three"]),
+        ({"replicas": ["db2:three"]}, ValueError, ["replicas[0]", "port"]),
         ({"replicas": ["db2:0"]}, ValueError, ["replicas[0]", "65535"]),
         ({"replicas": ["db2:99999"]}, ValueError, ["replicas[0]", "99999"]),
         ({"replicas": ["db2:"]}, ValueError, ["replicas[0]"]),

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .config_endpoints import check_replicas, place, place_of, read_primary, read_replicas
 from .config_values import (
-    Hidden,
     Sources,
     check_option,
     read_option,
@@ -20,7 +19,7 @@ from .config_values import (
 )
 from .endpoint import DEFAULT_PORT, Endpoint
 from .options import CLUSTER_KEYWORDS, ClusterOptions, GroupOptions, Options, parse_cluster_options
-from .problems import ConfigError, Problems, below, meant
+from .problems import ConfigError, Hidden, Problems, below, meant, shown
 from .route import LEVELS
 from .rule_tables import parse_rules
 from .rules import Rule
@@ -105,7 +104,7 @@ class Config(NamedTuple):
         if found is None:
             known = ", ".join(self.clusters) or "none"
             raise ValueError(
-                f"cluster: expected one of {self.file_name} ({known}), got {name!r}"
+                f"cluster: expected one of {self.file_name} ({known}), got {shown(name)}"
                 f"{meant(name, self.clusters)}"
             )
         return found

@@ -16,9 +16,9 @@ from .keywords import (
     check_kind,
 )
 from .options import CLUSTER_KEYWORDS, KEYWORDS, parse_cluster_options, parse_options
-from .problems import Problems, shown
+from .problems import Hidden, Problems, shown
 
-__all__ = ["CONNECT", "Hidden", "Sources", "check_option", "read_option", "split"]
+__all__ = ["CONNECT", "Sources", "check_option", "read_option", "split"]
 
 CONNECT = frozenset(CONNECT_KEYWORDS)
 
@@ -28,13 +28,6 @@ _ELSEWHERE = {
     "cluster": "to connect()",
 }
 _REFERENCE = '{ env = "NAME" } or { file = "PATH" }'
-
-
-class Hidden(dict[str, Any]):
-    """Keywords, some of which may be secret: only their names are shown."""
-
-    def __repr__(self) -> str:
-        return f"<{', '.join(self) or 'nothing'}>"
 
 
 class Sources(NamedTuple):

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["DEFAULT_PORT", "Endpoint", "Role", "address", "parse_primary", "parse_replicas"]
+from .problems import Hidden, shown
+
+__all__ = [
+    "DEFAULT_PORT",
+    "Endpoint",
+    "Role",
+    "address",
+    "check_no_account",
+    "parse_primary",
+    "parse_replicas",
+]
 
 DEFAULT_PORT = 3306
 
@@ -29,7 +39,7 @@ class Endpoint(NamedTuple):
     """Its tier: replicas of a lower rank are asked first."""
     group: str | None = None
     zone: str | None = None
-    overrides: Mapping[str, Any] = {}
+    overrides: Mapping[str, Any] = Hidden()
     """Connect keywords for this endpoint alone."""
 
     def __repr__(self) -> str:
@@ -89,11 +99,12 @@ def _parse_replica(
         raise ValueError(f"{key}: expected 'host[:port]' or a dict, got {type(entry).__name__}")
     for name in entry:
         if name not in _OWN_KEYS and name not in connect_keywords:
-            raise ValueError(f"{key}: unknown key {name!r}")
+            raise ValueError(f"{key}: unknown key {shown(name)}")
     socket = _optional_text(key, entry, "unix_socket")
     host = _optional_text(key, entry, "host") or ("localhost" if socket else None)
     if host is None:
         raise ValueError(f"{key}: 'host' (or 'unix_socket') is missing")
+    check_no_account(f"{key}.host", host)
     port = _port(f"{key}.port", entry["port"]) if "port" in entry else default_port
     weight = _whole(f"{key}.weight", entry.get("weight", 1), least=0)
     return Endpoint(
@@ -105,23 +116,31 @@ def _parse_replica(
         rank=_whole(f"{key}.rank", entry.get("rank", 0), least=0),
         group=_optional_text(key, entry, "group"),
         zone=_optional_text(key, entry, "zone"),
-        overrides={name: entry[name] for name in entry if name not in _OWN_KEYS},
+        overrides=Hidden({name: entry[name] for name in entry if name not in _OWN_KEYS}),
     )
 
 
+def check_no_account(key: str, host: str) -> None:
+    """Raise ValueError for a host that has an account before it; what stands there is not shown."""
+    if "@" in host:
+        raise ValueError(f"{key}: expected a host, without user and password")
+
+
 def _split_address(key: str, text: str, default_port: int) -> tuple[str, int]:
+    # No part of the text is shown: any may be a password that stands in a wrong place.
+    check_no_account(key, text)
     host, colon, port = text, "", ""
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
-            raise ValueError(f"{key}: {text!r} is no '[v6]:port'")
+            raise ValueError(f"{key}: expected '[v6]:port' behind a '['")
         colon, port = rest[:1], rest[1:]
     elif text.count(":") > 1:
-        raise ValueError(f"{key}: write an IPv6 address as '[v6]:port', got {text!r}")
+        raise ValueError(f"{key}: expected 'host:port'; write an IPv6 address as '[v6]:port'")
     else:
         host, colon, port = text.partition(":")
     if not host or host != host.strip() or any(ch.isspace() for ch in host):
-        raise ValueError(f"{key}: {text!r} names no host")
+        raise ValueError(f"{key}: expected 'host[:port]', got no host, or one with a space in it")
     return host, _port(key, port) if colon else default_port
 
 
@@ -129,7 +148,8 @@ def _port(key: str, value: object) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ValueError(f"{key}: the port must be a number, got {value!r}")
+        found = "another text" if isinstance(value, str) else shown(value)
+        raise ValueError(f"{key}: the port must be a number, got {found}")
     if not 0 < value < 65536:
         raise ValueError(f"{key}: the port must be from 1 to 65535, got {value}")
     return value
@@ -137,7 +157,7 @@ def _port(key: str, value: object) -> int:
 
 def _whole(key: str, value: object, least: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ValueError(f"{key}: expected a whole number of at least {least}, got {value!r}")
+        raise ValueError(f"{key}: expected a whole number of at least {least}, got {shown(value)}")
     return value
 
 
@@ -146,5 +166,5 @@ def _optional_text(key: str, entry: Mapping[str, Any], name: str) -> str | None:
     if value is None:
         return None
     if not isinstance(value, str) or not value:
-        raise ValueError(f"{key}.{name}: expected text, got {value!r}")
+        raise ValueError(f"{key}.{name}: expected text, got {shown(value)}")
     return value

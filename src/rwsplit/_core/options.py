@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .endpoint import Endpoint, parse_replicas
 from .policies import POLICIES, Policy, checked
 from .position import decode
+from .problems import shown
 from .session_id import KINDS, check_session_id
 from .statement import Hint
 
@@ -128,6 +129,13 @@ class Options(NamedTuple):
     track_positions: bool = True
     """Whether a replica's reads tell where it is, on MySQL."""
 
+    def __repr__(self) -> str:
+        """Show what was asked for, but for the store's address, which may hold a password."""
+        shows = self._asdict()
+        if shows["session_store"] != "memory":
+            shows["session_store"] = "..."
+        return f"<Options {', '.join(f'{key}={value!r}' for key, value in shows.items())}>"
+
 
 def parse_options(
     given: Mapping[str, Any], default_port: int, connect_keywords: frozenset[str]
@@ -184,33 +192,35 @@ def _one_of(*allowed: str) -> Callable[[str, object], str]:
     def check(key: str, value: object) -> str:
         if isinstance(value, str) and value.lower() in allowed:
             return value.lower()
-        raise ValueError(f"{key}: expected one of {', '.join(allowed)}, got {value!r}")
+        raise ValueError(f"{key}: expected one of {', '.join(allowed)}, got {shown(value)}")
 
     return check
 
 
 def _seconds(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 31536000:
-        raise ValueError(f"{key}: expected seconds, more than 0 and at most a year, got {value!r}")
+        raise ValueError(
+            f"{key}: expected seconds, more than 0 and at most a year, got {shown(value)}"
+        )
     return float(value)
 
 
 def _size(key: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 100_000:
-        raise ValueError(f"{key}: expected a whole number from 0 to 100000, got {value!r}")
+        raise ValueError(f"{key}: expected a whole number from 0 to 100000, got {shown(value)}")
     return value
 
 
 def _share(key: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ValueError(f"{key}: expected a number from 0 to 1, got {value!r}")
+        raise ValueError(f"{key}: expected a number from 0 to 1, got {shown(value)}")
     return float(value)
 
 
 def _text_or_none(key: str, value: object) -> str | None:
     if value is None or (isinstance(value, str) and value):
         return value
-    raise ValueError(f"{key}: expected text, got {value!r}")
+    raise ValueError(f"{key}: expected text, got {shown(value)}")
 
 
 def _seconds_or_none(key: str, value: object) -> float | None:
@@ -239,7 +249,7 @@ def _after(key: str, value: object) -> str | None:
 def _bool(key: str, value: object) -> bool:
     if isinstance(value, bool):
         return value
-    raise ValueError(f"{key}: expected True or False, got {value!r}")
+    raise ValueError(f"{key}: expected True or False, got {shown(value)}")
 
 
 def _anything(key: str, value: object) -> object:
@@ -251,7 +261,9 @@ def _policy(key: str, value: object) -> Policy:
         return POLICIES[value.lower()]
     if callable(value):
         return checked(value)
-    raise ValueError(f"{key}: expected one of {', '.join(POLICIES)} or a callable, got {value!r}")
+    raise ValueError(
+        f"{key}: expected one of {', '.join(POLICIES)} or a callable, got {shown(value)}"
+    )
 
 
 def _tags(key: str, value: object) -> Mapping[str, str]:
@@ -259,7 +271,7 @@ def _tags(key: str, value: object) -> Mapping[str, str]:
         raise ValueError(f"{key}: expected a dict of texts, got {type(value).__name__}")
     for name, text in value.items():
         if not isinstance(name, str) or not isinstance(text, str):
-            raise ValueError(f"{key}[{name!r}]: expected a text for a text, got {text!r}")
+            raise ValueError(f"{key}[{name!r}]: expected a text for a text, got {shown(text)}")
     return dict(value)
 
 
@@ -268,7 +280,7 @@ def _functions(key: str, value: object) -> Mapping[str, str]:
         raise ValueError(f"{key}: expected a dict of function names, got {type(value).__name__}")
     for name, what in value.items():
         if not isinstance(name, str) or what not in ("read", "write"):
-            raise ValueError(f"{key}[{name!r}]: expected 'read' or 'write', got {what!r}")
+            raise ValueError(f"{key}[{name!r}]: expected 'read' or 'write', got {shown(what)}")
     return {name.lower(): what for name, what in value.items()}
 
 

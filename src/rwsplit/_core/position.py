@@ -18,6 +18,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from operator import lt
 
+from .problems import shown
+
 __all__ = [
     "BinlogState",
     "GtidList",
@@ -424,7 +426,7 @@ def decode(text: str) -> Position:
     """Read what `encode` returned; raises ValueError for any other text."""
     carried = _CARRIED.fullmatch(text)
     if carried is None:
-        raise ValueError(f"no carried position of a known version: {text[:80]!r}")
+        raise ValueError(f"no carried position of a known version: {shown(text)}")
     mark, printed = carried[1], carried[2] or ""
     position: Position
     if mark == _MARKS["mysql"]:
@@ -433,7 +435,7 @@ def decode(text: str) -> Position:
         position = GtidList.parse(printed.replace(".", ","))
     # One position has one text: what else reads as the same is damage, or someone's play.
     if encode(position) != text:
-        raise ValueError(f"no carried position as encode() writes it: {text[:80]!r}")
+        raise ValueError(f"no carried position as encode() writes it: {shown(text)}")
     return position
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 
-__all__ = ["ConfigError", "Problems", "below", "meant", "shown"]
+__all__ = ["ConfigError", "Hidden", "Problems", "below", "meant", "shown"]
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_SHOWN = 80
@@ -107,9 +108,24 @@ def meant(word: str, known: Iterable[str]) -> str:
 
 
 def shown(value: object) -> str:
-    """Return what was found, short; never what a table or a list holds."""
+    """Return what was found, short; never what may hold a password.
+
+    >>> shown(-3), shown("wiat"), shown("app:sesame@db1"), shown({"password": "sesame"})
+    ('-3', "'wiat'", "a text with an '@' in it", 'a table')
+    """
     if isinstance(value, Mapping):
         return "a table"
-    if isinstance(value, list):
+    if isinstance(value, list | tuple | set | frozenset):
         return "a list"
-    return f"{value!r:.{_LONGEST_SHOWN}}"
+    if isinstance(value, str) and "@" in value:
+        return "a text with an '@' in it"
+    if value is None or isinstance(value, str | int | float):
+        return f"{value!r:.{_LONGEST_SHOWN}}"
+    return f"a {type(value).__name__}"
+
+
+class Hidden(dict[str, Any]):
+    """Keywords, some of which may be secret: only their names are shown."""
+
+    def __repr__(self) -> str:
+        return f"<{', '.join(map(str, self)) or 'nothing'}>"

@@ -14,9 +14,10 @@ from pymysql.cursors import Cursor
 
 from .._core.cause import not_split
 from .._core.controls import mentions_controls
-from .._core.endpoint import DEFAULT_PORT, Endpoint, address
+from .._core.endpoint import DEFAULT_PORT, Endpoint, address, check_no_account
 from .._core.options import SHARED_KEYWORDS, ClusterOptions, Options, parse_options
 from .._core.position import Position, decode, empty, encode
+from .._core.problems import shown
 from .._core.route import Destination, Route
 from .._core.session import Session
 from .._core.session_id import check_session_id, parse_database
@@ -215,6 +216,8 @@ class Connection(Controls):
         """The physical connection to the primary."""
         _check_replica_options(self._options.replicas or ())
         self._revives = self._options.replicas is not None
+        if self._revives:
+            check_no_account("host", primary.host)
         self._account = Account(options, primary, self._options.replica_connect_timeout)
         self._generation = 0
         self._holds = False
@@ -435,7 +438,9 @@ class Connection(Controls):
         Raises ValueError for what is none.
         """
         if level not in ("eventual", "session", "global"):
-            raise ValueError(f"consistency: expected eventual, session or global, got {level!r}")
+            raise ValueError(
+                f"consistency: expected eventual, session or global, got {shown(level)}"
+            )
         before = self._level
         self._set_level(level)
         self._note_freedom()
@@ -710,7 +715,7 @@ def _checked_options(own: dict[str, Any], connect_options: dict[str, Any]) -> Op
     options = parse_options(own, connect_options.get("port") or DEFAULT_PORT, CONNECT_KEYWORDS)
     reads = os.environ.get("RWSPLIT_READS")
     if reads and reads.lower() not in ("primary", "replicas"):
-        raise ValueError(f"RWSPLIT_READS: expected primary or replicas, got {reads!r}")
+        raise ValueError(f"RWSPLIT_READS: expected primary or replicas, got {shown(reads)}")
     if reads_are_switched_off():
         options = options._replace(reads="primary")
     return options
@@ -739,8 +744,8 @@ def _configured(given: dict[str, Any]) -> dict[str, Any]:
         config = current_config()
         if config is None:
             raise ValueError(
-                f"cluster: {cluster!r} is the name of one in a configuration file, and "
-                "RWSPLIT_CONFIG does not name any"
+                f"cluster: {shown(cluster)}, which would be the name of one in a configuration "
+                "file, and RWSPLIT_CONFIG does not name any"
             )
         cluster = configured(config.by_name(cluster))
     if not isinstance(cluster, Cluster):
@@ -777,4 +782,9 @@ def _check_replica_options(replicas: tuple[Endpoint, ...]) -> None:
             try:
                 PhysicalConnection(None, **endpoint.overrides, defer_connect=True)
             except ValueError as error:
-                raise ValueError(f"replicas: {endpoint.name}: {error}") from None
+                why = (
+                    "it has a character that can't be sent"
+                    if isinstance(error, UnicodeError)
+                    else error
+                )
+                raise ValueError(f"replicas: {endpoint.name}: {why}") from None

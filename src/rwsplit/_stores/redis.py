@@ -43,6 +43,8 @@ class RedisStore:
         try:
             parts = urlsplit(url)
             _ = parts.port
+            if "@" in parts.query or "@" in parts.path:
+                raise ValueError
         except ValueError:
             # What urllib says shows a part of the password.
             raise ValueError(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import time
 from typing import ClassVar
 
@@ -134,6 +135,7 @@ class SQLiteStore:
                 raise StoreError(f"session store {self._path}: {error}") from error
 
     def _connect(self) -> None:
+        _keep_private(self._path)
         # A connection must not be carried over a fork (SQLite, "How To Corrupt", 2.6).
         connection = sqlite3.connect(
             self._path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
@@ -142,6 +144,29 @@ class SQLiteStore:
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.executescript(_SCHEMA)
         self._connection, self._owner = connection, os.getpid()
+
+
+def _keep_private(path: str) -> None:
+    """Make the file so that only its owner can read it: session ids are as good as passwords.
+
+    SQLite gives the files beside it (-wal, -shm) the same mode. One that is there keeps what was
+    given to it, but for a right to read without one to write, which is of no use to others' stores.
+    """
+    if path == ":memory:":
+        return
+    path = os.path.realpath(path)
+    with suppress(OSError):  # SQLite says what is wrong with it
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        return
+    for each in (path, f"{path}-wal", f"{path}-shm"):
+        with suppress(OSError):  # another's file
+            mode = stat.S_IMODE(os.stat(each).st_mode)  # noqa: PTH116
+            shared = mode & 0o700
+            for read, write in ((0o040, 0o020), (0o004, 0o002)):
+                if mode & write:
+                    shared |= mode & (read | write)
+            if shared != mode:
+                os.chmod(each, shared)  # noqa: PTH101
 
 
 def _union(texts: list[str]) -> Position | None:
