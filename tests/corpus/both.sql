@@ -119,7 +119,21 @@ read          SELECT CURRENT_TIMESTAMP(), CURRENT_TIMESTAMP (6), NOW(6)
 read          SELECT RAND(), RAND(1), UUID(), UUID_SHORT()
 read          SELECT SLEEP(0), BENCHMARK(1, 1 + 1)
 read          SELECT DATABASE(), SCHEMA(), USER(), CURRENT_USER(), CURRENT_USER, SESSION_USER(), SYSTEM_USER(), VERSION()
-read          SELECT @@version, @@server_id, @@hostname, @@port, @@read_only
+read          SELECT @@version, @@server_id, @@hostname, @@port
+# Health checks tell a primary from a replica by these.
+primary_read  SELECT @@read_only
+primary_read  SELECT @@GLOBAL.read_only, @@server_id
+primary_read  SELECT @@global . `READ_ONLY`
+primary_read  SELECT @@innodb_read_only
+primary_read  SELECT 1 FROM t WHERE @@read_only = 0
+primary_read  SHOW VARIABLES LIKE 'read_only'
+primary_read  SHOW GLOBAL VARIABLES WHERE Variable_name IN ('read_only', 'super_read_only')
+primary_read! SELECT * FROM performance_schema.global_variables WHERE VARIABLE_NAME = 'read_only'
+primary_read! SELECT * FROM information_schema.GLOBAL_VARIABLES WHERE VARIABLE_NAME = 'READ_ONLY'
+primary_read! SHOW SLAVE STATUS
+primary_read! SHOW REPLICA STATUS
+primary_read! SHOW RELAYLOG EVENTS
+primary_read! SELECT * FROM information_schema.OPTIMIZER_TRACE
 read          SELECT @@sql_mode, @@session.sql_mode, @@global.sql_mode, @@local.time_zone, @@SESSION.`sql_mode`
 read          SELECT @@character_set_client, @@collation_connection
 read          SELECT @a
@@ -389,8 +403,8 @@ follow_read   SHOW WARNINGS LIMIT 10
 follow_read   SHOW ERRORS
 follow_read   SHOW COUNT(*) WARNINGS
 follow_read   SHOW COUNT(*) ERRORS
-follow_read   SHOW PROFILES
-follow_read   SHOW PROFILE FOR QUERY 1
+primary_read  SHOW PROFILES
+primary_read  SHOW PROFILE FOR QUERY 1
 follow_read   GET DIAGNOSTICS @n = NUMBER
 follow_read   GET CURRENT DIAGNOSTICS CONDITION 1 @m = MESSAGE_TEXT
 

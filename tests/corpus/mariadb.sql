@@ -30,8 +30,9 @@ read          EXPLAIN EXTENDED SELECT * FROM t
 read          EXPLAIN PARTITIONS SELECT * FROM t
 read          SHOW CREATE SEQUENCE s
 read          SHOW PACKAGE STATUS
-read          SHOW ALL SLAVES STATUS
-read          SELECT @@gtid_slave_pos, @@gtid_binlog_pos
+primary_read  SHOW ALL SLAVES STATUS
+primary_read  SELECT @@gtid_slave_pos, @@gtid_binlog_pos
+primary_read  SELECT @@GLOBAL.gtid_current_pos, @@GLOBAL.gtid_binlog_state
 read          SELECT CURRENT_ROLE, CURRENT_ROLE()
 read          SELECT $v FROM (SELECT 1 AS $v) d
 read          SELECT * FROM s
@@ -64,7 +65,7 @@ primary_read  SET STATEMENT lock_wait_timeout = 1 FOR SELECT * FROM t FOR UPDATE
 primary_read  SET STATEMENT max_statement_time = 1 FOR SELECT fw(1)
 primary_read  SET STATEMENT max_statement_time = 1 FOR SELECT @a := 1
 primary_read  SELECT GÉT_LOCK('a', 0)
-follow_read   SELECT * FROM information_schema.profiling
+primary_read  SELECT * FROM information_schema.profiling
 write         SELECT NEXTVAL(s)
 write         SELECT nextval (s)
 write         SELECT NEXT VALUE FOR s

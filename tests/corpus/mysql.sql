@@ -19,7 +19,12 @@ read          SELECT /*+ QB_NAME(`a b`) */ 1
 read          SELECT CAST('[1]' AS JSON)
 read          SELECT v, GROUPING(v), COUNT(*) FROM t GROUP BY v WITH ROLLUP
 read          SELECT FIRST_VALUE(v) OVER (ORDER BY id), NTH_VALUE(v, 2) OVER (ORDER BY id) FROM t
-read          SELECT @@gtid_mode, @@gtid_executed, @@global.gtid_executed
+read          SELECT @@gtid_mode
+primary_read  SELECT @@gtid_mode, @@gtid_executed, @@global.gtid_executed
+primary_read  SELECT @@super_read_only
+primary_read  SELECT @@GLOBAL.super_read_only OR @@GLOBAL.offline_mode
+primary_read  SELECT GTID_SUBTRACT(@@GLOBAL.gtid_executed, @@GLOBAL.gtid_purged)
+primary_read  SELECT @@gtid_owned
 read          SELECT ST_Distance_Sphere(POINT(0, 0), POINT(1, 1)), ST_Latitude(ST_SRID(POINT(1, 2), 4326))
 read          SELECT STATEMENT_DIGEST('SELECT 1'), VALIDATE_PASSWORD_STRENGTH('x')
 read          SELECT 1 /*M! FOR UPDATE */
@@ -30,7 +35,7 @@ read          EXPLAIN FORMAT=TREE SELECT * FROM t
 read          EXPLAIN TABLE t
 read          SHOW EXTENDED FULL COLUMNS FROM t
 primary_read  SHOW CREATE USER CURRENT_USER()
-read          SHOW REPLICA STATUS
+primary_read  SHOW REPLICA STATUS
 read          SELECT VECTOR_DIM(STRING_TO_VECTOR('[1,2]'))
 primary_read  SELECT * FROM t FOR SHARE
 primary_read  SELECT * FROM t FOR SHARE OF t SKIP LOCKED

@@ -151,18 +151,22 @@ def test_members_that_would_answer_otherwise_are_warned_of(cluster, connect, cap
     victim = cluster.replicas[1]
     with cluster.admin(victim) as admin:
         cursor = admin.cursor()
-        cursor.execute("SET GLOBAL time_zone = '+05:00'")
+        cursor.execute("SELECT @@GLOBAL.max_allowed_packet")
+        (packet,) = cursor.fetchone()
+        cursor.execute("SET GLOBAL time_zone = '+05:00', GLOBAL max_allowed_packet = 8388608")
         try:
             replicas = [{"host": "127.0.0.1", "port": victim.port, "name": f"odd-{cluster.flavor}"}]
             connection = connect(replicas=replicas)
             until = time.monotonic() + 10
-            while "may answer otherwise" not in caplog.text:
+            while "has other defaults" not in caplog.text:
                 assert time.monotonic() < until
                 connection.cursor().execute("SELECT 1")
                 time.sleep(0.05)
         finally:
-            cursor.execute("SET GLOBAL time_zone = 'SYSTEM'")
-    assert f"odd-{cluster.flavor}" in caplog.text
+            cursor.execute(f"SET GLOBAL time_zone = 'SYSTEM', GLOBAL max_allowed_packet = {packet}")
+    odd = f"replica odd-{cluster.flavor}"
+    assert f"{odd} may answer otherwise: its max_allowed_packet is '8388608'" in caplog.text
+    assert f"{odd} has other defaults, and each session there is given the primary's" in caplog.text
     assert "time_zone is '+05:00'" in caplog.text
 
 

@@ -7,7 +7,14 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["PACKET_TOO_LARGE", "Meaning", "meaning", "refuses_account", "was_killed"]
+__all__ = [
+    "PACKET_TOO_LARGE",
+    "Meaning",
+    "is_read_only",
+    "meaning",
+    "refuses_account",
+    "was_killed",
+]
 
 
 class Meaning(Enum):
@@ -26,6 +33,8 @@ _OUT_OF_TIME = frozenset({1969, 3024})
 """MariaDB's max_statement_time and MySQL's max_execution_time are over."""
 _TRANSACTION_IS_READ_ONLY = 1792
 _OPTION_PREVENTS = 1290
+_READ_ONLY_SERVER = frozenset({1836, 1874})
+"""ER_READ_ONLY_MODE and ER_INNODB_READ_ONLY: innodb_read_only, and replicas of hosts."""
 _KILLED = frozenset({1053, 1927, 3169})
 """MySQL tells of a KILL as it does of its own end."""
 PACKET_TOO_LARGE = 1153
@@ -50,9 +59,20 @@ def meaning(code: object, text: str, has_own_limit: bool) -> Meaning:
     """
     if code == _QUERY_INTERRUPTED or (code in _OUT_OF_TIME and has_own_limit):
         return Meaning.OVER
-    if code == _TRANSACTION_IS_READ_ONLY or (code == _OPTION_PREVENTS and "read-only" in text):
+    if code == _TRANSACTION_IS_READ_ONLY or is_read_only(code, text):
         return Meaning.REFUSED
     return Meaning.ASK_PRIMARY
+
+
+def is_read_only(code: object, text: str) -> bool:
+    """Tell whether a server says that it can't be written to: nothing happened there.
+
+    >>> is_read_only(1290, "running with the --read-only option"), is_read_only(1836, "")
+    (True, True)
+    """
+    if code == _OPTION_PREVENTS:
+        return "read-only" in text or "read_only" in text
+    return code in _READ_ONLY_SERVER
 
 
 def was_killed(code: object) -> bool:

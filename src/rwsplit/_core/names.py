@@ -31,8 +31,18 @@ MEMBER_BOUND: dict[str, str] = {
     "sql_log_bin": "connection",
     "skip_replication": "connection",
     "pseudo_thread_id": "connection_id",
+    **dict.fromkeys(
+        words("read_only super_read_only innodb_read_only offline_mode gtid_executed gtid_purged"),
+        "server",
+    ),
+    **dict.fromkeys(
+        words("gtid_owned gtid_binlog_pos gtid_binlog_state gtid_current_pos gtid_slave_pos"),
+        "server",
+    ),
 }
-"""System variables that members differ in on purpose -> what of the connection they show."""
+"""System variables that members differ in on purpose -> what of the connection they show. Those of
+the server tell a primary from a replica, and how far it is: health checks ask the primary for them.
+"""
 
 # Schemas whose tables are made up by each server for itself.
 _LOCAL_SCHEMAS = words("performance_schema sys")
@@ -41,7 +51,7 @@ _LOCAL_INFORMATION = words(
     "client_statistics index_statistics table_statistics user_statistics optimizer_trace feedback",
     "plugins all_plugins thread_pool_groups thread_pool_queues thread_pool_stats thread_pool_waits",
     "query_cache_info query_response_time locales metadata_lock_info disks optimizer_costs files",
-    "spider_alloc_mem wsrep_membership wsrep_status events",
+    "spider_alloc_mem wsrep_membership wsrep_status events profiling",
 )
 _LOCAL_MYSQL = words(
     "general_log slow_log gtid_executed gtid_slave_pos slave_master_info slave_relay_log_info",
@@ -75,8 +85,6 @@ def local_table(table: TableName) -> Kind | None:
     schema = (table.database or "").lower()
     name = table.name.lower()
     if schema == "information_schema":
-        if name == "profiling":
-            return Kind.FOLLOW_READ
         if name in _LOCAL_INFORMATION or name.startswith(("innodb_", "rocksdb_", "tokudb_")):
             return Kind.PRIMARY_READ
     elif schema in _LOCAL_SCHEMAS or (schema == "mysql" and name in _LOCAL_MYSQL):

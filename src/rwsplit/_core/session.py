@@ -60,6 +60,15 @@ _STAY_ON_PRIMARY = re.compile(r"sql_log_bin|gtid_|timestamp|insert_id|pseudo_|ra
 """Variables that change what the next statements do and can't be replayed: while one is set, the
 session stays on the primary."""
 
+_BINDS_WHILE_ON = {
+    "sql_auto_is_null": "sql_auto_is_null is on, and binds reads to rows that the primary inserted",
+    "profiling": "profiling is on, and shows what ran on the primary",
+    "optimizer_trace": "optimizer_trace is on, and shows what ran on the primary",
+}
+"""Variables that bind reads to what only the primary's connection has."""
+
+_OFF = re.compile(r"0|OFF|(?:.*,)?enabled=off(?:,.*)?|", re.IGNORECASE)
+
 _HARMLESS = {
     "sql_log_bin": {"ON", "1"},
     "gtid_next": {"AUTOMATIC"},
@@ -232,7 +241,12 @@ class Session:
 
     def set_variable(self, name: str, value: object) -> None:
         """Note the value that a session system variable now has."""
-        if name in self.pins:
+        if name in _BINDS_WHILE_ON:
+            if _OFF.fullmatch(str(value)):
+                self.pins.pop(name, None)
+            else:
+                self.pins[name] = _BINDS_WHILE_ON[name]
+        elif name in self.pins:
             if str(value).upper() in _HARMLESS.get(name, ()):
                 del self.pins[name]
             return
@@ -323,6 +337,8 @@ class Session:
                 or _TRANSACTIONAL.get(name) in spelt
             ):
                 self.set_variable(name, value)
+                if name not in written and _STAY_ON_PRIMARY.match(name):
+                    self._note_bound(name, str(value))
             elif name in _TRANSACTIONAL or not _NEVER_REPLAYED.match(name):
                 self.unread.add(name)
         if changes.schema is not None:
@@ -330,6 +346,11 @@ class Session:
         if changes.characteristics is not None:
             begun = self.status & IN_TRANSACTION
             self.next_transaction = "" if begun else changes.characteristics
+
+    def _note_bound(self, name: str, value: str) -> None:
+        """Note a variable that can't be replayed, and that code on the primary has set."""
+        if value.upper() not in _HARMLESS.get(name, ()):
+            self.pins[name] = f"{name} is set, and can't be set on a replica"
 
     def expect(self, statement: Statement, succeeded: bool = True, sql: bytes = b"") -> None:
         """Note what a statement that ran on the primary may have changed unreported.
@@ -441,11 +462,9 @@ class Session:
             statement.kind in (Kind.SESSION, Kind.TRANSACTION)
             or statement.temporary_made
             or statement.temporary_dropped
-            or not any(
-                change.state_changed and not change.variables and change.schema is None
-                for change in changes
-            )
+            or not any(change.state_changed for change in changes)
         ):
+            # (A variable that is reported does not explain it: something else may have changed.)
             return
         self._doubt_users()
         self.suspect = True
@@ -486,8 +505,9 @@ class Session:
     @property
     def bound(self) -> str:
         """Why the session can't go on on another connection to the primary; '' if it can."""
-        for reason in self.pins.values():
-            return reason
+        for name, reason in self.pins.items():
+            if name not in _BINDS_WHILE_ON:
+                return reason
         if self.temporary:
             return "it has temporary tables"
         if self.unprepared:
@@ -561,6 +581,8 @@ class Session:
             return reason
         if self.temporary and self._names_temporary(statement):
             return "it names a temporary table, which only the primary has"
+        if self.temporary and statement.functions:
+            return f"{min(statement.functions)}() may read a temporary table of the session"
         if statement.functions and (self.unlisted or self.heavy):
             name = min(statement.functions)
             return f"{name}() may read a user variable that only the primary has"

@@ -724,6 +724,14 @@ class Cluster:
             if other != self.primary.name:
                 for difference in theirs.differences(primary):
                     self.warn_once("replica %s may answer otherwise: its %s", other, difference)
+                mended = theirs.mendings(primary)
+                if mended:
+                    self.warn_once(
+                        "replica %s has other defaults, and each session there is given the "
+                        "primary's: its %s",
+                        other,
+                        "; its ".join(mended),
+                    )
 
     # Which servers there are.
 

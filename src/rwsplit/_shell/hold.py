@@ -6,9 +6,10 @@ from time import monotonic
 from typing import Any
 
 from pymysql import err
-from pymysql.constants import CR, ER
+from pymysql.constants import CR
 
 from .._core.endpoint import Endpoint
+from .._core.failure import is_read_only
 from .._core.options import Options
 from .._core.position import GtidSet
 from .._core.session import AUTOCOMMIT, Session
@@ -214,8 +215,4 @@ class Hold:
 
 def refuses_writes(error: err.MySQLError) -> bool:
     """Tell whether a server has said that it is read-only: nothing happened there."""
-    return (
-        len(error.args) > 1
-        and error.args[0] == ER.OPTION_PREVENTS_STATEMENT
-        and "read-only" in str(error.args[1])
-    )
+    return len(error.args) > 1 and is_read_only(error.args[0], str(error.args[1]))

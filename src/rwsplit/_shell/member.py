@@ -8,6 +8,7 @@ from typing import Any
 from pymysql import err
 
 from .._core.cause import Reason
+from .._core.defaults import DEFAULTS, packed, unpacked
 from .._core.position import (
     GtidList,
     GtidSet,
@@ -118,17 +119,25 @@ _TRACKING = {
     "mysql": ("gtids", "system_variables", "schema", "state_change", "transaction_info"),
     "mariadb": ("system_variables", "schema", "state_change", "transaction_info"),
 }
-_ASK_PRIMARY = {
+_FACTS = {
     "mysql": "SELECT @@SESSION.max_allowed_packet,"
-    "@@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),@@GLOBAL.log_bin,"
-    "@@GLOBAL.server_uuid,CAST(@@SESSION.sql_mode AS BINARY),@@SESSION.collation_connection,"
-    "@@SESSION.transaction_isolation,@@SESSION.transaction_read_only,@@SESSION.completion_type,"
-    "@@GLOBAL.read_only,CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
-    "mariadb": "SELECT @@SESSION.max_allowed_packet,1,@@GLOBAL.log_bin,@@GLOBAL.server_id,"
-    "CAST(@@SESSION.sql_mode AS BINARY),"
-    "@@SESSION.collation_connection,@@SESSION.tx_isolation,@@SESSION.tx_read_only,"
-    "@@SESSION.completion_type,@@GLOBAL.read_only,"
+    "@@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),@@GLOBAL.log_bin,@@GLOBAL.server_uuid,{values},"
+    "IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
+    "CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
+    "mariadb": "SELECT @@SESSION.max_allowed_packet,1,@@GLOBAL.log_bin,@@GLOBAL.server_id,{values},"
+    "IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
     "CAST(@@GLOBAL.gtid_binlog_state AS BINARY) LIMIT 1",
+}
+_OF_PRIMARY = {
+    "mysql": ("collation_connection", "transaction_isolation", "transaction_read_only"),
+    "mariadb": ("collation_connection", "tx_isolation", "tx_read_only"),
+}
+_VALUES = {
+    flavor: (*DEFAULTS[flavor], *names, "completion_type") for flavor, names in _OF_PRIMARY.items()
+}
+"""What a session has from the start, and every member is to have as the primary has it."""
+_ASK_PRIMARY = {
+    flavor: sql.format(values=packed(_VALUES[flavor], "SESSION")) for flavor, sql in _FACTS.items()
 }
 _ASK_REPLICA = {
     "mysql": "SELECT @@SESSION.max_allowed_packet,@@GLOBAL.server_uuid,"
@@ -211,11 +220,8 @@ def open_primary(options: Mapping[str, Any]) -> PhysicalConnection:
 
 def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
     """Read what the set-up of a connection to the primary brought."""
-    most, gtid_mode, log_bin, server, *values, read_only, executed = connection.setup_rows[1][0]
+    most, gtid_mode, log_bin, server, values, read_only, executed = connection.setup_rows[1][0]
     connection.max_packet = int(most)
-    isolation = "transaction_isolation" if connection.flavor == "mysql" else "tx_isolation"
-    access = isolation.replace("isolation", "read_only")
-    names = ("sql_mode", "collation_connection", isolation, access, "completion_type")
     no_gtids = "" if int(gtid_mode) else "its gtid_mode is OFF"
     if not int(log_bin):
         no_gtids = "its binary log is off"
@@ -225,7 +231,7 @@ def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
         None if no_gtids else parse_history(connection.flavor, executed or ""),
         no_gtids,
         _text(server),
-        {name: _text(value) for name, value in zip(names, values, strict=True)},
+        unpacked(_VALUES[connection.flavor], _text(values)),
         _text(read_only) not in ("0", "OFF", ""),
     )
 

@@ -33,13 +33,13 @@ _HURRY_SECONDS = 0.1
 """The interval while there is no primary, or a server that was lost is waited for."""
 
 _ASK = {
-    "mysql": "SELECT @@GLOBAL.server_uuid,@@GLOBAL.read_only,"
+    "mysql": "SELECT @@GLOBAL.server_uuid,IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
     "CAST(@@GLOBAL.gtid_executed AS BINARY),CAST(@@GLOBAL.gtid_executed AS BINARY),NULL,"
     "(SELECT VARIABLE_VALUE FROM performance_schema.global_status"
     " WHERE VARIABLE_NAME='Threads_connected'),"
     "(SELECT VARIABLE_VALUE FROM performance_schema.global_status"
     " WHERE VARIABLE_NAME='Threads_running') LIMIT 1",
-    "mariadb": "SELECT @@GLOBAL.server_id,@@GLOBAL.read_only,"
+    "mariadb": "SELECT @@GLOBAL.server_id,IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
     "CAST(@@GLOBAL.gtid_slave_pos AS BINARY),CAST(@@GLOBAL.gtid_binlog_state AS BINARY),"
     "(SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS"
     " WHERE VARIABLE_NAME='SLAVE_RUNNING'),"
@@ -221,7 +221,7 @@ class Monitor:
         settings = replies[0]
         if isinstance(settings, err.MySQLError):
             return True
-        parity = Parity.of(settings.rows[0])
+        parity = Parity.of(connection.flavor, settings.rows[0])
         self._cluster.note_parity(server, parity, filters_of(connection.flavor, replies))
         return True
 

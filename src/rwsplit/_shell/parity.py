@@ -7,24 +7,28 @@ from typing import Any, NamedTuple
 
 from pymysql import err
 
+from .._core.defaults import DEFAULTS, UNMENDED, packed, unpacked
+from .._drivers.pymysql import as_text
+
 __all__ = ["ASK_PARITY", "Parity", "filters_of"]
 
-_SETTINGS = (
-    "SELECT CAST(@@GLOBAL.sql_mode AS BINARY),"
-    "IF(@@GLOBAL.time_zone='SYSTEM',@@system_time_zone,@@GLOBAL.time_zone),"
-    "@@GLOBAL.collation_server,@@GLOBAL.lower_case_table_names,@@GLOBAL.version,"
-    "@@GLOBAL.read_only LIMIT 1"
-)
 _FILTERS = ("do_db", "ignore_db", "do_table", "ignore_table", "wild_do_table", "wild_ignore_table")
+
+
+def _settings(flavor: str) -> str:
+    unmended = packed(UNMENDED, "GLOBAL")
+    return f"SELECT {packed(DEFAULTS[flavor], 'GLOBAL')},{unmended} LIMIT 1"
+
+
 ASK_PARITY = {
     # Only a privileged account may look; others get an error, and no warning.
     "mysql": (
-        _SETTINGS,
+        _settings("mysql"),
         "SELECT FILTER_NAME,FILTER_RULE FROM performance_schema.replication_applier_global_filters"
         " UNION SELECT FILTER_NAME,FILTER_RULE FROM performance_schema.replication_applier_filters",
     ),
     "mariadb": (
-        _SETTINGS,
+        _settings("mariadb"),
         f"SELECT {','.join([f'@@GLOBAL.replicate_{name}' for name in _FILTERS])} LIMIT 1",
     ),
 }
@@ -33,25 +37,36 @@ ASK_PARITY = {
 class Parity(NamedTuple):
     """What a server has set that changes what statements answer."""
 
-    sql_mode: str
-    time_zone: str
-    collation_server: str
-    lower_case_table_names: str
-    version: str
+    mended: dict[str, str]
+    """What sessions are given the primary's value of."""
+    unmended: dict[str, str]
 
     @classmethod
-    def of(cls, values: Sequence[Any]) -> Parity:
+    def of(cls, flavor: str, values: Sequence[Any]) -> Parity:
         """Read the first row of the answer to ASK_PARITY."""
-        sql_mode, zone, collation, case, version = map(_text, values[:5])
-        return cls(sql_mode, zone, collation, case, version.split("-")[0])
+        mended, unmended = map(as_text, values)
+        found = cls(unpacked(DEFAULTS[flavor], mended), unpacked(UNMENDED, unmended))
+        found.unmended["version"] = found.unmended["version"].split("-")[0]
+        return found
 
     def differences(self, primary: Parity) -> list[str]:
-        """Name what is not as it is on the primary."""
-        return [
-            f"{name} is {mine!r}, and {theirs!r} on the primary"
-            for name, mine, theirs in zip(self._fields, self, primary, strict=True)
-            if mine != theirs
-        ]
+        """Name what is not as it is on the primary, and can't be made so."""
+        found = _differences(self.unmended, primary.unmended)
+        if primary.mended["time_zone"] != "SYSTEM":
+            found.pop("system_time_zone", None)
+        return [*found.values()]
+
+    def mendings(self, primary: Parity) -> list[str]:
+        """Name what is not as it is on the primary, and is made so for each session."""
+        return [*_differences(self.mended, primary.mended).values()]
+
+
+def _differences(mine: dict[str, str], theirs: dict[str, str]) -> dict[str, str]:
+    return {
+        name: f"{name} is {value!r}, and {theirs[name]!r} on the primary"
+        for name, value in mine.items()
+        if value != theirs[name]
+    }
 
 
 def filters_of(flavor: str, replies: Sequence[Any]) -> list[str]:
