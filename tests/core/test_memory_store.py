@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from rwsplit._core.position import GtidSet
+from rwsplit._core.position import GtidList, GtidSet
 from rwsplit._stores.memory import MemoryStore
 
 SERVER = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -44,3 +44,73 @@ def test_what_was_published_is_never_missing_for_a_moment(hasty_threads, most):
     writer.join()
     assert not missing
     assert looks > 100
+
+
+def work_of(run):
+    """How many calls it takes, those of built-in functions included."""
+    count = 0
+
+    def note(frame, event, arg):
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("flavor", ["mysql", "mariadb"])
+def test_a_publish_costs_as_much_however_many_ids_there_are(flavor):
+    """Within what is kept, and beyond; and so does a look."""
+
+    def position(number):
+        if flavor == "mysql":
+            return GtidSet.parse(f"{SERVER}:{number}")
+        return GtidList.parse(f"0-1-{number}")
+
+    found = set()
+    for ids in (50, 100, 1000, 5000):
+        newest = 2 * ids
+        store = MemoryStore(most=100, whole=lambda newest=newest: _whole(flavor, newest))
+        for number in range(1, 2 * ids + 1):
+            store.publish(f"id{number % ids}", None, position(number))
+        late = position(2 * ids + 1)
+        found.add((ids >= 100, work_of(lambda s=store, p=late: s.publish("new", None, p)) // 20))
+        found.add((ids >= 100, work_of(lambda s=store: s.get("new")) // 20))
+    assert len(found) <= 4, found
+
+
+def _whole(flavor, number):
+    text = f"{SERVER}:1-{number}"
+    return GtidSet.parse(text) if flavor == "mysql" else GtidList.parse(f"0-1-{number}")
+
+
+def test_gaps_that_others_have_filled_are_closed():
+    """Or a set of GTIDs would grow with every write of an id, and of all that were evicted."""
+    numbers = [*range(1, 4000, 2)]
+    store = MemoryStore(most=10, whole=lambda: GtidSet.parse(f"{SERVER}:1-{numbers[-1]}"))
+    for number in numbers:
+        store.publish(f"id{number % 40}", None, GtidSet.parse(f"{SERVER}:{number}"))
+        store.publish("busy", None, GtidSet.parse(f"{SERVER}:{number}"))
+    assert store.get("busy").position.pieces < 40
+    assert store.get("nobody").position.pieces < 40
+
+
+def test_what_the_primary_does_not_have_is_let_go_of_unless_it_has_grown():
+    here, made_up = GtidSet.parse(f"{SERVER}:1-9"), GtidSet.parse(f"{SERVER}:1-5:90-99")
+    store = MemoryStore(most=1)
+    store.publish("evicted", None, made_up)
+    store.publish("kept", None, made_up)
+
+    def ask():
+        store.publish("kept", None, GtidSet.parse(f"{SERVER}:10"))
+        return here
+
+    store.let_go("kept", ask)
+    assert store.get("kept").position.covers(GtidSet.parse(f"{SERVER}:10"))
+    assert store.get("nobody").position == GtidSet.parse(f"{SERVER}:1-5")
+    store.let_go("kept", lambda: here)
+    assert store.get("kept").position == GtidSet.parse(f"{SERVER}:1-5")

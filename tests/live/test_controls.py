@@ -98,7 +98,8 @@ def test_consistency_is_set(cluster, connect, table):
 
 
 def test_instance_shares_with_all_connections_to_the_database(cluster, connect, table):
-    one, other, stranger = connect(max_wait=0.05), connect(max_wait=0.05), connect()
+    one, other = connect(max_wait=0.05), connect(max_wait=0.05)
+    stranger = connect(session_id_kind="connection")
     for connection in (one, other):
         connection.cursor().execute(f"SET {LEVEL} = 'INSTANCE'")
     for server in cluster.replicas:

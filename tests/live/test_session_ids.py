@@ -12,6 +12,8 @@ from rwsplit._core.session_id import check_session_id, parse_database, parse_use
 from rwsplit._stores.memory import MemoryStore
 
 _numbers = iter(range(10**9))
+ALONE = {"session_id_kind": "connection", "after": None}
+"""A connection that shares nothing, and begins with nothing."""
 
 
 @pytest.fixture(params=["memory", "sqlite", "redis"])
@@ -91,7 +93,7 @@ def test_use_takes_an_id():
 
 def ways_to_share(cluster, connect, store):
     """By name, two connections of one session, and one of another."""
-    options = {"session_store": store, "on_lag": "primary"}
+    options = {"session_store": store, "on_lag": "primary", **ALONE}
     one = {**options, "database": "shop?sessionId=one"}
     yield "database name", connect(**one), connect(**one), connect(**options)
     named = connect(session_id="2", **options), connect(sessionId=2, **options)
@@ -127,7 +129,7 @@ def test_who_shares_an_id_reads_what_the_others_wrote(cluster, connect, store, s
 
 
 def test_a_session_id_for_a_block_of_code(cluster, connect, store, stalled):
-    options = {"session_store": store, "on_lag": "primary"}
+    options = {"session_store": store, "on_lag": "primary", **ALONE}
     pooled, other = connect(**options), connect(**options)
     with rwsplit.session_id("user:1"):
         pooled.cursor().execute("REPLACE INTO t VALUES (1, 1)")
@@ -218,7 +220,7 @@ def test_a_mark_sends_reads_to_the_primary(cluster, connect, store, table):
     # A process that died before it published.
     dead = connect(session_id="m", session_store=store)
     dead._sharing.begin_write()
-    dead._force_close()
+    dead._force_close()  # amid a write, as far as it knows
     value(reader.cursor())
     assert reader.route.role == "primary"
 
@@ -299,10 +301,10 @@ def test_a_position_is_carried_elsewhere(cluster, connect, stalled):
     one.cursor().execute("REPLACE INTO t VALUES (1, 1)")
     carried = one.position
     assert carried.isascii()
-    assert value(connect().cursor()) is None
+    assert value(connect(**ALONE).cursor()) is None
     other = connect(after=carried, on_lag="primary")
     assert value(other.cursor()) == 1
-    waiting = connect()
+    waiting = connect(**ALONE)
     assert not waiting.wait_for(carried, 0.05)
     assert value(waiting.cursor()) == 1
     threading.Timer(0.2, lambda: [cluster.resume(r) for r in cluster.replicas]).start()
@@ -332,7 +334,7 @@ def test_bad_positions_are_value_errors(cluster, connect):
     with pytest.raises(ValueError, match="position of"):
         connect(after=foreign)
     assert pool.in_use.total() == in_use
-    for bad in ("", "x", foreign):
+    for bad in ("", "x", "connect", foreign):
         with pytest.raises(ValueError, match="position"):
             connection.wait_for(bad, 1)
 
@@ -349,7 +351,7 @@ def test_reads_never_go_back_in_time(cluster, connect, table):
                 cluster.stall(behind)
                 writer.cursor().execute("REPLACE INTO t VALUES (1, %s)", (number + 1000,))
                 assert cluster._wait(ahead, cluster.position(cluster.primary), 10)
-            connection = connect(max_wait=0.02)
+            connection = connect(max_wait=0.02, **ALONE)
             cursor = connection.cursor()
             seen = [value(cursor) for _ in range(6)]
             assert seen == sorted(seen), names
@@ -359,7 +361,7 @@ def test_reads_never_go_back_in_time(cluster, connect, table):
 def test_a_read_on_the_primary_counts_as_well(cluster, connect, stalled):
     with cluster.connect(cluster.primary) as writer:
         writer.cursor().execute("REPLACE INTO t VALUES (1, 1)")
-    connection = connect(on_lag="primary")
+    connection = connect(on_lag="primary", after=None)
     cursor = connection.cursor()
     assert value(cursor) is None
     assert value(cursor, "/* rwsplit: primary */") == 1
@@ -393,7 +395,7 @@ def test_max_staleness(cluster, connect, table):
 def test_consistency_for_a_block(cluster, connect, stalled):
     with cluster.connect(cluster.primary) as writer:
         writer.cursor().execute("REPLACE INTO t VALUES (1, 1)")
-    connection = connect(max_wait=0.02)
+    connection = connect(max_wait=0.02, after=None)
     cursor = connection.cursor()
     assert value(cursor) is None
     with connection.consistency("global"):

@@ -9,7 +9,7 @@ from .endpoint import Endpoint, parse_replicas
 from .policies import POLICIES, Policy, checked
 from .position import decode
 from .problems import shown
-from .session_id import KINDS, check_session_id
+from .session_id import KINDS, SPELT, check_session_id
 from .statement import Hint
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLUSTER_KEYWORDS",
+    "CONNECT",
     "KEYWORDS",
     "SHARED_KEYWORDS",
     "ClusterOptions",
@@ -26,6 +27,9 @@ __all__ = [
     "parse_options",
     "read_replicas",
 ]
+
+CONNECT = "connect"
+"""Of `after`: where the primary is at that moment. No position is written so."""
 
 
 class GroupOptions(NamedTuple):
@@ -120,12 +124,12 @@ class Options(NamedTuple):
     """What the hints of other proxies stand for."""
     replica_connect_timeout: float = 1.0
     session_id: str | None = None
-    session_id_kind: str = "connection"
+    session_id_kind: str = "process"
     session_store: object = "memory"
     max_staleness: float | None = None
     """Seconds."""
-    after: str | None = None
-    """A carried position to start from."""
+    after: str | None = CONNECT
+    """A carried position to begin with; CONNECT for where the primary is; None for nothing."""
     track_positions: bool = True
     """Whether a replica's reads tell where it is, on MySQL."""
 
@@ -237,13 +241,22 @@ def _session_id(key: str, value: object) -> str | None:
 
 
 def _after(key: str, value: object) -> str | None:
-    if value is not None:
-        try:
-            decode(value if isinstance(value, str) else "")
-        except ValueError as error:
-            raise ValueError(f"{key}: {error}") from None
-        assert isinstance(value, str)
+    if value is None or value == "":
+        return None  # what a cookie that is not there gives
+    if isinstance(value, str) and value.lower() == CONNECT:
+        return CONNECT
+    try:
+        decode(value if isinstance(value, str) else "")
+    except ValueError as error:
+        raise ValueError(f"{key}: {error}") from None
+    assert isinstance(value, str)
     return value
+
+
+def _session_id_kind(key: str, value: object) -> str:
+    if isinstance(value, str):
+        value = SPELT.get(value.lower(), value)
+    return _one_of(*KINDS)(key, value)
 
 
 def _bool(key: str, value: object) -> bool:
@@ -332,7 +345,7 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "pool_max_lifetime": _seconds,
     "cluster": _anything,
     "session_id": _session_id,
-    "session_id_kind": _one_of(*KINDS),
+    "session_id_kind": _session_id_kind,
     "session_store": _anything,
     "max_staleness": _seconds_or_none,
     "after": _after,

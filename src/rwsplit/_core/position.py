@@ -33,6 +33,7 @@ __all__ = [
     "lineage",
     "parse_history",
     "parse_position",
+    "within",
 ]
 
 # The first end that no MySQL interval reaches: the largest number is 2**63 - 2 (GTID Format).
@@ -180,6 +181,11 @@ class GtidSet:
 
     __and__ = intersection
 
+    @property
+    def pieces(self) -> int:
+        """How many intervals it takes to write it down."""
+        return sum(map(len, self._sources.values())) // 2
+
     def without(self, uuid: str) -> GtidSet:
         """Return what other servers than this one made.
 
@@ -244,6 +250,11 @@ class GtidList:
         for domain, (number, servers) in sorted(self._domains.items()):
             for server in servers:
                 yield domain, server, number
+
+    @property
+    def pieces(self) -> int:
+        """How many transactions it takes to write it down."""
+        return len(self._domains)
 
     def __bool__(self) -> bool:
         return bool(self._domains)
@@ -381,6 +392,21 @@ def intersection(one: Position, other: Position) -> Position:
     if isinstance(one, GtidSet) and isinstance(other, GtidSet):
         return one & other
     return one if other.covers(one) else other if one.covers(other) else empty(one.flavor)
+
+
+def within(position: Position, primary: Position) -> Position:
+    """Return what there is of a position where the primary is at `primary`: the rest was lost, or
+    never was. It is the position itself where nothing is missing.
+
+    >>> within(GtidList.parse("0-1-500"), GtidList.parse("0-1-7"))
+    GtidList('0-1-7')
+    """
+    if primary.covers(position):
+        return position
+    if isinstance(position, GtidSet) and isinstance(primary, GtidSet):
+        return position & primary
+    # A number says nothing of what came before it in another history: so all that there is.
+    return primary
 
 
 def lineage(primary: History, replica: Position) -> bool:

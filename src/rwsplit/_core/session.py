@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
-from .position import Position, parse_position
+from .position import Position, parse_position, within
 from .statement import Kind, Statement, TableName
 from .tracking import Changes
 from .values import literal, quote_identifier, simple_assignments
@@ -21,6 +21,7 @@ __all__ = [
     "IN_TRANSACTION",
     "LEXING",
     "TABLES_MADE",
+    "Commits",
     "Prepared",
     "Session",
     "can_commit",
@@ -117,19 +118,43 @@ class Prepared(NamedTuple):
     """What the text was read under: sql_mode, character set, collation, schema."""
 
 
+class Commits(Protocol):
+    """Who hears what sessions commit: those that share the process do."""
+
+    def note(self, gtids: str | bytes) -> None:
+        """Note what was committed, as the server prints it."""
+
+    def doubt(self, unsure: bool) -> int:
+        """Note that something may have been committed that nobody reported.
+
+        `unsure` is whether only a statement may have been whose answer was lost. Returns the number
+        of the doubt.
+        """
+
+    def settle(self, doubt: int, position: Position) -> None:
+        """Note where the primary was when it was asked because of a doubt, and of those before."""
+
+
 class Session:
     """The state of one virtual connection's session.
 
     It is changed by what the primary reported (`learn`) and read by routing and by the members.
+
+    :param position: the position before the first transaction.
+    :param commits: who else hears what it commits.
     """
 
     __slots__ = (
+        "_commits",
         "_committed",
         "_entries",
         "_position",
         "_user_locks",
         "_values",
+        "_written",
+        "asked",
         "base",
+        "doubt",
         "had_schema",
         "heavy",
         "next_transaction",
@@ -150,7 +175,9 @@ class Session:
         "version",
     )
 
-    def __init__(self, position: Position, schema: str | None) -> None:
+    def __init__(
+        self, position: Position, schema: str | None, commits: Commits | None = None
+    ) -> None:
         self.version = 0
         self.schema = schema
         self.status = AUTOCOMMIT
@@ -161,6 +188,13 @@ class Session:
         self.base = position
         """What was pruned from the position, for those who carry it elsewhere."""
         self._committed: list[str | bytes] = []
+        self._written = position
+        self._commits = commits
+        self.asked = position
+        """What the application asked to see, whoever the session is shared with. It may be made up:
+        nobody else is told."""
+        self.doubt = 0
+        """The number of what made the position unknown, for those who share the process."""
         self.position_known = True
         """False after an error that may have come behind a commit, or a write without a GTID."""
         self.position_unsure = False
@@ -206,12 +240,8 @@ class Session:
     @property
     def position(self) -> Position:
         """The high-water position: a replica must have it before it may serve the session."""
-        committed = self._committed
-        if committed:
-            texts = [text if isinstance(text, str) else text.decode("ascii") for text in committed]
-            committed.clear()
-            added = parse_position(self.origin.flavor, ",".join(texts))
-            self._position = self._position | added
+        if self._committed:
+            self._add_up()
         return self._position
 
     @position.setter
@@ -219,16 +249,77 @@ class Session:
         self._committed.clear()
         self._position = position
 
-    def lose_position(self) -> None:
-        """Note that the position is not known any more."""
-        self.position_known = self.position_unsure = False
+    @property
+    def written(self) -> Position:
+        """What the session has committed, or the primary had when it was asked for that, since
+        `publish`: what those must see who share its id."""
+        if self._committed:
+            self._add_up()
+        return self._written
+
+    def _add_up(self) -> None:
+        committed = self._committed
+        texts = [text if isinstance(text, str) else text.decode("ascii") for text in committed]
+        committed.clear()
+        added = parse_position(self.origin.flavor, ",".join(texts))
+        self._position = self._position | added
+        self._written = self._written | added
+
+    def published(self) -> None:
+        """Note that others of the session's id know what it has written."""
+        self._written = self.origin
+
+    def ask_for(self, position: Position) -> None:
+        """See a position from now on that the application has given."""
+        self.asked = self.asked | position
+        self.position = self.position | position
+
+    def begin_with(self, position: Position, base: Position, known: bool) -> None:
+        """Be another's session from now on: one that must see this, and what was asked for."""
+        self.position = position | self.asked
+        self.base = base
+        self.position_known = known
+        self._written = self.origin
+
+    def lose_position(self, unsure: bool = False) -> None:
+        """Note that the position is not known any more.
+
+        `unsure` is whether all is known but what became of a statement whose answer was lost.
+        """
+        self.position_known = False
+        self.position_unsure = unsure
+        if self._commits is not None:
+            self.doubt = self._commits.doubt(unsure)
+
+    def hear_doubt(self, doubt: int, unsure: bool) -> None:
+        """Note that another session of the process does not know what it has committed."""
+        self.position_unsure = unsure and (self.position_known or self.position_unsure)
+        self.position_known = False
+        self.doubt = doubt
+
+    def find_position(self, now: Position) -> None:
+        """Note where the primary is, asked because the position was not known."""
+        position = self.position
+        self._position = position | now
+        self._written = self._written | now
+        self.position_known = True
+        if self._commits is not None:
+            self._commits.settle(self.doubt, now)
+
+    def let_go(self, now: Position) -> None:
+        """Let go of what a primary that is at `now` does not have: nobody has it."""
+        written = self.written
+        self._position = within(self._position, now)
+        self._written = within(written, now)
+        self.asked = within(self.asked, now)
+        self.base = self.origin
 
     def prune(self, common: Position) -> None:
         """Forget the position, as all replicas have it; `common` is what they all have."""
         # What is carried elsewhere must still name it; what all have takes less to write.
         kept = self.base | self.position
         self.base = common if common.covers(kept) else kept
-        self.position = self.origin
+        self._position = self.asked = self.origin
 
     # Learning from the primary.
 
@@ -236,8 +327,10 @@ class Session:
         """Note what the session committed, as the server prints it."""
         # Added up when a read asks for it: most writes are followed by others.
         self._committed.append(gtids)
+        if self._commits is not None:
+            self._commits.note(gtids)
         if len(self._committed) > _MOST_COMMITTED:
-            self._position = self.position
+            self._add_up()
 
     def set_variable(self, name: str, value: object) -> None:
         """Note the value that a session system variable now has."""

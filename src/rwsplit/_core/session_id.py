@@ -1,15 +1,18 @@
 """Session ids: who shares consistency with whom.
 
-The four kinds are SmartScale's (Tungsten Connector manual, "Smartscale R/W Splitting").
+`process` is our own; the other kinds are SmartScale's (Tungsten Connector manual, "Smartscale R/W
+Splitting"), which spells `provided` PROVIDED_IN_DBNAME.
 """
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["KINDS", "check_session_id", "parse_database", "parse_use"]
+__all__ = ["KINDS", "SPELT", "check_session_id", "parse_database", "parse_use"]
 
-KINDS = ("connection", "database", "user", "provided")
+KINDS = ("process", "connection", "database", "user", "provided")
+SPELT = {"provided_in_dbname": "provided"}
+"""Other spellings of the kinds, in lower case."""
 
 _SUFFIX = re.compile(r"[?@]sessionid=", re.IGNORECASE)
 _LONGEST = 255

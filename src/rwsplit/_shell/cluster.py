@@ -38,8 +38,10 @@ from .catalogue import Catalogue
 from .config_file import read_config
 from .facts import PrimaryFacts
 from .pool import Pool
+from .process import position_of
 from .registry import Registry
 from .server import Probe, Server, logger
+from .sharing import end_abandoned
 
 if TYPE_CHECKING:
     from .._core.config import ClusterConfig
@@ -197,8 +199,10 @@ class Cluster:
         did not understand, and `refused reads`, that it took for reads and a replica did not; and
         what became of transactions: `moved transactions`, `mismatched transactions`, and `reads in
         transactions on the primary`. And by `Cause`, how many reads the primary answered."""
-        self.memory = MemoryStore()
+        self.memory = MemoryStore(whole=self.last_seen)
         """The store of session ids that only this process shares."""
+        self.process = position_of(primary)
+        """What the connections of this process have committed."""
         groups = self.groups
         sizes = {
             endpoint.name: size
@@ -363,6 +367,14 @@ class Cluster:
         self.note_sample(position, now)
         return next((known for asked_at, known in self._samples if asked_at >= oldest), position)
 
+    def last_seen(self) -> Position | None:
+        """Return where the primary was when last seen, so far as this process knows."""
+        known = self._samples[-1][1] if self._samples else None
+        facts = self.facts
+        if facts is None or facts.position is None:
+            return known
+        return facts.position if known is None else facts.position | known
+
     def closest(self, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
         """Return those that are not known to be behind another of them.
 
@@ -438,6 +450,7 @@ class Cluster:
         self.facts = facts
         self.flavor = facts.flavor
         self.version = facts.version
+        self.process.begin(facts.flavor)
         self.has_gtids = facts.history is not None
         if facts.history is not None:
             self.history = facts.history
@@ -560,6 +573,9 @@ class Cluster:
         self.generation += 1
         self._history_at = 0.0
         self._samples.clear()
+        if self.facts is not None:
+            # What the one before had may be lost.
+            self.facts = self.facts._replace(position=None)
         self.pool.close_idle(before.endpoint.name)
         self.pool.close_idle(server.endpoint.name)
         if not before.reached:
@@ -767,6 +783,7 @@ class Cluster:
         self._changed = threading.Condition()
         self._habits_lock = threading.Lock()
         self.memory.after_fork()
+        self.process.after_fork()
         self.users.after_fork()
         self._make_limits()
         self.dice.seed()
@@ -848,6 +865,7 @@ def cluster_of(
         cluster._set_up(primary, replicas, discover, options)
         if known is not None:
             cluster.memory, cluster.controls = known.memory, known.controls
+            cluster.memory.whole = cluster.last_seen
         _clusters[key] = cluster
     return cluster
 
@@ -896,6 +914,10 @@ def _forget(cluster: Cluster) -> None:
 def _close_all() -> None:
     for cluster in [*_clusters.values()]:
         cluster.pool.shut()
+        # The transactions of connections that are open still end with the process.
+        for user in cluster.users.all():
+            user._abandon_mark()
+    end_abandoned()
 
 
 def _after_fork() -> None:

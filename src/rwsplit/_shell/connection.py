@@ -15,7 +15,7 @@ from pymysql.cursors import Cursor
 from .._core.cause import not_split
 from .._core.controls import mentions_controls
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address, check_no_account
-from .._core.options import SHARED_KEYWORDS, ClusterOptions, Options, parse_options
+from .._core.options import CONNECT, SHARED_KEYWORDS, ClusterOptions, Options, parse_options
 from .._core.position import Position, decode, empty, encode
 from .._core.problems import shown
 from .._core.route import Destination, Route
@@ -88,18 +88,20 @@ class Connection(Controls):
     :param pool_max_lifetime: how many seconds after it was made a connection is not kept for others
         any more (1800). So long a changed password may go unnoticed by `connect()`.
     :param primary_wait: how many seconds a statement waits for a primary while there is none (10).
-    :param consistency: what a read must see: `"session"` (default: all that this connection wrote),
+    :param consistency: what a read must see: `"session"` (default: all that this session wrote),
         `"global"` (all that anyone committed before it), or `"eventual"`.
     :param max_staleness: how old what a read sees may be, in seconds (default None: any age that
         `consistency` allows).
     :param session_id: shares consistency with all connections of this id. It may also come behind
         the database name (`shop?sessionId=42`), as `sessionId`, in USE and `select_db()`, as
         `connection.session_id`, or for a block of code from `rwsplit.session_id()`.
-    :param session_id_kind: who shares consistency where no id is given: `"connection"` (default),
-        `"database"`, `"user"` or `"provided"`, which then acts as `"connection"`.
+    :param session_id_kind: who is one session where no id is given: all connections of the
+        `"process"` (default), each `"connection"`, those to one `"database"`, those of one
+        `"user"`, or with `"provided"` those of one id, which acts as `"connection"` without one.
     :param session_store: where shared positions live: `"memory"` (default, this process),
         `"sqlite:///path"` (this host), `"redis://..."` (many hosts), or an object.
-    :param after: a position to start from, as `connection.position` gave it elsewhere.
+    :param after: what the session begins with: `"connect"` (default) for where the primary is now,
+        a position, as `connection.position` gave it elsewhere, or None for nothing.
     :param track_positions: whether a read tells where its replica is, on MySQL (default True). With
         False a connection stays on the replica of its last read, as it does on MariaDB.
     :param on_lag: when no replica has caught up, `"wait"` (default) or go to the `"primary"`.
@@ -241,6 +243,7 @@ class Connection(Controls):
 
     def _start(self, facts: PrimaryFacts) -> None:
         """Begin the session of a connection that was just made to the primary."""
+        self._abandon_mark()
         cluster, primary = self._cluster, self.driver_connection
         off = reads_are_switched_off()
         self._unsplit = not_split(cluster.splits, self._options.reads, off, disabled=False)
@@ -255,7 +258,7 @@ class Connection(Controls):
         self._counted = self._warned = self._primary
         self._foreign = None
         self._keeps_warnings = facts.flavor == "mariadb"
-        self._session = session = Session(empty(facts.flavor), as_text(primary.db))
+        self._session = session = Session(empty(facts.flavor), as_text(primary.db), cluster.process)
         self._replicas = Replicas(
             cluster, session, self._primary, self._options, self._account, self._has_primary
         )
@@ -273,6 +276,7 @@ class Connection(Controls):
         self._context_id = None
         self._key = None
         self._id_kind = self._options.session_id_kind
+        self._share_process()
         self._controlling = self._ruling = self._keeps_position = False
         self._rule = None
         self._set_level(self._options.consistency)
@@ -280,8 +284,7 @@ class Connection(Controls):
         self._pending = self._shows_tracking = False
         self._own_tracking = default_tracking(facts.flavor)
         self._start_session(facts.variables)
-        if self._options.after is not None:
-            self._session.position = self._session.position | self._decode(self._options.after)
+        self._begin_after(self._options.after, facts)
         self._share()
         self._start_controls()
         if self._own_init is not None:
@@ -290,6 +293,17 @@ class Connection(Controls):
         cluster.users.add(self)
         if self._revives:
             cluster.monitor.account = self._account
+
+    def _begin_after(self, after: str | None, facts: PrimaryFacts) -> None:
+        """Begin with what the first read must see already."""
+        session = self._session
+        if after == CONNECT:
+            # Under a session id, what that has committed counts, and this does not.
+            at = facts.position
+            if at is not None and self._splits:
+                session.position = at
+        elif after is not None:
+            session.ask_for(self._decode(after))
 
     def _take_cluster(self, options: dict[str, Any]) -> None:
         """Connect to the servers of a cluster that was made before."""
@@ -337,7 +351,7 @@ class Connection(Controls):
                 raise
             cluster.primary_failed(cluster.generation)
             self.driver_connection.pretend(known.flavor, known.version)
-            return known
+            return known._replace(position=cluster.last_seen())
         if facts.read_only and self._splits_at_all():
             facts = self._find_writable(facts)
         cluster.look_for_replicas(self.driver_connection)
@@ -463,6 +477,8 @@ class Connection(Controls):
         replicas.settle()
         if self._sharing is not None:
             self._look_at_store(Route(Destination.REPLICA, _ASKED))
+        elif self._has_news():
+            self._hear()
         known = session.base | session.position | replicas.seen()
         untold = replicas.seen_at is not None and not replicas.seen_tail
         if not session.position_known or replicas.saw_primary or untold:
@@ -479,8 +495,7 @@ class Connection(Controls):
         Raises ValueError for what is no position of this flavor.
         """
         wanted = self._decode(position)
-        session = self._session
-        session.position = session.position | wanted
+        self._session.ask_for(wanted)
         self._note_freedom()
         if not self._splits:
             return True
@@ -677,6 +692,8 @@ class Connection(Controls):
         self._abandon_snapshot()
         if self._ended:
             raise err.Error("Already closed")
+        if "_session" in self.__dict__:
+            self._end_mark()
         self._ended = True
         try:
             self._close_primary()
@@ -686,6 +703,7 @@ class Connection(Controls):
 
     def _force_close(self) -> None:
         self._ended = True
+        self._abandon_mark()
         self._abandon_snapshot()
         self._drop_primary()
         if "_replicas" in self.__dict__:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .._core.position import History
+from .._core.position import History, Position
 
 __all__ = ["PrimaryFacts"]
 
@@ -16,6 +16,8 @@ class PrimaryFacts(NamedTuple):
     version: str
     history: History | None
     """None for a server that hands out no GTIDs, and why is in `no_gtids`."""
+    position: Position | None
+    """Where it is; None likewise."""
     no_gtids: str
     server: object
     variables: dict[str, str]

@@ -11,7 +11,6 @@ from pymysql.constants import CR
 from .._core.endpoint import Endpoint
 from .._core.failure import is_read_only
 from .._core.options import Options
-from .._core.position import GtidSet
 from .._core.session import AUTOCOMMIT, Session
 from .._drivers.pymysql import PhysicalConnection, lost, raise_first
 from .account import Account
@@ -166,6 +165,7 @@ class Hold:
         if physical._sock is not None:
             self._drop_primary()
         before = cluster.generation, self._generation
+        heard = cluster.process.look(cluster.last_seen).position
         facts = self._reach_primary()
         try:
             state = session.restored()
@@ -181,6 +181,8 @@ class Hold:
         self._primary.rename(self._aimed_at)
         if before[0] != before[1] or self._generation != before[0]:
             self._forget_lost(facts)
+            if facts.position is not None:
+                cluster.process.let_go(heard, facts.position)
         return facts
 
     def _forget_lost(self, facts: PrimaryFacts) -> None:
@@ -195,13 +197,10 @@ class Hold:
             self._primary.name,
             wanted,
         )
-        known = facts.history
-        session.base = session.origin
-        if isinstance(wanted, GtidSet) and isinstance(known, GtidSet):
-            session.position = wanted & known
-        else:
-            session.position = session.origin
-            session.lose_position()
+        assert facts.position is not None
+        session.let_go(facts.position)
+        if not facts.history.covers(session.position):
+            session.position = facts.position
 
     def _has_left(self) -> bool:
         """Tell whether the connection to the primary is of no more use."""

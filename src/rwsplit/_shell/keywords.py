@@ -103,7 +103,7 @@ class ConnectKeywords(_PyMySQLKeywords, total=False):
     replica_connect_timeout: float
     session_id: str | int | None
     sessionId: str | int | None
-    session_id_kind: Literal["connection", "database", "user", "provided"]
+    session_id_kind: Literal["process", "connection", "database", "user", "provided"]
     session_store: str | SessionStore
     max_staleness: float | None
     after: str | None

@@ -123,9 +123,10 @@ _FACTS = {
     "mysql": "SELECT @@SESSION.max_allowed_packet,"
     "@@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),@@GLOBAL.log_bin,@@GLOBAL.server_uuid,{values},"
     "IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
-    "CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
+    "NULL,CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
     "mariadb": "SELECT @@SESSION.max_allowed_packet,1,@@GLOBAL.log_bin,@@GLOBAL.server_id,{values},"
     "IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
+    "CAST(@@GLOBAL.gtid_current_pos AS BINARY),"
     "CAST(@@GLOBAL.gtid_binlog_state AS BINARY) LIMIT 1",
 }
 _OF_PRIMARY = {
@@ -220,15 +221,22 @@ def open_primary(options: Mapping[str, Any]) -> PhysicalConnection:
 
 def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
     """Read what the set-up of a connection to the primary brought."""
-    most, gtid_mode, log_bin, server, values, read_only, executed = connection.setup_rows[1][0]
+    most, gtid_mode, log_bin, server, values, read_only, at, executed = connection.setup_rows[1][0]
     connection.max_packet = int(most)
     no_gtids = "" if int(gtid_mode) else "its gtid_mode is OFF"
     if not int(log_bin):
         no_gtids = "its binary log is off"
+    history: History | None = None
+    position: Position | None = None
+    if not no_gtids:
+        history = parse_history(connection.flavor, executed or "")
+        # On MySQL they are the same.
+        position = history if isinstance(history, GtidSet) else GtidList.parse(at or "")
     return PrimaryFacts(
         connection.flavor,
         connection.server_version,
-        None if no_gtids else parse_history(connection.flavor, executed or ""),
+        history,
+        position,
         no_gtids,
         _text(server),
         unpacked(_VALUES[connection.flavor], _text(values)),
@@ -295,11 +303,13 @@ def ask_position(member: Member) -> Position:
     """Ask a member's server where it is, one round trip."""
     connection = member.connection
     flavor = connection.flavor
+    result = connection._result
     connection.asking = True
     try:
         (text,) = connection.ask(_ASK_POSITION[member.role][flavor])
     finally:
         connection.asking = False
+    connection._result = result  # the application's
     return parse_position(flavor, text or "")
 
 

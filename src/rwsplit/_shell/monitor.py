@@ -21,6 +21,7 @@ from .._drivers.pymysql import PhysicalConnection, as_text
 from .account import Account
 from .parity import ASK_PARITY, Parity, filters_of
 from .server import Probe, Server, logger
+from .sharing import end_abandoned
 
 __all__ = ["Monitor"]
 
@@ -166,6 +167,7 @@ class Monitor:
                 idle = self._is_idle()
                 if self.account is None or (idle and not self._cluster.is_in_use()):
                     return
+                end_abandoned()
                 if not idle:
                     try:
                         self._look(server, line, self.account)

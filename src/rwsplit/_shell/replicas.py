@@ -17,7 +17,7 @@ from .._core.figures import View
 from .._core.fingerprint import Fingerprint
 from .._core.options import Options
 from .._core.policies import Policy, narrow
-from .._core.position import GtidSet, Position, parse_position
+from .._core.position import GtidSet, Position, parse_position, within
 from .._core.route import Route
 from .._core.session import Session
 from .._core.tracking import parse, state_block
@@ -27,11 +27,15 @@ from .cluster import FULL_SECONDS, Cluster, words
 from .deadline import Deadline
 from .member import Member, ask_position, open_replica, wait_sql
 from .server import Server, logger
+from .sharing import Sharing
 
 __all__ = ["Reading", "Replicas", "Served", "Unserved"]
 
 _LOOK_SECONDS = 0.001
 """A wait just long enough to learn whether a replica has caught up."""
+
+_LOOK_AGAIN_SECONDS = 0.5
+"""How long not to ask again whether the primary has what no replica has."""
 
 _ASIDE_SECONDS = 1.0
 """How long a member that refused the session's state is left aside by this session."""
@@ -145,6 +149,12 @@ class Replicas:
         """A read ran on the primary since: what it saw is not known yet."""
         self.asks_late = False
         """A read on a replica had to ask the primary where it was, for reads that ran there."""
+        self.sharing: Sharing | None = None
+        """Who else must see what the session must see, if it has a session id."""
+        self._looked_in = 0
+        """Of which of the cluster's primaries it was asked last if it has what is to be seen."""
+        self._looked_at = 0.0
+        """When that was (monotonic seconds)."""
         self.unsettled: Member | None = None
         """A member whose snapshot was ended, and that was not heard since."""
 
@@ -247,13 +257,12 @@ class Replicas:
         too_large: Reason | None = None
         while True:
             choice = self._choose(route, needed, tried, waited)
-            if choice[0] is None and route.group is not None:
-                # Others are better than none, and any of them better than the primary.
-                reason = f"{route.reason}; no replica of {route.group} could serve it"
-                route = route._replace(group=None, reason=route.reason.reworded(reason))
-                continue
             if choice[0] is None:
-                return Unserved(too_large or choice[1], waited, retries, killed=killed)
+                less = self._less(route, needed, choice[1])
+                if less is None:
+                    return Unserved(too_large or choice[1], waited, retries, killed=killed)
+                route, needed = less
+                continue
             replica, wait = choice
             name = replica.endpoint.name
             start = monotonic() if wait else 0.0
@@ -515,8 +524,7 @@ class Replicas:
                 return (session.position | needed | self.seen()) or None
             self._cluster.note_sample(now)
             if not session.position_known:
-                session.position = session.position | now
-                session.position_known = True
+                session.find_position(now)
             if route.consistency == "global":
                 return session.position | now
             if self.saw_primary:
@@ -651,14 +659,18 @@ class Replicas:
     def _let_go(self, needed: Position | None) -> Position | None:
         """Let go of what the primary itself does not have: it was lost in a failover, or made up.
 
-        Nobody would ever catch up with it. Asked for only after a whole wait was in vain.
+        Nobody would ever catch up with it. Asked for only after a whole wait was in vain, or where
+        nobody waits, now and then.
         """
-        session = self._session
+        cluster, session = self._cluster, self._session
+        self._looked_at = monotonic()
+        heard = cluster.process.look(cluster.last_seen).position
         wanted = session.position
         try:
             now = self._ask_primary()
         except _Away:
             return needed
+        self._looked_in = cluster.generation
         if now.covers(wanted):
             return needed
         logger.warning(
@@ -667,9 +679,30 @@ class Replicas:
             self._primary.name,
             wanted,
         )
-        session.position = wanted & now if isinstance(wanted, GtidSet) else now
-        session.base = session.origin
-        return session.position
+        session.let_go(now)
+        cluster.process.let_go(heard, now)
+        if self.sharing is not None:
+            self.sharing.let_go()
+        return None if needed is None else within(needed, now)
+
+    def _less(
+        self, route: Route, needed: Position | None, why: Reason
+    ) -> tuple[Route, Position | None] | None:
+        """Return less to ask of a replica, where none has it all; None if that can't be."""
+        if route.group is not None:
+            # Others are better than none, and any of them better than the primary.
+            reason = route.reason.reworded(
+                f"{route.reason}; no replica of {route.group} could serve it"
+            )
+            return route._replace(group=None, reason=reason), needed
+        if why is not _NOT_CAUGHT_UP or monotonic() - self._looked_at < _LOOK_AGAIN_SECONDS:
+            return None
+        # What a server has told is there, until another is the primary.
+        told = not self._session.asked and self.sharing is None
+        if told and self._looked_in == self._cluster.generation:
+            return None
+        kept = self._let_go(needed)
+        return None if kept is needed else (route, kept)
 
     def _stay(self, usable: tuple[Endpoint, ...], needed: Position | None) -> tuple[Endpoint, ...]:
         """Stay on the replica of the last read, whose position nobody told, if it can serve.

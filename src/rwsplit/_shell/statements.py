@@ -29,7 +29,8 @@ from .catalogue import changes_functions
 from .deadline import Deadline
 from .hold import Hold, refuses_writes
 from .member import Member, ask_position, keep_tracking
-from .outcome import deadlock, loss
+from .outcome import OutcomeUnknown, deadlock, loss
+from .process import ProcessPosition
 from .read_back import read_back, report, user_variables
 from .replicas import Reading, Replicas, Served, Unserved
 from .server import logger
@@ -52,6 +53,8 @@ _BY_METHOD = {verb: Reason(verb, Cause.TRANSACTION) for verb in ("BEGIN", "COMMI
 _ONE = (1, "1", b"1")
 _LOOK_AGAIN_SECONDS = 0.2
 """How often a read that waits for a server looks who can serve it."""
+_NOBODY = ProcessPosition()
+"""For who does not share the session of the process."""
 _MOST_TRIES = 3
 """How often a read is tried again that was lost with the primary."""
 AGAIN = ""
@@ -104,6 +107,10 @@ class Statements(Hold):
     """Who shares the session changes, and what it must see does not."""
     _context_id: str | None
     _key: str | None
+    _process: ProcessPosition
+    """What others of this process have committed, where they share the session."""
+    _heard: object
+    """What there was of that when it was last looked at."""
 
     _ruling: bool
     """The rules have been asked about the statement that is being run."""
@@ -141,7 +148,13 @@ class Statements(Hold):
                 sql.encode(self.driver_connection.encoding) if isinstance(sql, str) else bytes(sql)
             )
         # A BEGIN that was not sent yet is nothing that a server has told of: it is asked for here.
-        if self._free and statement.plain and self._rule is None and not self._transaction.begin:
+        if (
+            self._free
+            and statement.plain
+            and self._rule is None
+            and not self._transaction.begin
+            and (self._process.latest is self._heard or not self._must_see)
+        ):
             shows = bool(statement.tables) or statement.verb != "SELECT"
             member = self._replicas.ready_member(shows)
             if member is not None:
@@ -215,6 +228,8 @@ class Statements(Hold):
             decision = self._by_rule(self._rule, statement, decision)
         if self._sharing is not None:
             decision = self._look_at_store(decision)
+        elif decision.consistency != "eventual" and self._has_news():
+            self._hear()
         return decision
 
     def _is_primarys_share(self, statement: Statement) -> bool:
@@ -304,10 +319,15 @@ class Statements(Hold):
         position = None
         if session.position_known:
             position = encode(session.base | session.position)
+        found = loss(error, statement, status, self._primary.name, position)
+        known = position is not None and not isinstance(found, OutcomeUnknown)
+        if known and self._sharing is not None:
+            # What was open is rolled back.
+            self._sharing.answered()
+            if self._sharing.publish(session.written or None):
+                session.published()
         # Not known is then only what became of this very statement.
-        known = session.position_known or session.position_unsure
-        session.lose_position()
-        session.position_unsure = known
+        session.lose_position(unsure=session.position_known or session.position_unsure)
         self._drop_primary()
         if self._revives:
             self._cluster.monitor.look_now()
@@ -316,7 +336,7 @@ class Statements(Hold):
         self._pending = self._skipped = False
         self._unsent = []
         self._last = self._counted = self._warned = self._primary
-        return loss(error, statement, status, self._primary.name, position)
+        return found
 
     def _note_on_primary(self, statement: Statement) -> None:
         raise NotImplementedError
@@ -419,6 +439,8 @@ class Statements(Hold):
         finally:
             self._note_freedom()
         if isinstance(served, Served):
+            if self._sharing is not None and self._sharing.is_open:
+                self._publish_at_last()
             return self._finish_served(statement, served)
         if served.refused:
             self._note_refusal(statement, sql, template, served)
@@ -665,6 +687,8 @@ class Statements(Hold):
         Nothing happened there, so the statement may run again; a transaction can't: raises 1213.
         """
         self._drop_primary()
+        if self._sharing is not None:
+            self._sharing.answered()
         self._cluster.primary_is_read_only(self._generation)
         if status & IN_TRANSACTION:
             self._note_loss(error, _NOTHING, status)
@@ -857,6 +881,8 @@ class Statements(Hold):
                 self._leave_demoted(error, status)
             session.lose_position()
             self._warned = self._primary
+            self._learn()
+            self._publish()
             raise
         finally:
             self._last = self._primary
@@ -864,7 +890,7 @@ class Statements(Hold):
             if not self._keeps_warnings and what != "USE":
                 self._warned = self._primary
             self._learn()
-            self._publish()
+        self._publish()
         self.route = self._primary.taken(_BY_METHOD.get(what) or Reason(what, Cause.SESSION))
 
     def _set_level(self, level: str) -> None:
@@ -915,16 +941,17 @@ class Statements(Hold):
             # What this connection wrote for itself waits until it is by itself again.
             self._alone = session.position, session.base, session.position_known
         self._key = key
+        self._end_mark()
         self._replicas.view.key = self._shared_id() or ""
-        session.position = session.base = session.origin
-        session.position_known = True
         if key is None:
             self._sharing = None
-            if self._alone is not None:
-                session.position, session.base, session.position_known = self._alone
+            session.begin_with(*(self._alone or (session.origin, session.origin, True)))
         else:
             store = self._store if self._store is not None else self._cluster.memory
             self._sharing = Sharing(store, key, self._ask_primary)
+            session.begin_with(session.origin, session.origin, True)
+        self._replicas.sharing = self._sharing
+        self._share_process()
         if self._keeps_position:
             # The session is the same one, shared with others or not any more.
             self._keeps_position = False
@@ -932,6 +959,27 @@ class Statements(Hold):
             if not mine[1]:
                 session.lose_position()
         self._note_freedom()
+
+    def _share_process(self) -> None:
+        """Share the session of the process, where no session id says otherwise."""
+        shares = self._key is None and self._id_kind == "process"
+        self._process = self._cluster.process if shares else _NOBODY
+        self._heard = None
+
+    def _has_news(self) -> bool:
+        """Tell whether others of this process have committed something since we last looked."""
+        return self._process.latest is not self._heard
+
+    def _hear(self) -> None:
+        """Take in what other connections of this process have committed."""
+        process, session = self._process, self._session
+        # In this order: what comes meanwhile is heard the next time.
+        self._heard = process.latest
+        position, doubt, unsure = process.look(self._cluster.last_seen)
+        if doubt:
+            session.hear_doubt(doubt, unsure)
+        if not self._replicas.all_have(position):
+            session.position = session.position | position
 
     def _ask_primary(self) -> Position:
         """Ask the primary where it is."""
@@ -958,16 +1006,17 @@ class Statements(Hold):
         if decision.consistency == "eventual":
             return decision
         assert self._sharing is not None
-        stored = self._sharing.look()
+        stored = self._sharing.look(self._cluster.flavor)
         if isinstance(stored, str):
             return decision._replace(
                 destination=Destination.PRIMARY, reason=Reason(stored, Cause.STORE)
             )
-        session = self._session
         if stored.position is not None:
             if self._replicas.all_have(stored.position):
                 self._sharing.forget(stored.position)
-            session.position = session.position | stored.position
+            else:
+                session = self._session
+                session.position = session.position | stored.position
         return decision
 
     def _publish(self) -> None:
@@ -975,13 +1024,52 @@ class Statements(Hold):
         sharing = self._sharing
         if sharing is None:
             return
+        sharing.answered()
         session = self._session
         if session.status & IN_TRANSACTION:
             return
         if not session.position_known:
             try:
-                session.position = session.position | ask_position(self._primary)
+                session.find_position(ask_position(self._primary))
             except err.MySQLError:
                 return  # the mark stays
-            session.position_known = True
-        sharing.publish(session.position or None)
+        if sharing.publish(session.written or None):
+            session.published()
+
+    def _publish_at_last(self) -> None:
+        """End a mark whose outcome a read had to find out."""
+        if self._session.position_known and not self._pending:
+            self._publish()
+
+    def _end_mark(self) -> None:
+        """End the mark of a write, as the connection is left by the session id, or closed.
+
+        The connection's own transaction is rolled back then. What is still not known is asked for;
+        if that can't be, the mark stays.
+        """
+        sharing, session, physical = self._sharing, self._session, self.driver_connection
+        if sharing is None or not sharing.is_open:
+            return
+        try:
+            if self._pending:
+                self._finish_pending()
+            elif session.status & IN_TRANSACTION and not sharing.awaits:
+                if not session.position_known:
+                    session.find_position(ask_position(self._primary))
+                if sharing.publish(session.written or None):
+                    session.published()
+            elif physical._sock is None:
+                if self._has_primary():
+                    self._publish()
+            elif not sharing.awaits:
+                self._publish()
+        except err.MySQLError:
+            pass
+
+    def _abandon_mark(self) -> None:
+        """Do so with a connection that nobody holds any more, wherever that is noticed."""
+        sharing = self.__dict__.get("_sharing")
+        if sharing is None or not sharing.is_open or sharing.awaits or self._pending:
+            return
+        if self._session.position_known:
+            sharing.abandon(self._session.written or None)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from .base import SessionStore, Stored, StoreError, StoreIsEmpty
+from .base import SessionStore, Stored, StoreError, StoreIsDamaged, StoreIsEmpty
 from .memory import MemoryStore
 
-__all__ = ["MemoryStore", "SessionStore", "StoreError", "StoreIsEmpty", "Stored", "open_store"]
+__all__ = [
+    "MemoryStore",
+    "SessionStore",
+    "StoreError",
+    "StoreIsDamaged",
+    "StoreIsEmpty",
+    "Stored",
+    "open_store",
+]
 
 
 _METHODS = ("begin", "get", "open", "publish")

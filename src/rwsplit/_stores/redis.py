@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from time import time
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from .._core.position import Position, decode, encode
-from .base import MARK_SECONDS, MOST_ENTRIES, Stored, StoreError, StoreIsEmpty
+from .._core.position import Position, encode
+from .base import (
+    MARK_SECONDS,
+    MOST_ENTRIES,
+    Stored,
+    StoreError,
+    StoreIsEmpty,
+    kept_of,
+    read_position,
+    union,
+)
 
 __all__ = ["RedisStore"]
 
@@ -88,12 +98,15 @@ class RedisStore:
                 floor, entry = pipe.execute()
             if floor is None:
                 raise StoreIsEmpty(f"session store {self._prefix}: it is empty")
-            position = decode(floor.decode())
+            position = read_position(floor, repr(self))
             if _POSITION in entry:
-                position = decode(entry[_POSITION].decode()) | position
+                mine = read_position(entry[_POSITION], repr(self))
+                position = union(mine, position, repr(self))
             now = time()
             marks = [float(value) for name, value in entry.items() if name != _POSITION]
-            return Stored(position or None, any(expires > now for expires in marks))
+            # Nobody makes one that is to count for longer.
+            is_open = any(now < expires < now + 2 * MARK_SECONDS for expires in marks)
+            return Stored(position or None, is_open)
         except self._failures as error:
             raise self._failed(error) from error
 
@@ -134,7 +147,9 @@ class RedisStore:
             try:
                 pipe.watch(key)
                 known = pipe.hget(key, _POSITION)
-                together = position if known is None else decode(known.decode()) | position
+                together = position
+                if known is not None:
+                    together = union(read_position(known, repr(self)), position, repr(self))
                 pipe.multi()
                 pipe.hset(key, _POSITION, encode(together))
                 pipe.hdel(key, mark)
@@ -143,6 +158,24 @@ class RedisStore:
             except self._conflict:
                 return False
         return True
+
+    def let_go(self, session_id: str, ask: Callable[[], Position]) -> None:
+        """Let go of what the primary does not have; `ask` asks where it is."""
+        try:
+            for key in (self._key(_ENTRY + session_id), self._key(_FLOOR)):
+                with self._redis.pipeline() as pipe:
+                    # What is published meanwhile it may not have had when it was asked.
+                    pipe.watch(key)
+                    value = pipe.hget(key, _POSITION)
+                    kept = None if value is None else kept_of(value, repr(self), ask)
+                    if kept is not None:
+                        pipe.multi()
+                        pipe.hset(key, _POSITION, encode(kept))
+                        pipe.execute()
+        except self._conflict:
+            return  # who reads next looks again
+        except self._failures as error:
+            raise self._failed(error) from error
 
     def _evict(self) -> None:
         """Fold the oldest entries into the floor; who comes too late tries the next time."""
@@ -155,9 +188,9 @@ class RedisStore:
                     entry, low = pipe.hget(key, _POSITION), pipe.hget(floor, _POSITION)
                     if low is None:
                         return
-                    raised = decode(low.decode())
+                    raised = read_position(low, repr(self))
                     if entry is not None:
-                        raised |= decode(entry.decode())
+                        raised = union(raised, read_position(entry, repr(self)), repr(self))
                     pipe.multi()
                     pipe.hset(floor, _POSITION, encode(raised))
                     pipe.hdel(key, _POSITION)

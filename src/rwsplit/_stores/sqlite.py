@@ -7,13 +7,22 @@ import sqlite3
 import stat
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from time import time
 from typing import ClassVar
 
-from .._core.position import Position, decode, encode
-from .base import MARK_SECONDS, MOST_ENTRIES, Stored, StoreError, StoreIsEmpty
+from .._core.position import Position, encode
+from .base import (
+    MARK_SECONDS,
+    MOST_ENTRIES,
+    Stored,
+    StoreError,
+    StoreIsEmpty,
+    kept_of,
+    read_position,
+    union,
+)
 
 __all__ = ["SQLiteStore"]
 
@@ -61,9 +70,11 @@ class SQLiteStore:
             ).fetchall()
             self._check(any(name == _FLOOR for name, _ in rows))
             is_open = database.execute(
-                "SELECT 1 FROM marks WHERE id = ? AND expires > ? LIMIT 1", (session_id, time())
+                # Nobody makes one that is to count for longer.
+                "SELECT 1 FROM marks WHERE id = ? AND expires BETWEEN ? AND ? LIMIT 1",
+                (session_id, time(), time() + 2 * MARK_SECONDS),
             ).fetchone()
-        return Stored(_union([text for _, text in rows]), is_open is not None)
+        return Stored(self._union([text for _, text in rows]), is_open is not None)
 
     def begin(self, position: Position) -> None:
         """Put the floor into a new file."""
@@ -101,7 +112,9 @@ class SQLiteStore:
     def _add(self, database: sqlite3.Connection, session_id: str, position: Position) -> None:
         row = database.execute("SELECT position FROM positions WHERE id = ?", (session_id,))
         known = row.fetchone()
-        together = position if known is None else decode(known[0]) | position
+        together = position
+        if known is not None:
+            together = union(read_position(known[0], repr(self)), position, repr(self))
         database.execute(
             "REPLACE INTO positions VALUES (?, ?, ?)", (session_id, encode(together), time())
         )
@@ -117,11 +130,34 @@ class SQLiteStore:
         ).fetchall()
         floor = database.execute("SELECT position FROM positions WHERE id = ''").fetchone()
         texts = [text for _, text in oldest] + ([floor[0]] if floor else [])
-        raised = _union(texts)
+        raised = self._union(texts)
         if raised is not None:
             database.execute("REPLACE INTO positions VALUES ('', ?, ?)", (encode(raised), time()))
         database.executemany("DELETE FROM positions WHERE id = ?", [(name,) for name, _ in oldest])
         database.execute("DELETE FROM marks WHERE expires < ?", (time(),))
+
+    def let_go(self, session_id: str, ask: Callable[[], Position]) -> None:
+        """Let go of what the primary does not have; `ask` asks where it is."""
+        query = "SELECT id, position, written FROM positions WHERE id IN (?, ?)"
+        with self._database() as database:
+            rows = database.execute(query, (session_id, _FLOOR)).fetchall()
+        for name, value, written in rows:
+            kept = kept_of(value, repr(self), ask)
+            if kept is not None:
+                with self._database() as database:
+                    # What was published meanwhile the primary may not have had when it was asked.
+                    database.execute(
+                        "UPDATE positions SET position = ?, written = ? "
+                        "WHERE id = ? AND written IS ?",
+                        (encode(kept), time(), name, written),
+                    )
+
+    def _union(self, values: list[object]) -> Position | None:
+        together: Position | None = None
+        for value in values:
+            position = read_position(value, repr(self))
+            together = position if together is None else union(together, position, repr(self))
+        return together
 
     @contextmanager
     def _database(self) -> Iterator[sqlite3.Connection]:
@@ -140,6 +176,8 @@ class SQLiteStore:
         connection = sqlite3.connect(
             self._path, timeout=_WAIT_SECONDS, isolation_level=None, check_same_thread=False
         )
+        # What is no text is no position, and no error of SQLite's.
+        connection.text_factory = lambda text: text.decode(errors="replace")
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.executescript(_SCHEMA)
@@ -167,11 +205,3 @@ def _keep_private(path: str) -> None:
                     shared |= mode & (read | write)
             if shared != mode:
                 os.chmod(each, shared)  # noqa: PTH101
-
-
-def _union(texts: list[str]) -> Position | None:
-    together: Position | None = None
-    for text in texts:
-        position = decode(text)
-        together = position if together is None else together | position
-    return together

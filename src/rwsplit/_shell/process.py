@@ -1,0 +1,128 @@
+"""What the connections of this process have committed: those that share the process see it."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import NamedTuple
+from weakref import WeakValueDictionary
+
+from .._core.endpoint import Endpoint
+from .._core.position import Position, empty, parse_position, within
+
+__all__ = ["Heard", "ProcessPosition", "position_of"]
+
+_MOST_PENDING = 100
+_MOST_PIECES = 16
+
+
+class Heard(NamedTuple):
+    """What there is to hear."""
+
+    position: Position
+    doubt: int
+    """The number of a doubt that nobody has settled; 0 for none."""
+    unsure: bool
+    """It is only about statements whose answers were lost."""
+
+
+class ProcessPosition:
+    """The high-water position of all connections of this process to one primary.
+
+    A write adds its GTID, unread and without a lock. Whoever reads compares `latest` with the
+    object that was there when it last looked; only if that is another one there is something new.
+    """
+
+    def __init__(self) -> None:
+        self.latest: object = None
+        """Another object with all that there is to hear."""
+        self._flavor = "mysql"
+        self._pending: deque[str | bytes] = deque()
+        """What was committed and is not in the position yet."""
+        self._position: Position = empty(self._flavor)
+        self._doubts = 0
+        self._settled = 0
+        """All doubts up to this number are settled."""
+        self._unsure = True
+        self._lock = threading.Lock()
+
+    def begin(self, flavor: str) -> None:
+        """Note the primary's flavor, before anything can be committed there."""
+        if flavor != self._flavor:
+            with self._lock:
+                # Another server took the address.
+                self._flavor, self._position = flavor, empty(flavor)
+                self._pending.clear()
+
+    def note(self, gtids: str | bytes) -> None:
+        """Note what was committed, as the server prints it."""
+        # In this order: who sees the object must find what it stands for.
+        self._pending.append(gtids)
+        self.latest = gtids
+        if len(self._pending) > _MOST_PENDING:
+            with self._lock:
+                self._add_up()
+
+    def look(self, whole: Callable[[], Position | None]) -> Heard:
+        """Return what others of the process must see.
+
+        `whole` returns where the primary was not long ago, if that is known: a set of GTIDs with
+        many gaps becomes one without them, as others have committed what is missing between.
+        """
+        with self._lock:
+            position = self._add_up()
+            if position.pieces > _MOST_PIECES:
+                near = whole()
+                if near is not None and near.flavor == self._flavor:
+                    position = self._position = position | near
+            doubt = self._doubts if self._doubts != self._settled else 0
+            return Heard(position, doubt, self._unsure)
+
+    def _add_up(self) -> Position:
+        pending = self._pending
+        if pending:
+            texts = [pending.popleft() for _ in range(len(pending))]
+            said = [text if isinstance(text, str) else text.decode("ascii") for text in texts]
+            self._position = self._position | parse_position(self._flavor, ",".join(said))
+        return self._position
+
+    def doubt(self, unsure: bool) -> int:
+        """Note that something may have been committed that nobody reported; see `Session`."""
+        with self._lock:
+            self._unsure = unsure and (self._unsure or self._doubts == self._settled)
+            self._doubts += 1
+            self.latest = object()
+            return self._doubts
+
+    def settle(self, doubt: int, position: Position) -> None:
+        """Note where the primary was when it was asked because of this doubt, or a later one."""
+        with self._lock:
+            if doubt > self._settled and position.flavor == self._flavor:
+                self._settled = doubt
+                self._position = self._position | position
+                self.latest = object()
+
+    def let_go(self, known: Position, now: Position) -> None:
+        """Let go of what a primary that is at `now` does not have.
+
+        `known` is the position that there was before it was asked: if something has come meanwhile,
+        whoever misses the rest will ask again.
+        """
+        with self._lock:
+            if self._position is known and known.flavor == now.flavor and not now.covers(known):
+                self._position = within(known, now)
+
+    def after_fork(self) -> None:
+        """Let go of a lock that a thread of the parent may hold."""
+        self._lock = threading.Lock()
+
+
+_positions: WeakValueDictionary[tuple[str, int, str | None], ProcessPosition]
+_positions = WeakValueDictionary()
+
+
+def position_of(primary: Endpoint) -> ProcessPosition:
+    """Return the one of this process, whatever replicas each of its connections is given."""
+    where = primary.host, primary.port, primary.unix_socket
+    return _positions.setdefault(where, ProcessPosition())
