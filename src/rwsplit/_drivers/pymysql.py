@@ -20,7 +20,9 @@ import select
 import socket
 import ssl
 import struct
+import threading
 import time
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
@@ -51,6 +53,7 @@ __all__ = [
     "Setup",
     "Wire",
     "as_text",
+    "in_use",
     "is_of_tls",
     "lost",
     "made_result",
@@ -95,6 +98,7 @@ _PIPELINE_BYTES = 64 * 1024
 _MOST_COLUMNS = 1000
 _MOST_PACKET = 1 << 30
 """No server takes more."""
+_LOST_CONNECTION = "Lost connection to MySQL server during query"
 
 
 class Result(MySQLResult):  # type: ignore[misc]
@@ -102,7 +106,13 @@ class Result(MySQLResult):  # type: ignore[misc]
 
     route: Any = None
     """The route taken by the statement, for `cursor.route`."""
+    thread = 0
+    """The thread that ran the statement, for its cursor."""
     message: Any
+    rows: Any
+    unbuffered_active = False
+    _wire: Any = None
+    """What an unbuffered result's rows come from: a connection may be led to another wire."""
 
     def __init__(self, connection: PhysicalConnection) -> None:
         super().__init__(connection)
@@ -133,29 +143,90 @@ class Result(MySQLResult):  # type: ignore[misc]
             owner.tails.append(data[at + 4 :])
         return True
 
+    def init_unbuffered_query(self) -> None:
+        super().init_unbuffered_query()
+        self._wire = self._owner._rfile
+
     def _read_rowdata_packet_unbuffered(self) -> Any:
+        if not self.unbuffered_active:
+            return None
+        turn = self._owner.turn
+        if not turn.acquire(False):
+            raise in_use()
         try:
-            return super()._read_rowdata_packet_unbuffered()
-        except err.OperationalError as error:
-            replica = self._owner.replica
-            if replica is None or not lost(error):
+            return self._read_row()
+        finally:
+            turn.release()
+
+    def _read_row(self) -> Any:
+        owner = self._owner
+        if self._is_cut_off():
+            raise self._gone(err.OperationalError(CR.CR_SERVER_LOST, _LOST_CONNECTION))
+        owner.due = 1
+        try:
+            packet = owner._read_packet()
+        except err.MySQLError as error:
+            owner.due = 0
+            self.unbuffered_active = self._is_cut_off()
+            gone = self._gone(error)
+            if gone is error:
                 raise
+            raise gone from error
+        if self._check_packet_is_eof(packet):
             self.unbuffered_active = False
-            self.connection = None
-            # The connection as a whole works on: 2006 and 2013 would say that it does not.
-            raise err.OperationalError(
-                ER.QUERY_INTERRUPTED,
-                f"Query execution was interrupted: replica {replica} was lost when a part of the "
-                f"rows had been read ({error.args[-1]}); run it again",
-            ) from error
+            self.connection = self.rows = row = None
+        else:
+            try:
+                row = self._read_row_from_packet(packet)
+            except Exception:
+                owner.due = 0  # a value that can't be decoded: the next row still can
+                raise
+            self.affected_rows = 1
+            self.rows = (row,)
+        owner.due = 0
+        return row
+
+    def _is_cut_off(self) -> bool:
+        """Tell whether the wire that its rows were to come from is of no more use."""
+        owner = self._owner
+        if owner.due:
+            owner.kill_socket()  # an interrupt left a part of a packet unread
+        return owner._rfile is None or owner._rfile is not self._wire
+
+    def _gone(self, error: err.MySQLError) -> err.MySQLError:
+        """Return what to raise for rows that will not come."""
+        replica = self._owner.replica
+        if replica is None or not lost(error):
+            return error
+        # The connection as a whole works on: 2006 and 2013 would say that it does not.
+        return err.OperationalError(
+            ER.QUERY_INTERRUPTED,
+            f"Query execution was interrupted: replica {replica} was lost when a part of the "
+            f"rows had been read ({error.args[-1]}); run it again",
+        )
 
     def _finish_unbuffered_query(self) -> None:
-        if self._owner._sock is None:
-            # The connection is closed, and with it the rows are gone.
-            self.unbuffered_active = False
-            self.connection = None
+        if not self.unbuffered_active:
             return
-        super()._finish_unbuffered_query()
+        owner = self._owner
+        if not owner.turn.acquire(False):
+            return  # the statement that runs now reads them, or has done so
+        try:
+            if self._is_cut_off():
+                # The connection is closed, and with it the rows are gone.
+                self.unbuffered_active = False
+                self.connection = None
+                return
+            owner.due = 1
+            try:
+                super()._finish_unbuffered_query()
+            except err.MySQLError:
+                owner.due = 0
+                self.unbuffered_active = self._is_cut_off()
+                raise
+            owner.due = 0
+        finally:
+            owner.turn.release()
 
     def _get_descriptions(self) -> None:
         owner = self._owner
@@ -331,6 +402,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     _sock: Any
     _rfile: Any
     _read_timeout: float | None
+    _current_timeout: float | None
+    host_info: str
     user: Any
     db: Any
 
@@ -348,6 +421,14 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         """What the rows that are being read are taken into, if they are."""
         self.owed = 0
         """How many replies to statements that were posted are still to be read."""
+        self.due = 0
+        """How many replies to what was sent are not read whole. Not 0 when the next command
+        begins: that was interrupted, and what comes on the wire is anybody's guess."""
+        self.writes = 0
+        """How many times something was written to it."""
+        if not hasattr(self, "turn"):
+            self.turn: Any = threading.RLock()
+            """Held by the thread whose statement runs; all members of a session have the same."""
         self._result_class: type[MySQLResult] = MySQLResult
         self.max_packet = _MOST_PACKET
         """So long, in bytes, the server takes no statement; as the set-up tells."""
@@ -398,8 +479,10 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self._read_timeout = min(patience or self.connect_timeout, self.connect_timeout)
         self._patience = patience
         self.setup_rows = []
+        self._result = None
         self.owed = 0
         self.made_at = time.monotonic()
+        self.due = 0
         try:
             super().connect(sock)
         except err.OperationalError as error:
@@ -461,7 +544,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         None if there is none that is of use to another.
         """
         sock = self._sock
-        if sock is None or self.is_reading or self.owed:
+        if sock is None or self.is_reading or self.owed or self.due:
             return None
         try:
             self._write_bytes(_RESET_CONNECTION)
@@ -480,9 +563,9 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         Nothing comes unasked but the end of the connection, and MySQL's word of goodbye before it.
         """
         sock = self._sock
-        if sock is None:
+        if sock is None or self.due:
             return True
-        if self.owed or not _is_readable(sock):
+        if self.owed or self.is_reading or not _is_readable(sock):
             return False
         # With TLS there may be something to read that is of TLS alone.
         sock.settimeout(0)
@@ -547,10 +630,61 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
     # Running statements.
 
+    def query(self, sql: str | bytes, unbuffered: bool = False) -> int:
+        """Run a statement; its result becomes the connection's."""
+        if isinstance(sql, str):
+            sql = sql.encode(self.encoding)
+        if len(sql) >= MAX_PACKET_LEN - 1:
+            self._execute_command(COMMAND.COM_QUERY, sql)
+        else:
+            if self._result is not None or self.owed or self.due or self._sock is None:
+                self.finish_previous()
+            self.due = 1
+            self._write_bytes(_HEADER_AND_COMMAND.pack(len(sql) + 1, COMMAND.COM_QUERY) + sql)
+            self._next_seq_id = 1
+        self._affected_rows = rows = self._read_query_result(unbuffered)
+        return rows
+
+    def _execute_command(self, command: int, sql: str | bytes) -> None:
+        self.finish_previous()
+        if isinstance(sql, str):
+            sql = sql.encode(self.encoding)
+        self.due = 1
+        super()._execute_command(command, sql)
+
+    def _write_bytes(self, data: bytes) -> None:
+        self.writes += 1
+        if self._current_timeout != self._write_timeout:
+            self._sock.settimeout(self._write_timeout)
+            self._current_timeout = self._write_timeout
+        try:
+            self._sock.sendall(data)
+        except OSError as error:
+            self._force_close()
+            raise err.OperationalError(
+                CR.CR_SERVER_GONE_ERROR, f"MySQL server has gone away ({error!r})"
+            ) from error
+        except BaseException:
+            # The server has a part of a packet, and would take what comes next for the rest of it.
+            self._force_close()
+            raise
+
+    def _force_close(self) -> None:
+        super()._force_close()
+        # What was still to be read is gone with its wire.
+        self._result = None
+        self.owed = 0
+        self.due = 0
+
     def _read_ok_packet(self) -> Any:
-        ok = super()._read_ok_packet()
+        try:
+            ok = super()._read_ok_packet()
+        except err.MySQLError:
+            self.due = 0
+            raise
         if ok.server_status & SESSION_STATE_CHANGED:
             self.tails.append(ok.message)
+        self.due = 0
         return ok
 
     def column(self, data: bytes) -> tuple[FieldDescriptorPacket, Any]:
@@ -567,33 +701,48 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     def _read_query_result(self, unbuffered: bool = False) -> int:
         self._result = None
         result = self._result_class(self)
-        if unbuffered:
-            result.init_unbuffered_query()
-        else:
-            result.read()
+        try:
+            if unbuffered:
+                result.init_unbuffered_query()
+            else:
+                result.read()
+        except err.MySQLError:
+            if self.due:
+                self.due -= 1  # an error is a whole reply
+            raise
         self._result = result
         if result.server_status is not None:
             self.server_status = result.server_status
+        self.due -= 1
         return result.affected_rows  # type: ignore[no-any-return]
 
+    def next_result(self, unbuffered: bool = False) -> Any:
+        """Read the next result of the last statement."""
+        self.due += 1
+        return super().next_result(unbuffered)
+
     def show_warnings(self) -> Any:
-        """Run SHOW WARNINGS; the connection's result stays what it is."""
-        result = self._result
+        """Run SHOW WARNINGS; as with PyMySQL, no result is left behind."""
         self._execute_command(COMMAND.COM_QUERY, "SHOW WARNINGS")
-        warnings = self._result_class(self)
-        warnings.read()
-        self._result = result
-        return warnings.rows
+        self._read_query_result()
+        result, self._result = self._result, None
+        return result.rows
 
     def run_all(self, statements: Sequence[str | bytes]) -> list[Any]:
         """Send several statements in one round trip and read all their replies.
 
         Each reply is a result or the error that the server gave. Every statement runs, whatever
-        became of those before it. Raises the error of a connection that was lost.
+        became of those before it. Raises the error of a connection that was lost. The connection's
+        result stays what it is.
         """
+        result = None if self.is_reading else self._result
         self.finish_previous()
-        self._write_bytes(b"".join(map(self._command_packet, statements)))
-        return [self._read_reply() for _ in statements]
+        packets = b"".join(map(self._command_packet, statements))
+        self.due = len(statements)
+        self._write_bytes(packets)
+        replies = [self._read_reply() for _ in statements]
+        self._result = result
+        return replies
 
     def ask_all(self, statements: Sequence[str]) -> list[Any]:
         """Run statements of ours as `run_all` does; their values come as the server sent them.
@@ -620,6 +769,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self.finish_previous()
         packets = [self._command_packet(statement) for statement in prelude]
         packets.append(self._command_packet(sql))
+        self.due = len(packets)
         self._write_bytes(b"".join(packets))
         replies = [self._read_reply() for _ in prelude]
         self._next_seq_id = 1
@@ -653,7 +803,9 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
                 size += len(statements[end])
                 end += 1
             self.finish_previous()
-            self._write_bytes(b"".join(map(self._command_packet, statements[start:end])))
+            packets = b"".join(map(self._command_packet, statements[start:end]))
+            self.due = end - start
+            self._write_bytes(packets)
             replies += [self._read_repetition(ordered) for ordered in orders[start:end]]
             start = end
         return replies
@@ -679,12 +831,16 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     def post(self, statement: str) -> None:
         """Send a statement of ours and leave its reply for `settle`."""
         self.finish_previous()
-        self._write_bytes(self._command_packet(statement))
+        packet = self._command_packet(statement)
+        self.due = 1
+        self._write_bytes(packet)
         self.owed += 1
+        self.due = 0
 
     def settle(self) -> None:
         """Read the replies to what was posted; only the end of a lost connection is an error."""
         while self.owed:
+            self.due = 1
             self.owed -= 1
             self._read_reply()
 
@@ -693,7 +849,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self._next_seq_id = 1
         try:
             self._read_query_result(unbuffered=True)
-            self.finish_previous()
+            self._drain()
         except err.MySQLError:
             if self._sock is None:
                 raise
@@ -701,11 +857,25 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             self._result = None
 
     def finish_previous(self) -> None:
-        """Read what is left of the previous statement's results."""
+        """Read what is left of the previous statement's results, with PyMySQL's warning."""
         if not self._sock:
             raise err.InterfaceError(0, "")
+        if self.due:
+            self._force_close()
+            raise err.OperationalError(
+                CR.CR_SERVER_GONE_ERROR,
+                "MySQL server has gone away (the statement before was interrupted, and its reply "
+                "was not read)",
+            )
         if self.owed:
             self.settle()
+        if self._result is not None:
+            if self._result.unbuffered_active:
+                warnings.warn("Previous unbuffered result was left incomplete", stacklevel=4)
+            self._drain()
+
+    def _drain(self) -> None:
+        """Read what is left of the results that are being read, and throw it away."""
         result = self._result
         if result is not None:
             if result.unbuffered_active:
@@ -741,6 +911,11 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         return reply.rows[0]  # type: ignore[no-any-return]
 
     @property
+    def has_foreign_socket(self) -> bool:
+        """Whether its socket was made by the application, so that nobody can make another."""
+        return self._sock is not None and self.host_info == "Not connected"
+
+    @property
     def is_reading(self) -> bool:
         """Whether rows or results of the last statement are still to come."""
         result = self._result
@@ -749,6 +924,15 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     def kill_socket(self) -> None:
         """Close the socket without a word, for a connection whose protocol state is unknown."""
         self._force_close()
+
+
+def in_use() -> err.InterfaceError:
+    """Return the error of a thread that would use a connection amid another's statement."""
+    return err.InterfaceError(
+        0,
+        "a statement of another thread is running on this connection; threads may share the "
+        "module, but not a connection (threadsafety is 1): give each its own",
+    )
 
 
 _connections: WeakSet[PhysicalConnection] = WeakSet()

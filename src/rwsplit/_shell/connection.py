@@ -223,6 +223,7 @@ class Connection(Controls):
         self._account = Account(options, primary, self._options.replica_connect_timeout)
         self._generation = 0
         self._holds = False
+        self._turn = primary.turn
         self._template = None
         self._result = None
         self._affected_rows = 0
@@ -413,35 +414,41 @@ class Connection(Controls):
 
     def next_result(self, unbuffered: bool = False) -> Any:
         """Go on to the next result of the last statement; the cursors call this."""
-        member = self._last
-        connection = member.connection
-        connection.next_result(unbuffered)
-        if member is self._primary:
-            self._learn()
-            self._pending = bool(connection._result.has_next)
-        result = self._result = connection._result
-        result.route = self.route
-        self._affected_rows = result.affected_rows
-        return result.affected_rows
+        with self._having_turn():
+            member = self._last
+            connection = member.connection
+            connection.next_result(unbuffered)
+            if member is self._primary:
+                self._learn()
+                result = connection._result
+                self._pending = bool(result.has_next or result.unbuffered_active)
+            result = self._result = connection._result
+            result.route = self.route
+            self._affected_rows = result.affected_rows
+            return result.affected_rows
 
     def affected_rows(self) -> Any:
         """Return the number of rows that the last statement affected or returned."""
         return self._affected_rows
 
     def insert_id(self) -> Any:
-        """Return the AUTO_INCREMENT value of the last statement; 0 if nothing ran yet."""
+        """Return the AUTO_INCREMENT value of the last statement; 0 if it failed or none ran."""
         return self._result.insert_id if self._result else 0
 
     def show_warnings(self) -> Any:
         """Return the warnings of the last statement, from the member that ran it."""
-        self._last = self._warned
-        try:
-            with self._in_use(self._warned):
-                return self._warned.connection.show_warnings()
-        except err.MySQLError as error:
-            if self._warned is self._primary or not lost(error):
-                raise
-            return ()  # the replica was lost, and its warnings with it
+        with self._having_turn():
+            if self._pending:
+                self._finish_pending()
+            self._result = None
+            self._last = self._warned
+            try:
+                with self._in_use(self._warned):
+                    return self._warned.connection.show_warnings()
+            except err.MySQLError as error:
+                if self._warned is self._primary or not lost(error):
+                    raise
+                return ()  # the replica was lost, and its warnings with it
 
     # What reads must see.
 
@@ -469,21 +476,21 @@ class Connection(Controls):
         """The position that reads must see, as a short text that URLs and cookies can carry.
 
         `connect(after=...)` and `wait_for()` take it, in this process or another. Asks the primary
-        where that is not known: after an error of a write, and on MariaDB after a read.
+        where that is not known: after an error of a write, and on MariaDB after a read. What the
+        application may ask about the statement before, and what it still has to read of it, stays.
         """
-        if self._pending:
-            self._finish_pending()
-        session, replicas = self._session, self._replicas
-        replicas.settle()
-        if self._sharing is not None:
-            self._look_at_store(Route(Destination.REPLICA, _ASKED))
-        elif self._has_news():
-            self._hear()
-        known = session.base | session.position | replicas.seen()
-        untold = replicas.seen_at is not None and not replicas.seen_tail
-        if not session.position_known or replicas.saw_primary or untold:
-            known = known | self._ask_primary()
-        return encode(known)
+        with self._having_turn():
+            session, replicas = self._session, self._replicas
+            replicas.settle()
+            if self._sharing is not None:
+                self._look_at_store(Route(Destination.REPLICA, _ASKED))
+            elif self._has_news():
+                self._hear()
+            known = session.base | session.position | replicas.seen()
+            untold = replicas.seen_at is not None and not replicas.seen_tail
+            if not session.position_known or self._pending or replicas.saw_primary or untold:
+                known = known | self._ask_primary()
+            return encode(known)
 
     def wait_for(self, position: str, timeout: float) -> bool:
         """Wait until a replica has a position; this connection's reads see it from now on.
@@ -495,11 +502,12 @@ class Connection(Controls):
         Raises ValueError for what is no position of this flavor.
         """
         wanted = self._decode(position)
-        self._session.ask_for(wanted)
-        self._note_freedom()
-        if not self._splits:
-            return True
-        return self._replicas.wait_for(wanted, timeout)
+        with self._having_turn():
+            self._session.ask_for(wanted)
+            self._note_freedom()
+            if not self._splits:
+                return True
+            return self._replicas.wait_for(wanted, timeout)
 
     def _decode(self, text: str) -> Position:
         position = decode(text)
@@ -538,23 +546,30 @@ class Connection(Controls):
 
     def begin(self) -> None:
         """Begin a transaction."""
-        if not self._transact_by_method("BEGIN"):
-            self._on_primary(self.driver_connection.begin, "BEGIN")
+        with self._having_turn():
+            if not self._transact_by_method("BEGIN"):
+                self._on_primary(self.driver_connection.begin, "BEGIN")
 
     def commit(self) -> None:
         """Commit the transaction; what it wrote is then part of the session's position."""
-        if not self._transact_by_method("COMMIT"):
-            self._end_on_primary("COMMIT")
+        with self._having_turn():
+            if not self._transact_by_method("COMMIT"):
+                self._end_on_primary("COMMIT")
 
     def rollback(self) -> None:
         """Roll the transaction back."""
-        if not self._transact_by_method("ROLLBACK"):
-            self._end_on_primary("ROLLBACK")
+        with self._having_turn():
+            if not self._transact_by_method("ROLLBACK"):
+                self._end_on_primary("ROLLBACK")
 
     def autocommit(self, value: Any) -> None:
         """Switch autocommit on or off."""
-        self._switch_autocommit(value)
-        self._on_primary(lambda: self.driver_connection.autocommit(value), "SET AUTOCOMMIT")
+        if value == self.get_autocommit():
+            self.driver_connection.autocommit_mode = bool(value)
+            return
+        with self._having_turn():
+            self._switch_autocommit(value)
+            self._on_primary(lambda: self.driver_connection.autocommit(value), "SET AUTOCOMMIT")
 
     def get_autocommit(self) -> bool:
         """Tell whether autocommit is on."""
@@ -567,22 +582,24 @@ class Connection(Controls):
         name, session_id = _split_database(as_text(db) or "")
         if session_id is None:
             name = db
-        if name:
-            self._flush()
-            self._on_primary(lambda: self.driver_connection.select_db(name), "USE")
-            self._session.set_schema(as_text(name))
-        if session_id is not None:
-            self._named_id = session_id
-        self._share()
+        with self._having_turn():
+            if name:
+                self._flush()
+                self._on_primary(lambda: self.driver_connection.select_db(name), "USE")
+                self._session.set_schema(as_text(name))
+            if session_id is not None:
+                self._named_id = session_id
+            self._share()
 
     def set_character_set(self, charset: str, collation: str | None = None) -> None:
         """Set the character set, and the collation, of the connection."""
-        self._flush()
-        self._session.expect_charset()
-        self._on_primary(
-            lambda: self.driver_connection.set_character_set(charset, collation), "SET NAMES"
-        )
-        self._replicas.encode_as(self.driver_connection)
+        with self._having_turn():
+            self._flush()
+            self._session.expect_charset()
+            self._on_primary(
+                lambda: self.driver_connection.set_character_set(charset, collation), "SET NAMES"
+            )
+            self._replicas.encode_as(self.driver_connection)
 
     def set_charset(self, charset: str) -> None:
         """Deprecated: use `set_character_set`."""
@@ -635,27 +652,31 @@ class Connection(Controls):
                 stacklevel=2,
             )
         primary = self.driver_connection
-        try:
-            if self._revives and not self._ended and self._has_left():
-                self._go_without()
-                if self._cluster.usable() and not self._has_primary():
-                    return  # reads go on
-                self._need_primary()
-            primary.ping()
-        except Exception:
-            if not reconnect:
-                raise
-            if not primary._closed:
-                self._drop_primary()
-            self._abandon_snapshot()
-            self._replicas.close()
-            self.connect()
+        with self._having_turn():
+            try:
+                if self._pending:
+                    self._finish_pending()
+                if self._revives and not self._ended and self._has_left():
+                    self._go_without()
+                    if self._cluster.usable() and not self._has_primary():
+                        return  # reads go on
+                    self._need_primary()
+                primary.ping()
+                self._result = None
+            except Exception:
+                if not reconnect:
+                    raise
+                if not primary._closed:
+                    self._drop_primary()
+                self._abandon_snapshot()
+                self._replicas.close()
+                self.connect()
 
-    def kill(self, thread_id: int) -> Any:
+    def kill(self, thread_id: int) -> None:
         """Kill a thread of the primary; `thread_id()` and CONNECTION_ID() are its numbers."""
         if not isinstance(thread_id, int):
             raise TypeError("thread_id must be an integer")
-        return self.query(f"KILL {thread_id:d}")
+        self.query(f"KILL {thread_id:d}")
 
     def thread_id(self) -> int:
         """Return the number of the primary's thread."""
@@ -685,21 +706,29 @@ class Connection(Controls):
         )
 
     def close(self) -> None:
-        """Close all members.
+        """Close all members; a statement that another thread is running loses its connection.
 
         Raises Error if the connection is closed already.
         """
-        self._abandon_snapshot()
-        if self._ended:
+        primary = self.driver_connection
+        if primary._closed:
             raise err.Error("Already closed")
         if "_session" in self.__dict__:
             self._end_mark()
         self._ended = True
+        if not self._turn.acquire(False):
+            primary._closed = True
+            members = self._replicas.members.values() if "_replicas" in self.__dict__ else ()
+            for connection in (primary, *[member.connection for member in members]):
+                connection.interrupt()
+            return
         try:
+            self._abandon_snapshot()
             self._close_primary()
         finally:
             if "_replicas" in self.__dict__:
                 self._replicas.close()
+            self._turn.release()
 
     def _force_close(self) -> None:
         self._ended = True

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from threading import get_ident
 from typing import Any
 
-from pymysql.cursors import Cursor
+from pymysql.cursors import Cursor, SSCursor
 
 from .._core.route import RouteTaken
+from .._drivers.pymysql import in_use
 
 __all__ = ["RoutedCursor", "routed"]
 
@@ -22,6 +24,31 @@ class RoutedCursor:
     def route(self) -> RouteTaken | None:
         """The route that this cursor's last statement took; None before the first."""
         return getattr(self._result, "route", None)
+
+
+class _Querying(RoutedCursor):
+    """Takes no other thread's rows for its own."""
+
+    def _query(self, q: Any) -> Any:
+        # PyMySQL's own, of both kinds of cursor, and then a look at whose result it is.
+        connection: Any = self._get_db()  # type: ignore[attr-defined]
+        self._clear_result()  # type: ignore[attr-defined]
+        connection.query(q, unbuffered=self._unbuffered)
+        try:
+            self._do_get_result()  # type: ignore[attr-defined]
+        except AttributeError:
+            if connection._result is None:
+                raise in_use() from None
+            raise
+        if self._result.thread != get_ident():
+            raise in_use()
+        return self.rowcount  # type: ignore[attr-defined]
+
+    _unbuffered = False
+
+
+class _Streaming(_Querying):
+    _unbuffered = True
 
 
 class _Mogrifying(RoutedCursor):
@@ -43,5 +70,12 @@ def routed(cls: type[Cursor]) -> type[Cursor]:
     """
     if issubclass(cls, RoutedCursor):
         return cls
-    mixin = _Mogrifying if cls._mogrify is Cursor._mogrify else RoutedCursor
-    return type(cls.__name__, (mixin, cls), {"__module__": cls.__module__, "__doc__": cls.__doc__})
+    mixins: list[type] = []
+    if cls._mogrify is Cursor._mogrify:
+        mixins.append(_Mogrifying)
+    if cls._query is SSCursor._query:
+        mixins.append(_Streaming)
+    elif cls._query is Cursor._query:
+        mixins.append(_Querying)
+    bases = (*(mixins or [RoutedCursor]), cls)
+    return type(cls.__name__, bases, {"__module__": cls.__module__, "__doc__": cls.__doc__})

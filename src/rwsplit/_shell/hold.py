@@ -11,12 +11,13 @@ from pymysql.constants import CR
 from .._core.endpoint import Endpoint
 from .._core.failure import is_read_only
 from .._core.options import Options
+from .._core.position import Position
 from .._core.session import AUTOCOMMIT, Session
 from .._drivers.pymysql import PhysicalConnection, lost, raise_first
 from .account import Account
 from .cluster import FULL, Cluster, words
 from .facts import PrimaryFacts
-from .member import Member, primary_facts
+from .member import Member, ask_aside, ask_position, primary_facts
 from .server import logger
 
 __all__ = ["Hold"]
@@ -84,10 +85,11 @@ class Hold:
 
     def _close_primary(self) -> None:
         """Close the connection to the primary; its wire is kept for the next with this account."""
-        physical, cluster = self.driver_connection, self._cluster
+        physical = self.driver_connection
         if not self._holds:
             physical.close()
             return
+        cluster = self._cluster
         self._holds = False
         shelf = None
         session = self._session
@@ -95,6 +97,18 @@ class Hold:
         if is_current and not session.leaves_traces and (physical.db or not session.had_schema):
             shelf = ("primary", bool(physical.db), self._generation)
         cluster.pool.close(self._aimed_at, physical, shelf)
+
+    def _ask_primary(self) -> Position:
+        """Ask the primary where it is, on another connection than the application's.
+
+        So what the application may ask about its last statement stays as it was: its warnings,
+        ROW_COUNT(), FOUND_ROWS(), and the rows that it has not read yet.
+        """
+        if self.driver_connection.has_foreign_socket:
+            return ask_position(self._primary)
+        if self._revives and not self._cluster.primary_is_up:
+            raise err.OperationalError(CR.CR_CONN_HOST_ERROR, "the primary is away")
+        return ask_aside(self._cluster, self._account)
 
     def _check_revivable(self) -> None:
         """Raise the error of a connection that was closed, or that can't go on on another one."""

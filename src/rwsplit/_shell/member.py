@@ -20,7 +20,7 @@ from .._core.position import (
 from .._core.route import RouteTaken
 from .._core.session import Prepared, Session
 from .._core.values import literal
-from .._drivers.pymysql import PhysicalConnection, Setup
+from .._drivers.pymysql import PhysicalConnection, Setup, raise_first
 from .account import Account
 from .cluster import Cluster
 from .facts import PrimaryFacts
@@ -29,9 +29,10 @@ from .server import Server
 
 __all__ = [
     "Member",
+    "ask_and_end",
+    "ask_aside",
     "ask_position",
     "default_tracking",
-    "end_and_ask",
     "keep_tracking",
     "open_primary",
     "open_replica",
@@ -313,14 +314,40 @@ def ask_position(member: Member) -> Position:
     return parse_position(flavor, text or "")
 
 
-def end_and_ask(primary: Member, verb: str) -> Position:
-    """COMMIT or ROLLBACK on the primary and ask where it then is, in one round trip."""
+class _Question(Setup):
+    """All that a connection is made for that asks where its server is."""
+
+    def statements(self, connection: PhysicalConnection) -> list[str]:
+        return [_ASK_POSITION["primary"][connection.flavor]]
+
+
+def ask_aside(cluster: Cluster, account: Account) -> Position:
+    """Ask the primary where it is, on a connection that the application does not see.
+
+    It comes from the pool, and goes back: where one is idle there that is one round trip.
+    """
+    endpoint = cluster.primary
+    connection = PhysicalConnection(_Question(), **account.options(endpoint), defer_connect=True)
+    cluster.pool.connect(endpoint.name, connection, [_QUESTIONS])
+    try:
+        (text,) = connection.setup_rows[-1][0]
+        return parse_position(connection.flavor, text or "")
+    finally:
+        cluster.pool.close(endpoint.name, connection, _QUESTIONS)
+
+
+_QUESTIONS = ("question",)
+"""The shelf of the pool for wires of connections that ask."""
+
+
+def ask_and_end(primary: Member, verb: str) -> Position:
+    """Ask the primary where it is and COMMIT or ROLLBACK, in one round trip.
+
+    What that commits it tells itself; and ROW_COUNT() and the warnings are those of the COMMIT.
+    """
     connection = primary.connection
-    ended, asked = connection.ask_all([verb, _ASK_POSITION["primary"][connection.flavor]])
-    if isinstance(ended, err.MySQLError):
-        raise ended
-    if isinstance(asked, err.MySQLError):
-        raise asked
+    asked, ended = connection.ask_all([_ASK_POSITION["primary"][connection.flavor], verb])
+    raise_first([ended, asked])
     return parse_position(connection.flavor, asked.rows[0][0] or "")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -25,7 +25,7 @@ from .._drivers.pymysql import PhysicalConnection, as_text, is_of_tls, lost
 from .account import Account
 from .cluster import FULL_SECONDS, Cluster, words
 from .deadline import Deadline
-from .member import Member, ask_position, open_replica, wait_sql
+from .member import Member, ask_aside, ask_position, open_replica, wait_sql
 from .server import Server, logger
 from .sharing import Sharing
 
@@ -446,17 +446,28 @@ class Replicas:
             if not usable or left <= 0:
                 return False
             replica = cluster.servers[cluster.closest(usable)[0].name]
-            name = replica.endpoint.name
             try:
-                member = self.members.get(name) or self._open(replica)
-                self._run_after_wait(member, position, left, Reading(None))
+                self._wait_aside(replica, position, left)
             except (_Late, _Aside):
-                tried.append(name)
+                tried.append(replica.endpoint.name)
             except err.MySQLError as error:
                 if not lost(error):
                     raise
-                self._lost(name)
-                tried.append(name)
+                tried.append(replica.endpoint.name)
+
+    def _wait_aside(self, replica: Server, position: Position, seconds: float) -> None:
+        """Wait for a position on a connection that the application does not see.
+
+        A member may have rows that it has not read, or a snapshot that holds locks.
+        """
+        member = self._connect(replica)
+        try:
+            (reply,) = member.connection.run_all([wait_sql(position, seconds)])
+            _check_wait(reply)
+        finally:
+            member.close(self._cluster.pool, self._shelf(member.name))
+        replica.note_position(position)
+        replica.caught_up()
 
     # Choosing.
 
@@ -535,6 +546,10 @@ class Replicas:
     def _ask_primary(self) -> Position:
         """Ask the primary where it is; raises _Away if it can't be asked."""
         if self._has_primary():
+            if self._primary.connection.is_reading:
+                # The application has not read all that is to come there, and need not now.
+                with suppress(err.MySQLError):
+                    return ask_aside(self._cluster, self._account)
             try:
                 return ask_position(self._primary)
             except err.MySQLError as error:
@@ -773,8 +788,13 @@ class Replicas:
     # Running.
 
     def _open(self, replica: Server) -> Member:
+        """Open the member that this session has there from now on."""
         name = replica.endpoint.name
         self.members.pop(name, None)
+        self.members[name] = member = self._connect(replica)
+        return member
+
+    def _connect(self, replica: Server) -> Member:
         physical = self._primary.connection
         account = (
             physical.user,
@@ -809,7 +829,7 @@ class Replicas:
             if not (lost(error) or code in _NO_ENTRY):
                 # It is of the session's state, or of the application's own keywords.
                 self._cluster.warn_once(
-                    "replica %s can't be as the primary: %s", name, words(error)
+                    "replica %s can't be as the primary: %s", replica.endpoint.name, words(error)
                 )
                 raise _Aside from error
             replica.rest(words(error))
@@ -821,7 +841,7 @@ class Replicas:
             replica.opening -= 1
         replica.refusals.pop(account, None)
         member.connection.decoders = self._primary.connection.decoders
-        self.members[name] = member
+        member.connection.turn = self._primary.connection.turn
         return member
 
     def _refused_account(self, replica: Server, account: Any, error: Exception) -> _Aside:
@@ -932,13 +952,16 @@ class Replicas:
 
     def close(self) -> None:
         """Close all of them; their wires are kept for others with the same account."""
-        session, servers = self._session, self._cluster.servers
         for name, member in self.members.items():
-            shelf = None
-            if name in servers and not session.leaves_traces:
-                shelf = ("replica", session.had_schema)
-            member.close(self._cluster.pool, shelf)
+            member.close(self._cluster.pool, self._shelf(name))
         self.members.clear()
+
+    def _shelf(self, name: str) -> tuple[str, bool] | None:
+        """Return where the pool is to keep a member's wire; None for one that it is not to keep."""
+        session = self._session
+        if name not in self._cluster.servers or session.leaves_traces:
+            return None
+        return "replica", session.had_schema
 
 
 _NO_SUCH_SCHEMA = 1049

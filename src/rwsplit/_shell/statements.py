@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -23,12 +23,12 @@ from .._core.statement import Kind, Statement, because
 from .._core.tracking import only_gtid, parse_tails
 from .._core.transaction import Transaction
 from .._core.values import quote_identifier
-from .._drivers.pymysql import DEFAULT_ENCODERS, as_text, lost, raise_first
+from .._drivers.pymysql import DEFAULT_ENCODERS, as_text, in_use, lost, raise_first
 from .._stores import SessionStore
 from .catalogue import changes_functions
 from .deadline import Deadline
 from .hold import Hold, refuses_writes
-from .member import Member, ask_position, keep_tracking
+from .member import Member, keep_tracking
 from .outcome import OutcomeUnknown, deadlock, loss
 from .process import ProcessPosition
 from .read_back import read_back, report, user_variables
@@ -72,6 +72,9 @@ class Statements(Hold):
     _unsplit: Reason | None
     """Why no reads of this connection go to replicas; None if they do."""
     _result: Any
+    """What the application sees of the last statement; None once PyMySQL would not know it."""
+    _turn: Any
+    """Held by the thread whose statement is running."""
     _affected_rows: Any
     _template: tuple[Any, str] | None
 
@@ -129,6 +132,55 @@ class Statements(Hold):
 
     def query(self, sql: Any, unbuffered: bool = False) -> Any:
         """Run a statement where it belongs; the cursors call this."""
+        turn, primary = self._turn, self.driver_connection
+        if not turn.acquire(False):
+            raise in_use()
+        writes = primary.writes
+        self._result = None
+        try:
+            rows = self._run(sql, unbuffered)
+            self._result.thread = get_ident()
+            return rows
+        except err.MySQLError:
+            raise
+        except BaseException:
+            self._note_interrupt(writes)
+            raise
+        finally:
+            turn.release()
+
+    @contextmanager
+    def _having_turn(self) -> Iterator[None]:
+        """Do what has a method of its own; raises InterfaceError amid another thread's statement.
+
+        What was interrupted amid its way to the primary and back is lost with the connection.
+        """
+        if not self._turn.acquire(False):
+            raise in_use()
+        writes = self.driver_connection.writes
+        try:
+            yield
+        except err.MySQLError:
+            raise
+        except BaseException:
+            self._note_interrupt(writes)
+            raise
+        finally:
+            self._turn.release()
+
+    def _note_interrupt(self, writes: int) -> None:
+        """Give the primary's connection up if it was written to since: nobody knows where it is.
+
+        What is half done may be half of a transaction, or a commit of which nobody knows.
+        """
+        primary = self.driver_connection
+        self._result = None
+        if "_session" in self.__dict__ and (primary.due or primary.writes != writes):
+            why = "MySQL server has gone away (the statement was interrupted)"
+            gone = err.OperationalError(CR.CR_SERVER_GONE_ERROR, why)
+            self._note_loss(gone, _NOTHING, self._session.status)
+
+    def _run(self, sql: Any, unbuffered: bool) -> Any:
         if self._cluster.rules and not self._ruling:
             return self._query_by_rules(sql, unbuffered)
         template, self._template = self._template, None
@@ -563,13 +615,13 @@ class Statements(Hold):
         before = self._unsent
         if self._skipped and statement.kind is Kind.FOLLOW_READ and not before:
             before = _NOTHING_OPEN
-        self._unsent, self._skipped = [], False
         try:
             if before:
                 self._query_after(before, sql, unbuffered)
             else:
                 primary.query(sql, unbuffered)
         except err.MySQLError as error:
+            self._unsent, self._skipped = [], False
             too_large = len(sql) >= primary.max_packet
             if lost(error) or (too_large and error.args[0] == PACKET_TOO_LARGE):
                 kill = was_killed(error.args[0])
@@ -595,6 +647,7 @@ class Statements(Hold):
                 session.status |= IN_TRANSACTION
             self._publish()
             raise
+        self._unsent, self._skipped = [], False
         result = primary._result
         if result.field_count and shows_data(statement):
             self._replicas.saw_primary = True
@@ -607,7 +660,7 @@ class Statements(Hold):
             self._publish()
         if statement.locks or statement.releases:
             self._note_user_locks(statement, sql, result)
-        return self._finish(self._primary, statement, reason, waited, retries)
+        return self._finish(self._primary, statement, reason, waited, retries, result)
 
     def _reads_alone(self) -> bool:
         """Tell whether a read is a transaction of its own, and may run where it likes."""
@@ -748,11 +801,14 @@ class Statements(Hold):
         reason: Reason,
         waited: float = 0.0,
         retries: int = 0,
+        result: Any = None,
     ) -> Any:
         self.route = taken = member.taken(reason, waited, retries)
         if member is self._primary and statement.kind is _READ:
             self._cluster.counts[reason.cause] += 1
-        self._result = result = member.connection._result
+        if result is None:
+            result = member.connection._result
+        self._result = result
         self._last = member
         self._note_followed(member, statement, result)
         result.route = taken
@@ -846,9 +902,6 @@ class Statements(Hold):
         """Read what is left of the primary's last results, as PyMySQL does before a statement."""
         self._pending = False
         primary = self.driver_connection
-        result = primary._result
-        if result is not None and result.unbuffered_active:
-            warnings.warn("Previous unbuffered result was left incomplete", stacklevel=4)
         try:
             primary.finish_previous()
         finally:
@@ -864,6 +917,7 @@ class Statements(Hold):
     def _on_primary(self, action: Callable[[], Any], what: str) -> None:
         """Do what has a method of its own in PyMySQL, and learn from its OK packet."""
         self._prepare()
+        self._result = None
         self._have_primary()
         if self._shows_tracking:
             self._track()
@@ -981,11 +1035,6 @@ class Statements(Hold):
         if not self._replicas.all_have(position):
             session.position = session.position | position
 
-    def _ask_primary(self) -> Position:
-        """Ask the primary where it is."""
-        self._have_primary()
-        return ask_position(self._primary)
-
     def _session_key(self, context_id: str | None) -> str | None:
         named = context_id if context_id is not None else self._named_id
         if named is not None:
@@ -1030,7 +1079,7 @@ class Statements(Hold):
             return
         if not session.position_known:
             try:
-                session.find_position(ask_position(self._primary))
+                session.find_position(self._ask_primary())
             except err.MySQLError:
                 return  # the mark stays
         if sharing.publish(session.written or None):
@@ -1055,7 +1104,7 @@ class Statements(Hold):
                 self._finish_pending()
             elif session.status & IN_TRANSACTION and not sharing.awaits:
                 if not session.position_known:
-                    session.find_position(ask_position(self._primary))
+                    session.find_position(self._ask_primary())
                 if sharing.publish(session.written or None):
                     session.published()
             elif physical._sock is None:

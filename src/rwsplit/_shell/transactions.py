@@ -17,7 +17,7 @@ from .._core.session import AUTOCOMMIT, IN_TRANSACTION
 from .._core.statement import Kind, Statement, because
 from .._core.transaction import Step, is_ordered
 from .._drivers.pymysql import no_result, raise_first
-from .member import Member, end_and_ask
+from .member import Member, ask_and_end
 from .outcome import deadlock
 from .read_back import read_back
 from .replicas import Reading, Served, Unserved
@@ -118,6 +118,7 @@ class Transactions(Statements):
             "", "none", Reason(f"{statement.verb} {_SKIPPED[step]}", Cause.ANSWERED)
         )
         if quiet:
+            self._result = None
             return
         self._result = result = no_result(self.server_status)
         result.route = route
@@ -422,7 +423,7 @@ class Transactions(Statements):
             self._on_primary(action, verb)
             return
         positions: list[Position] = []
-        self._on_primary(lambda: positions.append(end_and_ask(self._primary, verb)), verb)
+        self._on_primary(lambda: positions.append(ask_and_end(self._primary, verb)), verb)
         replicas.saw_all(positions[0])
 
     def _transact_by_method(self, verb: str) -> bool:
@@ -440,8 +441,9 @@ class Transactions(Statements):
             return
         self._prepare()
         self._move()
-        unsent, self._unsent = self._unsent, []
-        raise_first(self.driver_connection.run_all(unsent))
+        replies = self.driver_connection.run_all(self._unsent)
+        self._unsent = []
+        raise_first(replies)
         self._learn()
 
     def _switch_autocommit(self, value: Any) -> None:

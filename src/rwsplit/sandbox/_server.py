@@ -38,6 +38,8 @@ class Server:
         self.port = 0
         self.data = folder / name
         self.log = folder / f"{name}.log"
+        self.scratch = folder / f"{name}.tmp"
+        """Its temporary files: a MariaDB server that starts deletes those of others beside it."""
         self.unix_socket = str(folder / f"{name[0]}{name[-1]}.sock")
         self.pid = 0
         self.link: Link | None = None
@@ -56,10 +58,12 @@ class Server:
     def start(self, guard: Guard, command: list[str]) -> None:
         """Start the server's process on a free port; `ready` waits for it."""
         self.port = self.port or _free_port()
+        self.scratch.mkdir(exist_ok=True)
         self.pid = guard.start(
             [
                 *command,
                 f"--datadir={self.data}",
+                f"--tmpdir={self.scratch}",
                 f"--port={self.port}",
                 f"--socket={self.unix_socket}",
                 f"--pid-file={self.data}/server.pid",
