@@ -48,6 +48,10 @@ _NOTHING_OPEN = [b"ROLLBACK"]
 _READ = Kind.READ
 _REPLICA = Destination.REPLICA
 _LAST = Destination.LAST
+_INTERRUPTED = Statement(
+    Kind.UNKNOWN, because(Kind.UNKNOWN, "it was interrupted"), implicit_commit=True
+)
+"""Whatever it was, it may have been committed."""
 _NOTHING = Statement(Kind.READ, because(Kind.READ, "nothing was sent"))
 _BY_METHOD = {verb: Reason(verb, Cause.TRANSACTION) for verb in ("BEGIN", "COMMIT", "ROLLBACK")}
 _ONE = (1, "1", b"1")
@@ -176,9 +180,8 @@ class Statements(Hold):
         primary = self.driver_connection
         self._result = None
         if "_session" in self.__dict__ and (primary.due or primary.writes != writes):
-            why = "MySQL server has gone away (the statement was interrupted)"
-            gone = err.OperationalError(CR.CR_SERVER_GONE_ERROR, why)
-            self._note_loss(gone, _NOTHING, self._session.status)
+            gone = err.OperationalError(CR.CR_SERVER_LOST, "the statement was interrupted")
+            self._note_loss(gone, _INTERRUPTED, self._session.status)
 
     def _run(self, sql: Any, unbuffered: bool) -> Any:
         if self._cluster.rules and not self._ruling:
