@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Sets up what a clone needs, then runs one thing: `python3 tools/dev.py demo|test|check|bench`.
+"""Sets up what a clone needs, then runs one thing: `python3 tools/dev.py demo|test|check|pythons|bench`.
 
-Everything goes into the clone (`.venv`, `.servers`), so it works where the system's Python is
+Everything goes into the clone (`.venv`, `.servers`, `.pythons`), so it works where the system's Python is
 externally managed. Only missing Debian packages want root: MariaDB's server, and Python's venv
 module where Debian has split it off; the command is shown before it runs, and if root can't be had
 the script says what to install. Arguments after the command are handed on.
@@ -56,16 +56,16 @@ def make_venv() -> None:
         apt_install("python3-venv", "Python's venv module is missing")
     say("installing rwsplit and its tools into .venv")
     run(sys.executable, "-m", "venv", VENV)
-    run(PYTHON, "-m", "pip", "install", "-q", "-e", ".", *requirements())
+    run(PYTHON, "-m", "pip", "install", "-q", "-e", ".", *requirements("test", "lint"))
     stamp.write_bytes(project)
 
 
-def requirements() -> list[str]:
+def requirements(*groups_of: str) -> list[str]:
     """The dependency groups of pyproject.toml: the pip of an older Python can't read them."""
     import tomllib
 
     groups = tomllib.loads((ROOT / "pyproject.toml").read_text())["dependency-groups"]
-    return [line for name in ("test", "lint") for line in groups[name]]
+    return [line for name in groups_of for line in groups[name]]
 
 
 def have(*names: str) -> bool:
@@ -109,12 +109,24 @@ def check(arguments: list[str]) -> None:
     run(PYTHON, "-m", "mypy")
 
 
+def on_all_pythons(arguments: list[str]) -> None:
+    import pythons
+
+    pythons.main(PYTHON, requirements("test"), arguments)
+
+
 def bench(arguments: list[str]) -> None:
     get_servers()
     run(PYTHON, "-m", "benchmarks", *arguments)
 
 
-COMMANDS = {"demo": demo, "test": test, "check": check, "bench": bench}
+COMMANDS = {
+    "demo": demo,
+    "test": test,
+    "check": check,
+    "pythons": on_all_pythons,
+    "bench": bench,
+}
 
 
 def main(arguments: list[str]) -> None:
