@@ -18,7 +18,7 @@ def lint(session: nox.Session) -> None:
     session.run("mypy")
 
 
-@nox.session(python=["3.11", "3.12", "3.13"])
+@nox.session(python=["3.11", "3.12", "3.13", "3.14"])
 def core(session: nox.Session) -> None:
     """The pure core, without servers, on every Python."""
     session.install("-e", ".", *TEST)

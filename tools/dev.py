@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Sets up what a clone needs, then runs one thing: `python3 tools/dev.py demo|test|check|pythons|bench`.
+"""Sets up what a clone needs, then runs one thing: `python3 tools/dev.py COMMAND`.
 
-Everything goes into the clone (`.venv`, `.servers`, `.pythons`), so it works where the system's Python is
+The commands are demo, test, check, pythons and bench; arguments after them are handed on. All goes
+into the clone (`.venv`, `.servers`, `.pythons`), so it works where the system's Python is
 externally managed. Only missing Debian packages want root: MariaDB's server, and Python's venv
 module where Debian has split it off; the command is shown before it runs, and if root can't be had
-the script says what to install. Arguments after the command are handed on.
+the script says what to install.
 """
 
 from __future__ import annotations
