@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import rwsplit
+from rwsplit._shell.connection import Connection
+from rwsplit._shell.process import ProcessPosition
 from rwsplit._shell.replicas import Replicas
 
 WRITE = "UPDATE counters SET v = LAST_INSERT_ID(v + 1) WHERE id = %s"
@@ -32,6 +34,8 @@ class Worker(NamedTuple):
     transactions: bool = False
     writes: float = 0.3
     """How much of what it does are writes."""
+    longest: int = 200
+    """How much it does on one connection."""
 
 
 class Event(NamedTuple):
@@ -46,13 +50,20 @@ class Event(NamedTuple):
     end: float
     value: int
     route: str = ""
+    process: int = 0
+    shares: bool = False
+    """The connection shares the session of its process."""
+    began: float = 0.0
+    """When a connection was asked for that began where the primary was; 0 for others."""
 
 
 def workers(process: int, stores: list[str], threads: int = 2) -> list[Worker]:
     """The threads of one process: all kinds of session id, all stores, all levels."""
     found = []
+    alone = {"session_id_kind": "connection", "after": None}
     for number in range(threads):
-        found.append(Worker(f"{process}.connection.{number}", f"own{process}.{number}", {}))
+        found.append(Worker(f"{process}.connection.{number}", f"own{process}.{number}", alone))
+        found.append(Worker(f"{process}.process.{number}", f"process{process}", {}, writes=0.1))
         found.append(
             Worker(f"{process}.global.{number}", f"global{process}", {"consistency": "global"})
         )
@@ -65,7 +76,10 @@ def workers(process: int, stores: list[str], threads: int = 2) -> list[Worker]:
             )
         )
     # What it has written never binds this one: only what it has read does.
-    found.append(Worker(f"{process}.reader", EVERYONE, {}, writes=0.0))
+    found.append(Worker(f"{process}.reader", EVERYONE, alone, writes=0.0))
+    # Nor does it this one, but for where it begins.
+    fresh = {"session_id_kind": "connection"}
+    found.append(Worker(f"{process}.fresh", EVERYONE, fresh, writes=0.0, longest=10))
     for index, store in enumerate(["memory", *stores]):
         shared = f"{process}" if store == "memory" else f"store{index}"
         base = {"session_store": store}
@@ -121,14 +135,14 @@ def run(
 
 
 def _work(
-    worker: Worker, options: dict[str, Any], until: float, events: list[Any], seed: int
+    worker: Worker, options: dict[str, Any], until: float, events: list[Any], process: int
 ) -> None:
-    dice = random.Random(f"{seed}{worker.name}")
+    dice = random.Random(f"{process}{worker.name}")
     life = 0
     try:
         while time.monotonic() < until:
             life += 1
-            _live(worker, f"{worker.name}#{life}", options, until, events, dice)
+            _live(worker, f"{worker.name}#{life}", options, until, events, dice, process)
     except Exception as error:
         events.append(["error", worker.name, repr(error)])
 
@@ -140,18 +154,25 @@ def _live(
     until: float,
     events: list[Any],
     dice: random.Random,
+    process: int,
 ) -> None:
     """The life of one virtual connection."""
     given = {"autocommit": True, **options, **worker.options}
     level = given.get("consistency", "session")
     # A session of one connection ends with it; the others outlive it.
     session = name if worker.key.startswith(("own", "transactions", "global")) else worker.key
+    by_id = "session_id" in given or worker.context_id is not None
+    kind = given.get("session_id_kind", "process")
+    # What a transaction has begun to read it goes on to read.
+    shares = kind == "process" and not (by_id or worker.transactions)
+    begins = kind in ("process", "connection") and not by_id and given.get("after", 1)
+    began = time.monotonic() if begins else 0.0
     with contextlib.ExitStack() as stack:
         if worker.context_id is not None:
             stack.enter_context(rwsplit.session_id(worker.context_id))
         connection = stack.enter_context(rwsplit.connect(**given))
         cursor = connection.cursor()
-        for _ in range(dice.randrange(20, 200)):
+        for _ in range(dice.randrange(worker.longest // 10, worker.longest)):
             if time.monotonic() >= until:
                 return
             key = worker.key if dice.random() < 0.7 else EVERYONE
@@ -176,7 +197,8 @@ def _live(
                 continue
             end = time.monotonic()
             route = str(cursor.route)
-            events.append(Event(kind, name, session, level, key, start, end, value, route))
+            whose = name, session, level, key
+            events.append(Event(kind, *whose, start, end, value, route, process, shares, began))
             if dice.random() < 0.1:
                 time.sleep(dice.random() * 0.01)
 
@@ -192,12 +214,31 @@ def _nobody_remembers() -> None:
     Replicas.saw = saw  # type: ignore[method-assign]
 
 
-MUTATIONS = {"nobody waits": _nobody_waits, "nobody remembers": _nobody_remembers}
+def _nobody_tells() -> None:
+    ProcessPosition.note = lambda self, gtids: None  # type: ignore[method-assign]
+
+
+def _nobody_begins() -> None:
+    Connection._begin_after = lambda self, after, facts: None  # type: ignore[method-assign]
+
+
+MUTATIONS = {
+    "nobody waits": _nobody_waits,
+    "nobody remembers": _nobody_remembers,
+    "nobody tells": _nobody_tells,
+    "nobody begins": _nobody_begins,
+}
 
 
 def check(events: list[Event]) -> list[str]:
     """Return the violations of what was promised."""
-    return [*_read_your_writes(events), *_monotonic(events), *_real_time(events)]
+    return [
+        *_read_your_writes(events),
+        *_read_your_processs_writes(events),
+        *_begin_at_the_primary(events),
+        *_monotonic(events),
+        *_real_time(events),
+    ]
 
 
 def _read_your_writes(events: list[Event]) -> list[str]:
@@ -209,6 +250,31 @@ def _read_your_writes(events: list[Event]) -> list[str]:
         for some in by_session.values()
         for read, floor in _too_old(some, some)
     ]
+
+
+def _read_your_processs_writes(events: list[Event]) -> list[str]:
+    found = []
+    for place in {(event.process, event.key) for event in events}:
+        some = [event for event in events if (event.process, event.key) == place]
+        readers = [event for event in some if event.shares]
+        found += [
+            f"does not see its process's write {floor}: {read}"
+            for read, floor in _too_old(some, readers)
+        ]
+    return found
+
+
+def _begin_at_the_primary(events: list[Event]) -> list[str]:
+    found = []
+    for key in {event.key for event in events}:
+        some = [event for event in events if event.key == key]
+        # As if each had read when its connection was asked for.
+        readers = [event._replace(start=event.began) for event in some if event.began]
+        found += [
+            f"does not see {floor}, from before its connection: {read}"
+            for read, floor in _too_old(some, readers)
+        ]
+    return found
 
 
 def _real_time(events: list[Event]) -> list[str]:

@@ -96,7 +96,12 @@ def test_no_read_is_too_old(cluster, counters, tmp_path):
 
 @pytest.mark.parametrize(
     ("mutation", "words"),
-    [("nobody waits", "session's write"), ("nobody remembers", "has seen")],
+    [
+        ("nobody waits", "session's write"),
+        ("nobody remembers", "has seen"),
+        ("nobody tells", "process's write"),
+        ("nobody begins", "before its connection"),
+    ],
 )
 def test_the_checker_finds_what_is_broken_on_purpose(cluster, counters, tmp_path, mutation, words):
     for _ in range(5):  # a stalled replica may happen to be killed at once

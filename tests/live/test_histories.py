@@ -32,7 +32,9 @@ def suffer(cluster):
 
 
 def through_rwsplit(cluster, **options):
-    return lambda: rwsplit.connect(**cluster.connect_options, autocommit=False, **options)
+    """Each thread is like a program of its own: those of one would see each other's writes."""
+    alone = {"session_id_kind": "connection", "after": None}
+    return lambda: rwsplit.connect(**cluster.connect_options, autocommit=False, **alone, **options)
 
 
 @pytest.mark.parametrize("isolation", LEVELS)
