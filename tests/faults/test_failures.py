@@ -50,7 +50,9 @@ def on_replicas(cluster, *statements):
 
 
 def left_out(caplog):
-    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    """What was logged, but for how the servers' own settings differ."""
+    said = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    return [text for text in said if "may answer otherwise" not in text]
 
 
 def check_still_reads(connect, caplog, warnings=0):
@@ -267,6 +269,14 @@ def wait_running(cluster, part, seconds=20):
     raise AssertionError(f"nobody runs {part}")
 
 
+def wait_ended(cluster, part, seconds=10):
+    """Wait until nobody runs anything with this text any more."""
+    until = time.monotonic() + seconds
+    while any(running(cluster, server, part) for server in cluster.servers):
+        assert time.monotonic() < until, f"somebody still runs {part}"
+        time.sleep(0.02)
+
+
 @pytest.mark.parametrize("how", ["buffered", "stream", "in a transaction"])
 def test_a_read_that_an_administrator_has_ended_is_over(cluster, connect, table, how, caplog):
     keywords = {
@@ -282,7 +292,7 @@ def test_a_read_that_an_administrator_has_ended_is_over(cluster, connect, table,
         admin.cursor().execute(f"KILL QUERY {number}")
     thread.join(20)
     assert done == [1317]
-    assert not any(running(cluster, each, "killed here") for each in cluster.servers)
+    wait_ended(cluster, "killed here")
     connection.rollback()
     rows(connection, "SELECT * FROM t")
     check_still_reads(connect, caplog)
@@ -550,3 +560,264 @@ def test_a_server_that_was_never_reached_is_of_no_known_age(cluster, connect):
         ):
             with rwsplit.connect(**{**cluster.connect_options, "policy": policy}) as other:
                 rows(other, "SELECT 1")
+
+
+# Who is ahead of the primary.
+
+
+@pytest.fixture(params=FLAVORS)
+def own(request):
+    """Servers of the test's own: their roles change."""
+    if not wanted(request.param):
+        pytest.skip(f"RWSPLIT_TEST_FLAVORS leaves {request.param} out")
+    with Sandbox(request.param, replicas=2) as sandbox:
+        with sandbox.connect(sandbox.primary) as plain:
+            plain.cursor().execute("CREATE TABLE t (id INT PRIMARY KEY, v INT)")
+            plain.cursor().execute("INSERT INTO t VALUES (0, 0)")
+        sandbox.wait_caught_up()
+        yield sandbox
+
+
+def stop_receiver(cluster, server):
+    word = "REPLICA" if cluster.flavor == "mysql" else "SLAVE"
+    with cluster.admin(server) as admin:
+        admin.cursor().execute(f"STOP {word} IO_THREAD")
+
+
+def fail_over_to_the_later(own, lost=50):
+    """Kill the primary and promote a replica that lacks its last rows; the other has them."""
+    later, ahead = own.replicas
+    stop_receiver(own, later)
+    with own.connect(own.primary) as plain, plain.cursor() as cursor:
+        for number in range(lost):
+            cursor.execute("INSERT INTO t VALUES (%s, 1)", (1000 + number,))
+    until = time.monotonic() + 20
+    with own.connect(ahead) as plain:
+        while rows(plain, "SELECT COUNT(*) FROM t") != ((lost + 1,),):
+            assert time.monotonic() < until
+            time.sleep(0.02)
+    own.kill(own.primary)
+    own.promote(later)
+    own.repoint(ahead)
+    return ahead
+
+
+def read_everything(own, connection, plain, ahead, writes=30):
+    """Write, and read by every road: always what plain PyMySQL reads on the primary."""
+    for number in range(writes):
+        with connection.cursor() as cursor:
+            cursor.execute("INSERT INTO t VALUES (%s, 2)", (5000 + number,))
+        with plain.cursor() as cursor:
+            cursor.execute("INSERT INTO t VALUES (%s, 3)", (9000 + number,))
+        expected = rows(plain, "SELECT id FROM t ORDER BY id")
+        for hint in ("", " /* rwsplit: consistency=global */"):
+            found = rows(connection, f"SELECT id FROM t ORDER BY id{hint}")
+            if not hint:
+                found = tuple(row for row in found if row[0] < 9000)
+                wanted = tuple(row for row in expected if row[0] < 9000)
+            else:
+                wanted = expected
+            assert found == wanted, connection.route
+        # What is eventual may be old, but never of another history.
+        found = rows(connection, "SELECT id FROM t /* rwsplit: consistency=eventual */")
+        assert {*found} <= {*expected}, connection.route
+        assert connection.route.endpoint != name(ahead)
+        found = rows(connection, f"SELECT id FROM t /* rwsplit: replica={name(ahead)} */")
+        assert {*found} <= {*expected}, connection.route
+        time.sleep(0.02)
+
+
+def test_who_is_ahead_of_the_new_primary_serves_nobody(own):
+    """The process lives through the failover, with connections that know the replica."""
+    options = {**own.connect_options, "autocommit": True}
+    with rwsplit.connect(**options) as connection:
+        until = time.monotonic() + 10
+        while any(each.looked is None for each in connection.cluster.servers.values()):
+            assert time.monotonic() < until
+            rows(connection, "SELECT * FROM t")
+            time.sleep(0.05)
+        ahead = fail_over_to_the_later(own)
+        with own.connect(own.primary) as plain:
+            with connection.cursor() as cursor:
+                cursor.execute("INSERT INTO t VALUES (1, 1)")
+            read_everything(own, connection, plain, ahead)
+            state = connection.cluster.servers[name(ahead)]
+            assert state.unfit
+            # The numbers of the new primary go past what was lost.
+            with plain.cursor() as cursor:
+                for number in range(60):
+                    cursor.execute("REPLACE INTO t VALUES (2, %s)", (number,))
+            time.sleep(2.5)
+            assert state.unfit
+            assert rows(connection, "SELECT v FROM t WHERE id = 2") == ((59,),)
+            with rwsplit.connect(**options) as another:
+                assert rows(another, "SELECT COUNT(*) FROM t WHERE v = 1") == ((1,),)
+            # Rebuilt, it serves again.
+            own.rebuild(ahead)
+            until = time.monotonic() + 30
+            while connection.route.endpoint != name(ahead):
+                assert time.monotonic() < until, connection.cluster
+                expected = rows(plain, "SELECT COUNT(*) FROM t")
+                assert rows(connection, "SELECT COUNT(*) FROM t") == expected
+                time.sleep(0.05)
+
+
+def test_a_process_that_starts_after_the_failover(own):
+    ahead = fail_over_to_the_later(own, lost=5)
+    with own.connect(own.primary) as plain:
+        for consistency in ("session", "global", "eventual"):
+            options = {**own.connect_options, "autocommit": True, "consistency": consistency}
+            with rwsplit.connect(**options) as connection:
+                assert rows(connection, "SELECT id FROM t WHERE v = 1") == ()
+                assert connection.route.endpoint != name(ahead)
+        with rwsplit.connect(**{**own.connect_options, "autocommit": True}) as connection:
+            read_everything(own, connection, plain, ahead, writes=15)
+        with rwsplit.connect(**own.connect_options) as connection:
+            for _ in range(4):
+                assert rows(connection, "SELECT id FROM t WHERE v = 1") == ()
+                connection.rollback()
+                connection.begin()
+                assert rows(connection, "SELECT id FROM t WHERE v = 1") == ()
+                connection.commit()
+
+
+def test_a_replica_that_made_transactions_of_its_own_serves(cluster, connect, table):
+    """FLUSH and ANALYZE on a replica have GTIDs of their own, and change no rows."""
+    if cluster.flavor == "mariadb":
+        pytest.skip("gtid_strict_mode stops a replica that has made some")
+    for server in cluster.replicas:
+        with cluster.admin(server) as admin:
+            admin.cursor().execute("FLUSH TABLES")
+    connection = connect()
+    for number in range(40):
+        with connection.cursor() as cursor:
+            cursor.execute("REPLACE INTO t VALUES (1, %s)", (number,))
+        assert rows(connection, "SELECT v FROM t") == ((number,),)
+        time.sleep(0.05)
+    assert {each.state() for each in connection.cluster.replicas} <= {"usable", "late"}
+    assert connection.route.role == "replica"
+
+
+# A KILL of one's own.
+
+
+@pytest.fixture
+def slow(cluster, connect, table):
+    """A connection that reads on a replica."""
+    with cluster.connect(cluster.primary) as plain:
+        plain.cursor().execute("INSERT INTO t VALUES (1, 1)")
+    cluster.wait_caught_up()
+
+    def make(**keywords):
+        connection = connect(**keywords)
+        rows(connection, "SELECT * FROM t")
+        return connection
+
+    return make
+
+
+def end_it(cluster, connection, end, text=LONG):
+    """Run a read in a thread, and end it from here; returns what the application got."""
+    thread, done = background(lambda: rows(connection, f"{text} -- ended"))
+    wait_running(cluster, "-- ended")
+    end()
+    thread.join(20)
+    assert done, "it was not ended"
+    wait_ended(cluster, "-- ended")
+    return done[0]
+
+
+KILLS = {
+    "method": lambda killer, number: killer.kill(number),
+    "KILL QUERY": lambda killer, number: rows(killer, f"KILL QUERY {number}"),
+    "KILL": lambda killer, number: rows(killer, f"KILL {number}"),
+    "KILL CONNECTION": lambda killer, number: rows(killer, f"/* stop */ kill connection {number};"),
+    "parameter": lambda killer, number: killer.cursor().execute("KILL QUERY %s", (number,)),
+    "text parameter": lambda killer, number: killer.cursor().execute("KILL %s", (str(number),)),
+    "variable": lambda killer, number: (
+        rows(killer, f"SET @it = {number}"),
+        rows(killer, "KILL QUERY @it"),
+    ),
+}
+
+
+@pytest.mark.parametrize("how", KILLS)
+def test_a_kill_reaches_the_replica_that_runs_it(cluster, connect, slow, how):
+    if how == "variable" and cluster.flavor == "mariadb":
+        pytest.skip("MariaDB takes none there")
+    connection = slow()
+    killer = connect()
+    number = connection.thread_id()
+    assert end_it(cluster, connection, lambda: KILLS[how](killer, number)) == 1317
+    assert rows(connection, "SELECT * FROM t") == ((1, 1),)
+    assert rows(killer, "SELECT * FROM t") == ((1, 1),)
+
+
+def test_a_kill_from_a_connection_without_replicas(cluster, slow):
+    connection = slow()
+    options = {key: value for key, value in cluster.connect_options.items() if key != "replicas"}
+    with rwsplit.connect(**options) as killer:
+        assert end_it(cluster, connection, lambda: killer.kill(connection.thread_id())) == 1317
+
+
+def test_a_kill_of_a_stream_and_of_a_transaction(cluster, connect, slow):
+    killer = connect()
+    stream = slow(cursorclass=rwsplit.cursors.SSCursor)
+    assert end_it(cluster, stream, lambda: killer.kill(stream.thread_id())) == 1317
+    transaction = slow(autocommit=False)
+    number = transaction.thread_id()
+    end = lambda: rows(killer, f"KILL QUERY {number}")  # noqa: E731
+    assert end_it(cluster, transaction, end) == 1317
+    transaction.rollback()
+    assert rows(transaction, "SELECT * FROM t") == ((1, 1),)
+
+
+def test_a_kill_that_may_not_be_reaches_nobody(cluster, connect, slow):
+    """The primary says who may: another account's threads are not one's own."""
+    connection = slow()
+    with cluster.admin(cluster.primary) as admin, admin.cursor() as cursor:
+        cursor.execute("CREATE USER IF NOT EXISTS other@'%' IDENTIFIED BY 'secret'")
+        cursor.execute("GRANT SELECT ON shop.* TO other@'%'")
+    cluster.wait_caught_up()
+    killer = connect(user="other")
+    text = "SELECT SLEEP(1.5), v FROM t"
+    number = connection.thread_id()
+    found = end_it(cluster, connection, lambda: answer(lambda: killer.kill(number)), text)
+    assert found == ((0, 1),)
+    with cluster.admin(cluster.primary) as admin:
+        admin.cursor().execute("DROP USER other@'%'")
+
+
+@pytest.mark.parametrize("where", ["", PRIMARY])
+@pytest.mark.parametrize("kind", ["Cursor", "SSCursor"])
+def test_cancel(cluster, slow, where, kind):
+    connection = slow(cursorclass=getattr(rwsplit.cursors, kind))
+    assert end_it(cluster, connection, connection.cancel, f"{where}{LONG}") == 1317
+    assert list(rows(connection, "SELECT * FROM t")) == [(1, 1)]
+
+
+def test_cancel_of_a_connection_without_replicas_and_of_nothing(cluster, slow):
+    connection = slow()
+    connection.cancel()
+    assert rows(connection, "SELECT * FROM t") == ((1, 1),)
+    options = {key: value for key, value in cluster.connect_options.items() if key != "replicas"}
+    with rwsplit.connect(**options) as alone:
+        alone.cancel()
+        assert end_it(cluster, alone, alone.cancel) == 1317
+
+
+def test_cancel_ends_a_wait_for_a_replica(cluster, connect, table):
+    connection = connect(max_wait=20.0)
+    rows(connection, "SELECT * FROM t")
+    for server in cluster.replicas:
+        cluster.stop_applier(server)
+    try:
+        rows(connection, "INSERT INTO t VALUES (1, 1)")
+        thread, done = background(lambda: rows(connection, "SELECT * FROM t -- waits"))
+        wait_running(cluster, "GTID")
+        connection.cancel()
+        thread.join(15)
+        assert done == [1317]
+    finally:
+        for server in cluster.replicas:
+            cluster.start_applier(server)

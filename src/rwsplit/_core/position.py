@@ -26,13 +26,16 @@ __all__ = [
     "GtidSet",
     "History",
     "Position",
+    "beyond",
     "decode",
     "empty",
     "encode",
+    "includes",
     "intersection",
     "lineage",
     "parse_history",
     "parse_position",
+    "whole",
     "within",
 ]
 
@@ -362,6 +365,41 @@ class BinlogState:
         """Tell whether everything that another server has logged was logged here."""
         return all(self._last.get(key, 0) >= n for key, n in other._last.items())
 
+    def joined(self, position: GtidList) -> BinlogState:
+        """Return this with a position: what a server has that logged one and is at the other.
+
+        One that was set up from a copy has not logged what came before.
+        """
+        last = self._last.copy()
+        for domain, server, number in position:
+            last[domain, server] = max(number, last.get((domain, server), 0))
+        return BinlogState(last)
+
+    def beyond(self, other: BinlogState, position: GtidList, own: int | None) -> BinlogState:
+        """Return what a server has that logged `other` and is at `position`, and this one lacks.
+
+        `own` is that server's id: what it made itself (FLUSH, ANALYZE) is not counted, unless this
+        one knows it as a primary of before. A place in the log that is below all that this one has
+        is from before this one was set up.
+        """
+        mine = self._last
+        highest: dict[int, int] = {}
+        for (domain, _), number in mine.items():
+            highest[domain] = max(number, highest.get(domain, 0))
+        beyond = {}
+        for (domain, server), number in other._last.items():
+            known = mine.get((domain, server))
+            if known is None and (server == own or number <= highest.get(domain, -1)):
+                continue
+            if (known or 0) < number:
+                beyond[domain, server] = number
+        for domain, server, number in position:
+            # A replica goes on from here, so its source must have been here.
+            known = mine.get((domain, server))
+            if (known or 0) < number and not (known is None and server == own):
+                beyond[domain, server] = number
+        return BinlogState(beyond)
+
     def shares(self, position: GtidList) -> bool:
         """Tell whether some last transaction of a position was logged here."""
         return any(self._last.get((d, server), 0) >= n for d, server, n in position)
@@ -422,6 +460,47 @@ def lineage(primary: History, replica: Position) -> bool:
     if isinstance(primary, GtidSet):
         return isinstance(replica, GtidSet) and bool(primary & replica)
     return isinstance(replica, GtidList) and primary.shares(replica)
+
+
+def whole(position: Position, logged: History) -> History:
+    """Return all that a server has, from its position and its history as it tells them."""
+    if isinstance(position, GtidList) and isinstance(logged, BinlogState):
+        return logged.joined(position)
+    assert isinstance(position, GtidSet)
+    return position
+
+
+def beyond(primary: History, position: Position, logged: History, own: str) -> History:
+    """Return what a server has that the primary lacks; empty for a replica of it.
+
+    Numbers are not enough for that on MariaDB: a failover gives the same ones twice, by other
+    servers.
+
+    :param primary: all that the primary has.
+    :param own: the server's own name. What it made itself, of which the primary knows none, is not
+        counted: FLUSH and ANALYZE on a replica have transactions of their own.
+
+    >>> state = BinlogState.parse("0-1-100,0-2-120")
+    >>> beyond(state, GtidList.parse("0-1-90"), BinlogState.parse("0-1-90,0-3-91"), "3")
+    BinlogState('')
+    >>> beyond(state, GtidList.parse("0-1-110"), BinlogState(), "3")
+    BinlogState('0-1-110')
+    """
+    if isinstance(primary, BinlogState):
+        assert isinstance(position, GtidList) and isinstance(logged, BinlogState)
+        return primary.beyond(logged, position, int(own) if own.isdigit() else None)
+    assert isinstance(position, GtidSet)
+    left = position - primary
+    if left and own and not primary - primary.without(own):
+        left = left.without(own)
+    return left
+
+
+def includes(one: History, other: History) -> bool:
+    """Tell whether a server that has one has the other, too."""
+    if isinstance(one, BinlogState):
+        return isinstance(other, BinlogState) and one.includes(other)
+    return isinstance(other, GtidSet) and one.covers(other)
 
 
 _MARKS = {"mysql": "my1", "mariadb": "ma1"}

@@ -916,6 +916,11 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         return self._sock is not None and self.host_info == "Not connected"
 
     @property
+    def may_be_running(self) -> bool:
+        """Whether a statement may be running there now, as another thread sees it."""
+        return self._sock is not None and (self._result is None or self.is_reading)
+
+    @property
     def is_reading(self) -> bool:
         """Whether rows or results of the last statement are still to come."""
         result = self._result

@@ -24,12 +24,16 @@ from .._core.options import ClusterOptions, GroupOptions, parse_cluster_options,
 from .._core.policies import POLICIES, Policy, narrow, needs_load
 from .._core.position import (
     BinlogState,
+    GtidSet,
     History,
     Position,
+    beyond,
     empty,
+    includes,
     intersection,
     lineage,
     parse_history,
+    whole,
 )
 from .._core.roles import Sight, find_primary
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
@@ -48,7 +52,7 @@ if TYPE_CHECKING:
     from .._core.rules import Rule
     from .parity import Parity
 
-__all__ = ["FULL", "FULL_SECONDS", "Cluster", "cluster_of", "configured", "words"]
+__all__ = ["FULL", "FULL_SECONDS", "Cluster", "all_users", "cluster_of", "configured", "words"]
 
 _MOST_CLUSTERS = 100
 _MOST_WARNINGS = 1000
@@ -68,6 +72,7 @@ _USUAL_WEIGHT = 0.05
 """How much one statement changes what is usual."""
 _STALLED_SECONDS = 1.0
 """A replica this far behind that does not advance between two looks is stalled."""
+_AHEAD = "it is ahead of the primary: it has what was lost with another one, and must be rebuilt"
 FULL = frozenset({ER.CON_COUNT_ERROR, ER.TOO_MANY_USER_CONNECTIONS, ER.USER_LIMIT_REACHED})
 """A server has no room for one more connection; those that are open work."""
 FULL_SECONDS = 0.5
@@ -437,7 +442,10 @@ class Cluster:
                 return generation
             if self.primary_server not in (None, facts.server):
                 self._other_primary()
-            self.take_facts(facts)
+                self.take_facts(facts)
+                self._doubt_replicas()
+            else:
+                self.take_facts(facts)
             self.primary_server = facts.server
             self.servers[self.primary.name].is_writable = not facts.read_only
             if not self.primary_is_up:
@@ -566,6 +574,9 @@ class Cluster:
         before.was_read_only = False
         before.floor = server.position
         server.endpoint = self.primary = server.endpoint._replace(role="primary")
+        if server.looked is not None and self.has_gtids:
+            self.history = whole(server.looked.position, server.looked.history)
+        server.suspect, server.ahead = False, None
         server.stalled = False
         server.unfit = ""
         self.primary_server = server.server or None
@@ -581,6 +592,7 @@ class Cluster:
         if not before.reached:
             # Who waits for the old one waits in vain.
             before.interrupt()
+        self._doubt_replicas()
         self.refresh()
         self._changed.notify_all()
 
@@ -616,6 +628,7 @@ class Cluster:
     def note_probe(self, server: Server, probe: Probe, before: Position | None) -> None:
         """Note what a look at a server told; `before` is where it was known to be before that."""
         with self._changed:
+            looked, server.looked = server.looked, probe
             server.reached = True
             server.is_writable = probe.is_writable
             server.was_read_only = server.was_read_only or not probe.is_writable
@@ -623,20 +636,25 @@ class Cluster:
             server.connected, server.running = probe.connected, probe.running
             server.note_latency(probe.seconds)
             if server.endpoint is self.primary:
-                self._note_primary(server, probe)
+                self._note_primary(server, probe, looked)
             else:
                 self._note_replica(server, probe, before)
             self._decide()
             self.refresh()
             self._changed.notify_all()
 
-    def _note_primary(self, server: Server, probe: Probe) -> None:
+    def _note_primary(self, server: Server, probe: Probe, looked: Probe | None) -> None:
+        other = self.primary_server not in (None, probe.server)
         # The monitor has left the one before: it was read-only, or did not answer.
-        if self.primary_server not in (None, probe.server) and self._other_primary():
+        if other and self._other_primary():
             server.interrupt()
         self.primary_server = server.server = probe.server
         self.history = probe.history
         self._history_at = probe.asked_at
+        has_lost = looked is not None and not includes(probe.history, looked.history)
+        if other or has_lost:
+            self._samples.clear()
+            self._doubt_replicas(has_lost and not other)
         self.note_sample(probe.position, probe.asked_at)
         if 0 < self._settled_at < probe.asked_at:
             self._settled_at = 0.0
@@ -644,6 +662,27 @@ class Cluster:
         if probe.is_writable:
             self._look_for_strays(probe.asked_at)
             self.primary_is_up = True
+
+    def _doubt_replicas(self, has_lost: bool = False) -> None:
+        """Let those serve nobody for now that may have what the primary of now lacks.
+
+        `has_lost` is whether the same server came back with less than it had: it will count on with
+        the same numbers, so nobody can tell later who has what was lost.
+        """
+        if not self.has_gtids:
+            return
+        for server in self.servers.values():
+            looked = server.looked
+            if server.endpoint is self.primary or looked is None:
+                continue
+            position = server.position or looked.position
+            beyond_it = beyond(self.history, position, looked.history, looked.server)
+            if not beyond_it:
+                continue
+            server.suspect = True
+            server.unfit = server.unfit or "it may be ahead of the primary, which has changed"
+            if has_lost:
+                server.ahead = beyond_it
 
     def _look_for_strays(self, asked_at: float) -> None:
         """Warn of replicas that can be written to while the primary can."""
@@ -689,21 +728,45 @@ class Cluster:
             return "it is the primary itself, under another address"
         if server.was_primary and probe.is_writable:
             return "it was the primary, and can be written to"
-        belongs = server.has_gone_on(probe.server, before, probe.position)
-        if server.was_primary or not (belongs or self.belongs(probe.position)):
+        if server.ahead is not None:
+            if includes(whole(probe.position, probe.history), server.ahead):
+                return _AHEAD
+            server.ahead = None  # it was rebuilt
+        gone_on = server.has_gone_on(probe.server, before, probe.position)
+        belongs = gone_on or self.belongs(probe.position)
+        if server.was_primary or not belongs or self._is_ahead(probe):
             # It may have gone on since the primary was last looked at: so the look before counts.
             doubted, server.doubted = server.doubted, probe
-            if doubted is None or doubted.asked_at >= self._history_at:
-                return None
-            server.is_foreign = not (belongs or self.belongs(doubted.position))
-            if server.is_foreign:
-                return "it has none of the primary's transactions"
-            if server.was_primary and self._has_lost(doubted):
-                return "it was the primary, and has transactions that are lost"
+            if doubted is None or doubted.asked_at + doubted.seconds >= self._history_at:
+                if server.was_primary or server.unfit or not belongs:
+                    return None
+            else:
+                server.is_foreign = not (gone_on or self.belongs(doubted.position))
+                if server.is_foreign:
+                    return "it has none of the primary's transactions"
+                if server.was_primary and self._has_lost(doubted):
+                    return "it was the primary, and has transactions that are lost"
+                if self._is_ahead(doubted):
+                    if server.suspect:
+                        server.ahead = beyond(
+                            self.history, doubted.position, doubted.history, doubted.server
+                        )
+                    return _AHEAD
+                server.suspect = False
+        else:
+            server.suspect = False
         server.is_foreign = False
+        history = self.history
+        if server.unfit == _AHEAD and isinstance(before, GtidSet) and isinstance(history, GtidSet):
+            # It was rebuilt, and will never have again what was lost.
+            before = server.let_go(before & history)
         if not server.reset_position(probe.position, before):
             return "it came back with less than it had, and has not caught up"
         return ""
+
+    def _is_ahead(self, probe: Probe) -> bool:
+        """Tell whether a replica has what the primary is not known to have."""
+        return bool(beyond(self.history, probe.position, probe.history, probe.server))
 
     def _has_lost(self, probe: Probe) -> bool:
         """Tell whether a server has transactions that the primary does not have."""
@@ -769,6 +832,11 @@ class Cluster:
                 server.is_gone = name not in listed and name != self.primary.name
             self.servers = servers
             self.refresh()
+
+    def ahead_by(self, replica_position: Position, server: str) -> History:
+        """Return what a server at this position has that the primary is not known to have."""
+        logged = parse_history(self.flavor, "")
+        return beyond(self.history, replica_position, logged, server)
 
     def belongs(self, replica_position: Position) -> bool:
         """Tell whether a server with this position replicates from this cluster's primary."""
@@ -901,6 +969,13 @@ def _conflict(
 def _bare(value: Any) -> Any:
     """Return an application's policy as it gave it."""
     return getattr(value, "__wrapped__", value)
+
+
+def all_users() -> list[Any]:
+    """Return the virtual connections of this process, to whatever cluster."""
+    with _lock:
+        clusters = [*_clusters.values()]
+    return [user for cluster in clusters for user in cluster.users.all()]
 
 
 def _forget(cluster: Cluster) -> None:

@@ -672,6 +672,16 @@ class Connection(Controls):
                 self._replicas.close()
                 self.connect()
 
+    def cancel(self) -> None:
+        """End the statement that another thread runs on this connection: it gets error 1317.
+
+        Wherever it runs; over a connection that is opened for that. Nothing happens if none runs.
+        Raises what PyMySQL raises where the server can't be connected to.
+        """
+        from .killing import cancel  # noqa: PLC0415 - few do
+
+        cancel(self)
+
     def kill(self, thread_id: int) -> None:
         """Kill a thread of the primary; `thread_id()` and CONNECTION_ID() are its numbers."""
         if not isinstance(thread_id, int):

@@ -128,7 +128,8 @@ _FACTS = {
     "mariadb": "SELECT @@SESSION.max_allowed_packet,1,@@GLOBAL.log_bin,@@GLOBAL.server_id,{values},"
     "IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
     "CAST(@@GLOBAL.gtid_current_pos AS BINARY),"
-    "CAST(@@GLOBAL.gtid_binlog_state AS BINARY) LIMIT 1",
+    "CAST(CONCAT_WS(',',NULLIF(@@GLOBAL.gtid_binlog_state,''),NULLIF(@@GLOBAL.gtid_slave_pos,''))"
+    " AS BINARY) LIMIT 1",
 }
 _OF_PRIMARY = {
     "mysql": ("collation_connection", "transaction_isolation", "transaction_read_only"),
@@ -275,9 +276,14 @@ def open_replica(
         if cluster.has_gtids:
             position = parse_position(cluster.flavor, executed or "")
             gone_on = replica.has_gone_on(_text(server), before, position)
-            if not (gone_on or cluster.belongs(position)) and primary.connection.open:
+            ahead = cluster.ahead_by(position, _text(server))
+            knows = True
+            if ahead or not (gone_on or cluster.belongs(position)):
                 # It may have gone on since the primary was last looked at.
-                cluster.history = ask_history(primary)
+                knows = _look_at_history(cluster, primary)
+                ahead = cluster.ahead_by(position, _text(server))
+            if ahead and (knows or replica.suspect):
+                raise ForeignServer(f"it is ahead of the primary, which does not have {ahead}")
             if not (gone_on or cluster.belongs(position)):
                 raise ForeignServer(
                     "it has none of the primary's transactions: it belongs to another cluster, "
@@ -351,11 +357,20 @@ def ask_and_end(primary: Member, verb: str) -> Position:
     return parse_position(connection.flavor, asked.rows[0][0] or "")
 
 
-def ask_history(primary: Member) -> History:
-    """Ask the primary which transactions there have been, one round trip."""
-    flavor = primary.connection.flavor
-    *_, text = primary.connection.ask(_ASK_PRIMARY[flavor])
-    return parse_history(flavor, text or "")
+def _look_at_history(cluster: Cluster, primary: Member) -> bool:
+    """Ask the primary which transactions there have been; False if it can't be asked now."""
+    connection = primary.connection
+    if not connection.open or connection.is_reading:
+        return False
+    flavor = connection.flavor
+    try:
+        _, _, _, server, *_, text = connection.ask(_ASK_PRIMARY[flavor])
+    except err.MySQLError:
+        return False
+    if _text(server) != cluster.primary_server:
+        return False
+    cluster.history = parse_history(flavor, text or "")
+    return True
 
 
 def wait_sql(position: Position, seconds: float) -> str:

@@ -41,7 +41,9 @@ _ASK = {
     "(SELECT VARIABLE_VALUE FROM performance_schema.global_status"
     " WHERE VARIABLE_NAME='Threads_running') LIMIT 1",
     "mariadb": "SELECT @@GLOBAL.server_id,IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
-    "CAST(@@GLOBAL.gtid_slave_pos AS BINARY),CAST(@@GLOBAL.gtid_binlog_state AS BINARY),"
+    "CAST(@@GLOBAL.gtid_slave_pos AS BINARY),"
+    "CAST(CONCAT_WS(',',NULLIF(@@GLOBAL.gtid_binlog_state,''),NULLIF(@@GLOBAL.gtid_slave_pos,''))"
+    " AS BINARY),"
     "(SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS"
     " WHERE VARIABLE_NAME='SLAVE_RUNNING'),"
     "(SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS"
@@ -238,7 +240,8 @@ def _ask(server: Server, connection: PhysicalConnection, cluster: Watched) -> Pr
         raise ValueError(f"it is a {flavor} server, and the primary is {cluster.flavor}")
     sql = _ASK[flavor]
     if server.endpoint is cluster.primary:
-        sql = sql.replace("@@GLOBAL.gtid_slave_pos", _ASK_PRIMARY_POSITION[flavor])
+        own, of_primary = "@@GLOBAL.gtid_slave_pos AS", f"{_ASK_PRIMARY_POSITION[flavor]} AS"
+        sql = sql.replace(own, of_primary)
     asked_at = monotonic()
     name, read_only, position, history, slave, connected, running = connection.ask(sql)
     return Probe(

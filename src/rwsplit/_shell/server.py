@@ -86,6 +86,7 @@ class Server:
         "_probe_at",
         "_timeouts",
         "_warned",
+        "ahead",
         "behind",
         "connected",
         "connections",
@@ -101,6 +102,7 @@ class Server:
         "late",
         "latency",
         "look_at",
+        "looked",
         "noted_at",
         "opening",
         "reached",
@@ -110,6 +112,7 @@ class Server:
         "running",
         "server",
         "stalled",
+        "suspect",
         "tail",
         "unfit",
         "was_primary",
@@ -168,6 +171,12 @@ class Server:
         self.replicates: bool | None = None
         """Whether it replicates from another server; None where that can't be seen."""
         self.was_primary = False
+        self.looked: Probe | None = None
+        """What the last look told."""
+        self.suspect = False
+        """The primary has changed, and this one may have what the new one lacks."""
+        self.ahead: History | None = None
+        """What it has of transactions that were lost with a primary; it has to be rebuilt."""
         self.doubted: Probe | None = None
         """A look that told what the primary was not known to have."""
         self.writable_since = 0.0
@@ -281,6 +290,13 @@ class Server:
         self._position = position
         self.tail = self._parsed_tail = b""
         return False
+
+    def let_go(self, position: Position) -> Position:
+        """Know no more than this of where it is, or was before it was rebuilt; returns it."""
+        self.floor = None
+        self._position = position
+        self.tail = self._parsed_tail = b""
+        return position
 
     def has_gone_on(self, server: str, before: Position | None, position: Position) -> bool:
         """Tell whether a server is the one that was known here, with what it had and more."""

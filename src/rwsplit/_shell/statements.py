@@ -663,7 +663,18 @@ class Statements(Hold):
             self._publish()
         if statement.locks or statement.releases:
             self._note_user_locks(statement, sql, result)
+        if statement.verb == "KILL":
+            self._kill_elsewhere(sql)
         return self._finish(self._primary, statement, reason, waited, retries, result)
+
+    def _kill_elsewhere(self, sql: bytes) -> None:
+        """Let a KILL of another connection of ours reach what it runs on a replica."""
+        from .killing import kill_elsewhere  # noqa: PLC0415 - few kill
+
+        primary = self.driver_connection
+        result = primary._result
+        kill_elsewhere(self._cluster, primary, sql)
+        primary._result = result
 
     def _reads_alone(self) -> bool:
         """Tell whether a read is a transaction of its own, and may run where it likes."""
