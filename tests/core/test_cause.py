@@ -9,7 +9,7 @@ import pytest
 
 import rwsplit
 from rwsplit import Cause
-from rwsplit._core.cause import Reason, none_usable, not_split
+from rwsplit._core.cause import ASIDE, Reason, none_usable, not_split
 
 CAUSES = [
     ("SELECT 1 FROM t", Cause.READ),
@@ -93,6 +93,8 @@ def test_what_switches_splitting_off() -> None:
 
 
 def test_why_none_is_usable() -> None:
+    assert none_usable({"a": ASIDE}).cause is Cause.REPLICA_ERROR
+    assert none_usable({"a": ASIDE, "b": "resting"}).cause is Cause.UNFIT
     assert none_usable({}).cause is Cause.NO_REPLICAS
     assert none_usable({"a": "resting", "b": "resting"}).cause is Cause.UNREACHABLE
     mixed = none_usable({"a": "resting", "b": "stalled"})

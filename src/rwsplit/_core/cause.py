@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-__all__ = ["Cause", "Reason", "none_usable", "not_split"]
+__all__ = ["ASIDE", "RESERVED", "Cause", "Reason", "none_usable", "not_split"]
 
 
 class Cause(StrEnum):
@@ -107,6 +107,12 @@ class Reason(str):
         return Reason(text, self.cause)
 
 
+ASIDE = "left aside by this session"
+"""The state of a replica that met an error with this session, and may serve others."""
+RESERVED = "not for this read"
+"""The state of a replica that has no weight, or serves nothing but what a rule sends to it."""
+
+
 def not_split(
     has_replicas: bool, reads: str, by_environment: bool, disabled: bool
 ) -> Reason | None:
@@ -131,7 +137,10 @@ def none_usable(states: Mapping[str, str]) -> Reason:
     if not states:
         return Reason("no replicas are known of", Cause.NO_REPLICAS)
     said = ", ".join(f"{name} is {state}" for name, state in sorted(states.items()))
-    away = all(state == "resting" for state in states.values())
-    if away:
-        return Reason("no replica can be reached", Cause.UNREACHABLE)
-    return Reason(f"no replica may be asked: {said}", Cause.UNFIT)
+    if set(states.values()) == {"resting"}:
+        cause = Cause.UNREACHABLE
+    elif set(states.values()) == {ASIDE}:
+        cause = Cause.REPLICA_ERROR
+    else:
+        cause = Cause.UNFIT
+    return Reason(f"no replica may be asked: {said}", cause)

@@ -10,14 +10,21 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .config_endpoints import check_replicas, place, place_of, read_primary, read_replicas
+from .config_endpoints import (
+    check_replicas,
+    may_be_one,
+    place,
+    place_of,
+    read_primary,
+    read_replicas,
+)
 from .config_values import (
     Sources,
     check_option,
     read_option,
     split,
 )
-from .endpoint import DEFAULT_PORT, Endpoint
+from .endpoint import DEFAULT_PORT, Endpoint, address
 from .options import CLUSTER_KEYWORDS, ClusterOptions, GroupOptions, Options, parse_cluster_options
 from .problems import ConfigError, Hidden, Problems, below, meant, shown
 from .route import LEVELS
@@ -118,6 +125,29 @@ class Config(NamedTuple):
             if place_of(cluster.primary) == wanted:
                 return cluster
         return None
+
+    def misses(
+        self, host: str | None, port: int | None = None, unix_socket: str | None = None
+    ) -> str:
+        """Tell that an address is no primary's, where it may be meant to be one's; else ''.
+
+        One with the port of a primary may be a primary by another of its names. Only a name server
+        could tell, and what that says may change.
+        """
+        asked = place(host or "localhost", port or DEFAULT_PORT, unix_socket)
+        known = self.clusters.values()
+        if any(place_of(end) == asked for each in known for end in (each.primary, *each.replicas)):
+            return ""
+        near = [each for each in known if may_be_one(place_of(each.primary), asked)]
+        if not near:
+            return ""
+        where = unix_socket or address(host or "localhost", port or DEFAULT_PORT)
+        primaries = ", ".join(f"{each.primary.name} ({each.name})" for each in near)
+        return (
+            f"{where} is the address of no cluster of {self.file_name}, so its reads are not "
+            f"split; the primaries there are {primaries}: spell the host as there if it is one of "
+            "them, or give replicas=[] if it is not"
+        )
 
 
 def digest_of(sql: str) -> str:

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from ipaddress import IPv6Address
+from posixpath import normpath
 
 from .config_values import CONNECT, Sources, split
 from .endpoint import DEFAULT_PORT, Endpoint, parse_replicas
 from .problems import Problems, shown
 
-__all__ = ["check_replicas", "place", "place_of", "read_primary", "read_replicas"]
+__all__ = [
+    "check_replicas",
+    "may_be_one",
+    "place",
+    "place_of",
+    "read_primary",
+    "read_replicas",
+]
 
 _ADDRESS_KEYS = ("host", "port", "unix_socket")
 _REPLICA_KEYS = ("name", *_ADDRESS_KEYS, "weight", "rank", "zone")
@@ -56,9 +66,25 @@ def check_replicas(
             problems.add(f"{path}: {endpoint.name} is the address of the primary")
 
 
+_LOOPBACK = ("127.0.0.1", "::1")
+
+
 def place(host: str, port: int, unix_socket: str | None) -> tuple[object, ...]:
     """Return what all addresses of one server have in common, as far as their text tells."""
-    return (unix_socket,) if unix_socket else (host.lower(), port)
+    if unix_socket:
+        return (normpath(unix_socket),)
+    host = host.lower().removesuffix(".")
+    if ":" in host:
+        with suppress(ValueError):
+            host = str(IPv6Address(host))
+    return ("localhost" if host in _LOOPBACK else host), port
+
+
+def may_be_one(mine: tuple[object, ...], other: tuple[object, ...]) -> bool:
+    """Tell whether two places may be one server's: by port, or this host's by port and socket."""
+    if len(mine) != len(other):
+        return "localhost" in (mine[0], other[0])
+    return len(mine) == 1 or mine[1] == other[1]
 
 
 def place_of(endpoint: Endpoint) -> tuple[object, ...]:

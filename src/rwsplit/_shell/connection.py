@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ from .cursor import routed
 from .facts import PrimaryFacts
 from .member import Member, default_tracking, open_primary
 from .replicas import Replicas
+from .server import logger
 
 if TYPE_CHECKING:
     from typing import Self
@@ -794,7 +796,9 @@ def _configured(given: dict[str, Any]) -> dict[str, Any]:
         if config is not None and isinstance(given.get("port") or 0, int):
             host, port, unix_socket = _address(given)
             found = config.by_address(host, port, unix_socket)
-            if found is not None:
+            if found is None:
+                _warn_once(config.misses(host, port, unix_socket))
+            else:
                 cluster = configured(found)
                 given = {key: given[key] for key in given if key not in (*_ADDRESS, "replicas")}
     elif isinstance(cluster, str):
@@ -811,6 +815,12 @@ def _configured(given: dict[str, Any]) -> dict[str, Any]:
     # Frameworks pass None for what their settings do not have.
     said = {key: value for key, value in given.items() if value is not None or key not in defaults}
     return {**defaults, **said, "cluster": cluster}
+
+
+@cache
+def _warn_once(text: str) -> None:
+    if text:
+        logger.warning("%s", text)
 
 
 _ADDRESS = ("host", "port", "unix_socket")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from pymysql import err
 from pymysql.constants import ER
 
-from .._core.cause import Cause, Reason, none_usable
+from .._core.cause import ASIDE, RESERVED, Cause, Reason, none_usable
 from .._core.endpoint import Endpoint
 from .._core.failure import PACKET_TOO_LARGE, Meaning, meaning, refuses_account, was_killed
 from .._core.figures import View
@@ -644,13 +644,14 @@ class Replicas:
         self, wanted: str | None = None, group: str | None = None, tried: Collection[str] = ()
     ) -> Reason:
         """Tell why none of the replicas that a read might use may be asked."""
-        states = {
-            server.endpoint.name: "not asked again"
-            if server.endpoint.name in tried or server.endpoint.name in self._aside
-            else server.state()
-            for server in self._cluster.replicas
-            if wanted in (None, server.endpoint.name) and group in (None, server.endpoint.group)
-        }
+        states = {}
+        for server in self._cluster.replicas:
+            name, state = server.endpoint.name, server.state()
+            if wanted not in (None, name) or group not in (None, server.endpoint.group):
+                continue
+            if state == "usable":
+                state = ASIDE if name in tried or name in self._aside else RESERVED
+            states[name] = state
         if wanted is not None and not states:
             return Reason(f"{wanted}, which a hint asks for, is no replica", Cause.HINT)
         return none_usable(states)

@@ -260,7 +260,7 @@ class Statements(Hold):
         if decision.destination is _LAST:
             return self._query_last(statement, decision.reason, sql, unbuffered)
         reason = decision.reason
-        if decision.destination is _REPLICA and self._unsplit is not None:
+        if statement.kind is _READ and self._unsplit is not None:
             reason = self._unsplit
         return self._query_primary(statement, reason, sql, unbuffered)
 
