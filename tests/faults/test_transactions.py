@@ -230,3 +230,255 @@ def test_the_level_of_consistency_changes_nothing_of_it(both, level, begin):
 
     plain, ours = both(program)
     assert ours == plain
+
+
+# Fault: a transaction that was lost with its connection, and half of it committed.
+
+
+def _kill(connection, other):
+    other.execute(f"KILL {connection.thread_id()}")
+
+
+def _kill_and_run(connection, other):
+    _kill(connection, other)
+    connection.cursor().execute("UPDATE t SET v = 77 WHERE id = 1")
+
+
+def _kill_and_ping(connection, other):
+    _kill(connection, other)
+    connection.ping(reconnect=False)
+
+
+def _kill_and_read(connection, other):
+    _kill(connection, other)
+    connection.cursor().execute(ONE)
+
+
+def _time_out(connection, other, sql="SELECT SLEEP(3) INTO @slept", cursorclass=None):
+    thread, connection._read_timeout = connection.thread_id(), 0.1
+    try:
+        connection.cursor(cursorclass).execute(sql)
+    finally:
+        # The server itself would only notice after its sleep, and keep the locks until then.
+        other.execute(f"KILL {thread}")
+
+
+def _time_out_writing(connection, other):
+    _time_out(connection, other, "UPDATE t SET v = v + SLEEP(3) WHERE id = 1")
+
+
+def _time_out_streaming(connection, other):
+    sql = "SELECT SLEEP(3) FROM t WHERE id = 1 FOR UPDATE"
+    _time_out(connection, other, sql, pymysql.cursors.SSCursor)
+
+
+LOSSES = (
+    _kill_and_run,
+    _kill_and_ping,
+    _kill_and_read,
+    _time_out,
+    _time_out_writing,
+    _time_out_streaming,
+)
+
+WAYS_ON = {
+    "begin()": lambda connection: connection.begin(),
+    "commit()": lambda connection: connection.commit(),
+    "autocommit": lambda connection: connection.autocommit(not connection.get_autocommit()),
+    "select_db": lambda connection: connection.select_db("shop"),
+    "set_character_set": lambda connection: connection.set_character_set("utf8mb4"),
+    "ping": lambda connection: connection.ping(reconnect=False),
+    "show_warnings": lambda connection: connection.show_warnings(),
+    "executemany": lambda connection: connection.cursor().executemany(
+        "INSERT INTO t VALUES (%s, %s)", [(7, 7), (8, 8)]
+    ),
+    "callproc": lambda connection: connection.cursor().callproc("begins"),
+    "stream": lambda connection: connection.cursor(pymysql.cursors.SSCursor).execute(ONE),
+    **{
+        sql: sql
+        for sql in (
+            "UPDATE t SET v = 2 WHERE id = 2",
+            ONE,
+            "SELECT 1",
+            "SELECT @@server_id",
+            "SELECT 1 /* rwsplit: replica */",
+            "SELECT FOUND_ROWS()",
+            "SHOW WARNINGS",
+            "SET @a = 1",
+            "SET autocommit = 1",
+            "SET @@read_write_splitting_policy = 'random'",
+            "USE shop",
+            "BEGIN",
+            "START TRANSACTION READ ONLY",
+            "COMMIT",
+            "SAVEPOINT a",
+            "ROLLBACK TO a",
+            "ROLLBACK; UPDATE t SET v = 2 WHERE id = 2",
+            "CREATE TABLE nope (id INT)",
+            "LOCK TABLES t READ",
+            "SELEC 1",
+            "",
+        )
+    },
+}
+
+BEGUN = {
+    "begin()": [lambda connection: connection.begin()],
+    "BEGIN": ["BEGIN"],
+    "autocommit(False)": [lambda connection: connection.autocommit(False)],
+    "SET autocommit": ["SET autocommit = 0"],
+    "read on a replica": [lambda connection: connection.autocommit(False), ONE],
+    "read in BEGIN": ["BEGIN", ONE],
+    "chain": ["BEGIN", "COMMIT AND CHAIN"],
+    "written": ["BEGIN", "UPDATE t SET v = 11 WHERE id = 1"],
+    "written without autocommit": [
+        lambda connection: connection.autocommit(False),
+        "UPDATE t SET v = 11 WHERE id = 1",
+    ],
+    "savepoint": ["BEGIN", "UPDATE t SET v = 11 WHERE id = 1", "SAVEPOINT a"],
+    "after a commit": [
+        lambda connection: connection.autocommit(False),
+        ONE,
+        lambda connection: connection.commit(),
+        "UPDATE t SET v = 11 WHERE id = 1",
+    ],
+}
+
+
+def _of_connections(answers):
+    """The number of the error of a lost connection depends on when it is noticed."""
+    return [2013 if answer == 2006 else answer for answer in answers]
+
+
+LOST = [
+    *[(begun, lose) for begun in BEGUN for lose in LOSSES[3:4]],
+    *[(begun, lose) for begun in ("read in BEGIN", "autocommit(False)") for lose in LOSSES[4:]],
+    *[("written", lose) for lose in LOSSES],
+    *[("written without autocommit", lose) for lose in LOSSES[:3]],
+    *[("chain", lose) for lose in LOSSES[:3]],
+]
+
+
+@pytest.mark.parametrize(
+    ("begun", "lose"), LOST, ids=[f"{begun}: {lose.__name__}" for begun, lose in LOST]
+)
+def test_no_half_of_a_lost_transaction_is_committed(both, procedure, other, begun, lose):
+    def program(steps):
+        steps.warm()
+        for step in BEGUN[begun]:
+            steps.do(step)
+        del steps.answers[:]
+        steps.do(lambda connection: lose(connection, other))
+        for step in WAYS_ON.values():
+            steps.do(step)
+        if isinstance(steps.connection, rwsplit.Connection):
+            assert not steps.connection.open
+            steps.connection.rollback()
+            assert steps.connection.open
+            steps.cursor.execute("UPDATE t SET v = 6 WHERE id = 2")
+            steps.connection.commit()
+        else:
+            steps.other.execute("UPDATE t SET v = 6 WHERE id = 2")
+        steps.other.execute(ALL)
+        steps.answers.append(steps.other.fetchall())
+
+    plain, ours = map(_of_connections, both(program, client_flag=CLIENT.MULTI_STATEMENTS))
+    plain = [0 if answer == "Already closed" else answer for answer in plain]  # ping()'s
+    assert ours == plain
+
+
+ROLLBACKS = {
+    "rollback()": lambda connection: connection.rollback(),
+    **{
+        sql: lambda connection, sql=sql: connection.cursor().execute(sql)
+        for sql in (
+            "ROLLBACK",
+            "rollback work",
+            "/* it is over */ ROLLBACK",
+            "ROLLBACK AND NO CHAIN",
+            "ROLLBACK AND CHAIN",
+            "ROLLBACK;",
+        )
+    },
+}
+
+
+@pytest.mark.parametrize("how", ROLLBACKS)
+@pytest.mark.parametrize(
+    "options", [{}, {"transactions": "primary"}, {"reads": "primary"}], ids=str
+)
+def test_a_rollback_ends_a_lost_transaction(connect, other, how, options):
+    connection = connect(**options)
+    cursor = connection.cursor()
+    cursor.execute("SET @kept = 5")
+    connection.begin()
+    cursor.execute("UPDATE t SET v = 11 WHERE id = 1")
+    with pytest.raises(rwsplit.OperationalError):
+        _kill_and_run(connection, other)
+    for _ in range(2):
+        with pytest.raises(rwsplit.InterfaceError, match="lost with its connection to primary"):
+            cursor.execute(ONE)
+    ROLLBACKS[how](connection)
+    assert bool(connection.server_status & 1) == ("AND CHAIN" in how)
+    cursor.execute("SELECT @kept, SUM(v) FROM t")
+    assert cursor.fetchall() == ((5, 30),)
+    cursor.execute("UPDATE t SET v = 12 WHERE id = 1")
+    if "AND CHAIN" in how:
+        connection.commit()
+    other.execute(ONE)
+    assert other.fetchall() == ((12,),)
+
+
+def test_a_lost_transaction_can_be_closed_or_connected_again(connect, other):
+    connections = connect(), connect()
+    for connection in connections:
+        connection.begin()
+        connection.cursor().execute("UPDATE t SET v = 11 WHERE id = 1")
+        with pytest.raises(rwsplit.OperationalError):
+            _kill_and_run(connection, other)
+    connections[0].close()
+    with pytest.warns(DeprecationWarning):
+        connections[1].ping(reconnect=True)
+    cursor = connections[1].cursor()
+    cursor.execute(ONE)
+    assert cursor.fetchall() == ((10,),)
+
+
+def test_a_stream_that_was_lost_takes_its_transaction_along(connect, other):
+    connection = connect(autocommit=False)
+    stream = connection.cursor(rwsplit.cursors.SSCursor)
+    stream.execute(
+        "SELECT REPEAT('x', 70000), SLEEP(IF(id = 1, 0, 3)) FROM t ORDER BY id FOR UPDATE"
+    )
+    _kill(connection, other)
+    with pytest.raises(rwsplit.OperationalError):
+        stream.fetchall()
+    cursor = connection.cursor()
+    with pytest.raises(rwsplit.InterfaceError, match="roll it back"):
+        cursor.execute("UPDATE t SET v = 11 WHERE id = 1")
+    connection.rollback()
+
+
+def test_a_connection_that_is_lost_between_transactions_is_not_noticed(connect, other):
+    connection = connect(autocommit=False)
+    cursor = connection.cursor()
+    for number in range(3):
+        cursor.execute("UPDATE t SET v = %s WHERE id = 1", (number,))
+        connection.commit()
+        _kill(connection, other)
+        connection.ping(reconnect=False)
+        _kill(connection, other)
+    other.execute(ONE)
+    assert other.fetchall() == ((2,),)
+
+
+def test_what_holds_for_the_next_transaction_outlives_the_connection(connect, other):
+    connection = connect()
+    cursor = connection.cursor()
+    cursor.execute("SET TRANSACTION READ ONLY")
+    cursor.execute("SET TRANSACTION ISOLATION LEVEL SERIALIZABLE")
+    _kill(connection, other)
+    connection.ping(reconnect=False)
+    cursor.execute("BEGIN")
+    with pytest.raises(rwsplit.MySQLError, match="1792"):
+        cursor.execute("UPDATE t SET v = 11 WHERE id = 1")

@@ -513,6 +513,9 @@ def test_the_primary_lost_in_a_transaction_is_told_once(begin, cluster):
     assert not isinstance(caught.value, rwsplit.OutcomeUnknown)
     assert "rolled back" in str(caught.value)
     assert not connection.get_autocommit()
+    with pytest.raises(rwsplit.InterfaceError, match="roll it back"):
+        ask(cursor, ALL)
+    connection.rollback()
     assert ask(cursor, ALL) == ((1, 10), (2, 20))
     assert ask(cursor, "SELECT @kept, @@time_zone, LAST_INSERT_ID()") == ((5, "+03:00", 0),)
     cursor.execute("UPDATE t SET v = 13 WHERE id = 1")
@@ -573,6 +576,7 @@ def test_a_lost_answer_to_a_write_in_a_transaction_is_no_unknown_outcome(begin, 
         link.mend()
         link.cut()
         link.mend()
+        cursor.execute("ROLLBACK")
         assert ask(cursor, ALL) == ((1, 10), (2, 20))
 
 

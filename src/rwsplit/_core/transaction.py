@@ -17,7 +17,7 @@ from .following import shows_data
 from .session import AUTOCOMMIT, Session
 from .statement import Kind, Statement
 
-__all__ = ["Repeatable", "Step", "Transaction", "is_ordered"]
+__all__ = ["Repeatable", "Step", "Transaction", "is_lost_with", "is_ordered"]
 
 MOST_READS = 64
 MOST_BYTES = 1 << 20
@@ -64,6 +64,7 @@ class Transaction:
         "_read_only",
         "begin",
         "digest",
+        "lost",
         "on_replica",
         "repeatables",
         "retries_on_primary",
@@ -80,6 +81,8 @@ class Transaction:
         """The primary may hold something for a transaction that it does not call one."""
         self.retries_on_primary = False
         """The transaction before did not survive its move."""
+        self.lost = ""
+        """How the transaction was lost with its connection: it is over, and not rolled back yet."""
         self.clear()
 
     def clear(self) -> None:
@@ -244,6 +247,30 @@ class Transaction:
             self.repeatables.append(Repeatable(sql, answer))
 
 
+def is_lost_with(statement: Statement, session: Session, begun: bool) -> bool:
+    """Tell whether a transaction goes with a connection that was lost while a statement ran.
+
+    `begun` is whether one had begun before it. Only what ends a transaction leaves none behind:
+    without autocommit every other statement is of one, and what begins one was heard by the
+    application, if by nobody else.
+    """
+    does = statement.transaction or ""
+    chains = session.value("completion_type") in ("CHAIN", "1")
+    if does in _LAST and not (chains and does in ("commit", "rollback")):
+        return False
+    return (
+        begun
+        or not session.status & AUTOCOMMIT
+        or any(
+            (part.transaction or "").startswith("begin")
+            or "chain" in (part.transaction or "")
+            or "autocommit" in part.system_variables_written
+            for part in statement.parts or (statement,)
+        )
+    )
+
+
+_LAST = ("commit", "rollback", "commit release", "rollback release")
 _SAVEPOINTS = frozenset({"savepoint", "release savepoint", "rollback to"})
 _OF_TRANSACTIONS = re.compile(
     r"autocommit|completion_type|transaction_|tx_|gtid_|sql_log_bin|binlog_|session_track_"

@@ -36,6 +36,7 @@ from .facts import PrimaryFacts
 from .member import Member, default_tracking, open_primary
 from .replicas import Replicas
 from .server import logger
+from .statements import NOTHING
 
 if TYPE_CHECKING:
     from typing import Self
@@ -440,6 +441,7 @@ class Connection(Controls):
     def show_warnings(self) -> Any:
         """Return the warnings of the last statement, from the member that ran it."""
         with self._having_turn():
+            self._check_lost()
             if self._pending:
                 self._finish_pending()
             self._result = None
@@ -561,7 +563,7 @@ class Connection(Controls):
     def rollback(self) -> None:
         """Roll the transaction back."""
         with self._having_turn():
-            if not self._transact_by_method("ROLLBACK"):
+            if not (self._end_lost_by_method() or self._transact_by_method("ROLLBACK")):
                 self._end_on_primary("ROLLBACK")
 
     def autocommit(self, value: Any) -> None:
@@ -569,9 +571,10 @@ class Connection(Controls):
         if value == self.get_autocommit():
             self.driver_connection.autocommit_mode = bool(value)
             return
+        what = f"SET autocommit = {int(bool(value))}"
         with self._having_turn():
             self._switch_autocommit(value)
-            self._on_primary(lambda: self.driver_connection.autocommit(value), "SET AUTOCOMMIT")
+            self._on_primary(lambda: self.driver_connection.autocommit(value), what)
 
     def get_autocommit(self) -> bool:
         """Tell whether autocommit is on."""
@@ -596,6 +599,7 @@ class Connection(Controls):
     def set_character_set(self, charset: str, collation: str | None = None) -> None:
         """Set the character set, and the collation, of the connection."""
         with self._having_turn():
+            self._prepare()
             self._flush()
             self._session.expect_charset()
             self._on_primary(
@@ -656,15 +660,18 @@ class Connection(Controls):
         primary = self.driver_connection
         with self._having_turn():
             try:
-                if self._pending:
-                    self._finish_pending()
-                if self._revives and not self._ended and self._has_left():
-                    self._go_without()
-                    if self._cluster.usable() and not self._has_primary():
-                        return  # reads go on
-                    self._need_primary()
-                primary.ping()
-                self._result = None
+                if self._revives and not self._ended:
+                    if primary._sock is None:
+                        self._go_without()
+                    if self._pending:
+                        self._finish_pending()
+                    self._check_lost()
+                    if self._has_left():
+                        self._leave_primary()
+                        if self._cluster.usable() and not self._has_primary():
+                            return  # reads go on
+                        self._need_primary()
+                self._ping(primary)
             except Exception:
                 if not reconnect:
                     raise
@@ -673,6 +680,16 @@ class Connection(Controls):
                 self._abandon_snapshot()
                 self._replicas.close()
                 self.connect()
+
+    def _ping(self, primary: PhysicalConnection) -> None:
+        status = primary.server_status
+        try:
+            primary.ping()
+        except err.MySQLError as error:
+            if not (self._revives and lost(error)):
+                raise
+            raise self._note_loss(error, NOTHING, status) from error
+        self._result = None
 
     def cancel(self) -> None:
         """End the statement that another thread runs on this connection: it gets error 1317.
@@ -708,13 +725,17 @@ class Connection(Controls):
 
     @property
     def open(self) -> bool:
-        """Whether the connection works: one to the primary that was lost is made again."""
+        """Whether the connection works: one to the primary that was lost is made again.
+
+        Not while a transaction was lost with it, and has not been rolled back.
+        """
         if self.driver_connection.open:
             return True
         return (
             "_session" in self.__dict__
             and self._revives
             and not (self._ended or self.driver_connection._closed or self._session.bound)
+            and not self._transaction.lost
         )
 
     def close(self) -> None:

@@ -185,13 +185,13 @@ class Hold:
             state = session.restored()
             if physical.server_status & AUTOCOMMIT != autocommit:
                 state.append(f"SET autocommit={int(bool(autocommit))}")
+            state += filter(None, session.next_transaction.split("; "))
             raise_first(physical.run_all(state))
         except BaseException:
             self._drop_primary()
             raise
         physical.tails.clear()
         session.status = physical.server_status
-        session.next_transaction = ""
         self._primary.rename(self._aimed_at)
         if before[0] != before[1] or self._generation != before[0]:
             self._forget_lost(facts)

@@ -39,7 +39,7 @@ from .sharing import Sharing, current_session_id
 if TYPE_CHECKING:
     from .._core.rules import Matched
 
-__all__ = ["AGAIN", "PRIMARYS_SHARE", "Statements"]
+__all__ = ["AGAIN", "NOTHING", "PRIMARYS_SHARE", "Statements"]
 
 _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 PRIMARYS_SHARE = Reason("it is of the primary's share of the reads", Cause.SHARE)
@@ -52,9 +52,10 @@ _INTERRUPTED = Statement(
     Kind.UNKNOWN, because(Kind.UNKNOWN, "it was interrupted"), implicit_commit=True
 )
 """Whatever it was, it may have been committed."""
-_NOTHING = Statement(Kind.READ, because(Kind.READ, "nothing was sent"))
+NOTHING = Statement(Kind.READ, because(Kind.READ, "nothing was sent"))
 _BY_METHOD = {verb: Reason(verb, Cause.TRANSACTION) for verb in ("BEGIN", "COMMIT", "ROLLBACK")}
 _ONE = (1, "1", b"1")
+
 _LOOK_AGAIN_SECONDS = 0.2
 """How often a read that waits for a server looks who can serve it."""
 _NOBODY = ProcessPosition()
@@ -63,6 +64,10 @@ _MOST_TRIES = 3
 """How often a read is tried again that was lost with the primary."""
 AGAIN = ""
 """No session id: who shares the session has to be looked at again."""
+
+
+def _gone() -> err.OperationalError:
+    return err.OperationalError(CR.CR_SERVER_GONE_ERROR, "MySQL server has gone away")
 
 
 class Statements(Hold):
@@ -214,6 +219,8 @@ class Statements(Hold):
             member = self._replicas.ready_member(shows)
             if member is not None:
                 return self._query_ready(member, statement, sql, unbuffered, template)
+        if self._transaction.lost and self._end_lost(statement):
+            return self._affected_rows
         if (
             statement.controls
             and not self._controlling
@@ -313,6 +320,7 @@ class Statements(Hold):
             self._go_without()
         if self._pending:
             self._finish_pending()
+        self._check_lost()
         if current_session_id.get() is not self._context_id:
             self._share()
 
@@ -330,10 +338,21 @@ class Statements(Hold):
         return self._has_left()
 
     def _regain_primary(self) -> None:
+        self._leave_primary()
+        self._need_primary()
+
+    def _leave_primary(self) -> None:
+        """Let go of a connection to the primary that is of no more use.
+
+        Raises the error of a transaction that was open there.
+        """
+        status = self._session.status
         if self.driver_connection._sock is not None:
             self._drop_primary()
+            if status & IN_TRANSACTION:
+                raise self._note_loss(_gone(), NOTHING, status)
         self._go_without()
-        self._need_primary()
+        self._check_lost()
 
     def _transact(
         self,
@@ -357,14 +376,20 @@ class Statements(Hold):
     def _go_without(self) -> None:
         """Go on while the connection to the primary is lost: most reads don't need it.
 
-        Raises the error of a connection that was closed, of a transaction that was lost with it,
-        and of a session that can't go on on another connection.
+        A transaction that was open there is lost with it. Raises the error of a connection that
+        was closed, and of a session that can't go on on another connection.
         """
         session = self._session
         if not self._ended and self._revives and session.status & IN_TRANSACTION:
-            gone = err.OperationalError(CR.CR_SERVER_GONE_ERROR, "MySQL server has gone away")
-            raise self._note_loss(gone, _NOTHING, session.status)
+            self._note_loss(_gone(), NOTHING, session.status)
         self._check_revivable()
+
+    def _check_lost(self) -> None:
+        """Raise the error of a transaction that was lost, and has not been rolled back."""
+        raise NotImplementedError
+
+    def _end_lost(self, statement: Statement) -> bool:
+        raise NotImplementedError
 
     def _note_loss(
         self, error: err.MySQLError, statement: Statement, status: int
@@ -616,6 +641,7 @@ class Statements(Hold):
             self._shows_tracking = True
         status = session.status
         before = self._unsent
+        begun = status | IN_TRANSACTION if before else status
         if self._skipped and statement.kind is Kind.FOLLOW_READ and not before:
             before = _NOTHING_OPEN
         try:
@@ -635,8 +661,8 @@ class Statements(Hold):
                         statement, reason, sql, unbuffered, waited, retries + 1, killed
                     )
                 # What is too large for the server it has not run.
-                lost_one = _NOTHING if too_large else statement
-                raise self._note_loss(error, lost_one, status) from error
+                lost_one = NOTHING if too_large else statement
+                raise self._note_loss(error, lost_one, begun) from error
             if self._revives and refuses_writes(error):
                 self._leave_demoted(error, status)
                 self._unsent = before
@@ -655,10 +681,7 @@ class Statements(Hold):
         if result.field_count and shows_data(statement):
             self._replicas.saw_primary = True
         self._after_primary(statement, sql, succeeded=True)
-        # What is still to come from the primary may change the session or commit.
-        self._pending = bool(result.has_next) or (
-            result.unbuffered_active and statement.kind is not _READ
-        )
+        self._note_unread(statement, result)
         if self._sharing is not None and not self._pending:
             self._publish()
         if statement.locks or statement.releases:
@@ -675,6 +698,15 @@ class Statements(Hold):
         result = primary._result
         kill_elsewhere(self._cluster, primary, sql)
         primary._result = result
+
+    def _note_unread(self, statement: Statement, result: Any) -> None:
+        """Note what is still to come from the primary: it may change the session, or commit."""
+        unread = result.unbuffered_active
+        self._pending = bool(result.has_next) or (unread and statement.kind is not _READ)
+        session = self._session
+        if unread and not session.status & AUTOCOMMIT:
+            # Only its last row will tell whether a transaction is open now.
+            session.status |= IN_TRANSACTION
 
     def _reads_alone(self) -> bool:
         """Tell whether a read is a transaction of its own, and may run where it likes."""
@@ -758,7 +790,8 @@ class Statements(Hold):
             self._sharing.answered()
         self._cluster.primary_is_read_only(self._generation)
         if status & IN_TRANSACTION:
-            self._note_loss(error, _NOTHING, status)
+            self._note_loss(error, NOTHING, status)
+            self._transaction.lost = ""  # the application is told that it was rolled back
             raise deadlock(f"primary {self._primary.name} is read-only now: {error.args[1]}")
         self._need_primary(writable=True)
 
@@ -907,6 +940,7 @@ class Statements(Hold):
         self._free = (
             self._may_be_free
             and self._session.is_free(self._must_see)
+            and not self._transaction.lost
             and self._foreign is None
             and self._sharing is None
             and self._replicas.sees_freely
@@ -918,6 +952,13 @@ class Statements(Hold):
         primary = self.driver_connection
         try:
             primary.finish_previous()
+        except err.MySQLError as error:
+            if not lost(error):
+                raise
+            status = self._session.status
+            # What it belonged to may have begun a transaction.
+            begun = status if status & AUTOCOMMIT else status | IN_TRANSACTION
+            raise self._note_loss(error, NOTHING, begun) from error
         finally:
             self._session.lose_position()
             self._learn()

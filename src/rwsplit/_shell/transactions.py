@@ -15,14 +15,14 @@ from .._core.position import Position
 from .._core.route import LEVELS, Destination, Route, RouteTaken
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION
 from .._core.statement import Kind, Statement, because
-from .._core.transaction import Step, is_ordered
+from .._core.transaction import Step, is_lost_with, is_ordered
 from .._drivers.pymysql import no_result, raise_first
 from .member import Member, ask_and_end
 from .outcome import deadlock
 from .read_back import read_back
 from .replicas import Reading, Served, Unserved
 from .snapshot import Snapshot
-from .statements import PRIMARYS_SHARE, Statements
+from .statements import NOTHING, PRIMARYS_SHARE, Statements
 
 __all__ = ["Transactions"]
 
@@ -332,7 +332,11 @@ class Transactions(Statements):
         """Roll the transaction back on both sides and tell the application to try again."""
         transaction, primary = self._transaction, self.driver_connection
         self._cluster.counts["mismatched transactions"] += 1
-        (reply,) = primary.run_all(["ROLLBACK"])
+        try:
+            (reply,) = primary.run_all(["ROLLBACK"])
+        except err.MySQLError:
+            self._drop_primary()  # that rolls it back, too
+            reply = None
         if isinstance(reply, err.MySQLError):
             raise reply
         if transaction.digest:
@@ -372,10 +376,51 @@ class Transactions(Statements):
     def _note_loss(
         self, error: err.MySQLError, statement: Statement, status: int
     ) -> err.MySQLError:
+        transaction, session = self._transaction, self._session
+        begun = transaction.has_begun or bool(self._unsent or status & IN_TRANSACTION)
+        if statement is not NOTHING:
+            begun = is_lost_with(statement, session, begun)
         self._end_snapshot()
-        self._transaction.clear()
-        self._transaction.touched = False
-        return super()._note_loss(error, statement, status)
+        transaction.clear()
+        transaction.touched = False
+        raised = super()._note_loss(error, statement, status)
+        if begun and self._revives:
+            session.next_transaction = ""
+            transaction.lost = f"{self._primary.name} ({', '.join(map(str, error.args[:2]))})"
+        self._note_freedom()
+        return raised
+
+    def _check_lost(self) -> None:
+        transaction = self._transaction
+        if transaction.lost:
+            raise err.InterfaceError(
+                0,
+                f"the transaction was lost with its connection to primary {transaction.lost}; "
+                "roll it back, and run it again from its start",
+            )
+
+    def _end_lost(self, statement: Statement, quiet: bool = False) -> bool:
+        """End a transaction that was lost: only a ROLLBACK can, and it needs no server.
+
+        False for one that does more than that. Raises InterfaceError for all else.
+        """
+        does = statement.transaction or ""
+        if does not in ("rollback", "rollback chain", "rollback release"):
+            self._check_lost()
+        self._transaction.lost = ""
+        self._note_freedom()
+        if does != "rollback" or self._session.value("completion_type") not in (None, "NO_CHAIN"):
+            return False
+        self._skip(statement, Step.END, quiet)
+        return True
+
+    def _end_lost_by_method(self) -> bool:
+        """Do as `_end_lost` does for `rollback()`; False if nothing was lost."""
+        if self.driver_connection._sock is None:
+            self._go_without()
+        if not self._transaction.lost:
+            return False
+        return self._end_lost(self._classifier.statement("ROLLBACK"), quiet=True)
 
     def _look_at_end(self) -> None:
         """Learn from a transaction that has ended on the primary."""
@@ -441,7 +486,10 @@ class Transactions(Statements):
             return
         self._prepare()
         self._move()
-        replies = self.driver_connection.run_all(self._unsent)
+        try:
+            replies = self.driver_connection.run_all(self._unsent)
+        except err.MySQLError as error:
+            raise self._note_loss(error, _REPEATED, IN_TRANSACTION) from error
         self._unsent = []
         raise_first(replies)
         self._learn()
