@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -100,3 +101,9 @@ def test_why_none_is_usable() -> None:
     mixed = none_usable({"a": "resting", "b": "stalled"})
     assert mixed.cause is Cause.UNFIT
     assert "b is stalled" in mixed
+
+
+def test_the_documentation_has_every_cause() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "routing.md").read_text()
+    listed = [line.split("`")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert [each for each in listed if each in set(Cause)] == [cause.value for cause in Cause]

@@ -244,6 +244,19 @@ def test_a_password_that_was_changed_is_refused_when_the_wires_have_lived(cluste
             admin.cursor().execute("ALTER USER ann@'%' IDENTIFIED BY 'pw-ann'")
 
 
+def test_an_account_is_the_same_when_it_connects_again():
+    """PyMySQL makes the user bytes, in the character set of the connection."""
+    for charset in ("utf8mb4", "latin1", "gbk"):
+        made = PhysicalConnection(
+            None, user={"gbk": "中"}.get(charset, "bjørn"), charset=charset, defer_connect=True
+        )
+        first = made.take_identity()
+        made.user = made.user.encode(made.encoding)
+        assert made.take_identity() == first
+        made.user = "another"
+        assert made.take_identity() != first
+
+
 def test_one_virtual_connection_is_one_account(tmp_path):
     """Replicas, a later primary and the monitor do not read the file again."""
     path = tmp_path / "my.cnf"

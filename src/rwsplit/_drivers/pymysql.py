@@ -515,7 +515,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         """
         self.identity = (
             (self.host, self.port, self.unix_socket, self.bind_address),
-            as_text(self.user),
+            # PyMySQL makes it bytes when it connects.
+            self.user.encode(self.encoding) if isinstance(self.user, str) else self.user,
             _Secret(self.password),
             (self.ssl, self._ssl_required, getattr(self, "ctx", None)),
             (self._asked_flags, self._local_infile, self.max_allowed_packet),
