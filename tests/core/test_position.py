@@ -11,6 +11,7 @@ from rwsplit._core.position import (
     BinlogState,
     GtidList,
     GtidSet,
+    beyond,
     decode,
     encode,
     lineage,
@@ -175,3 +176,59 @@ def test_the_flavors_do_not_mix():
             getattr(GtidList(), operation)(GtidSet())
     with pytest.raises(TypeError, match="flavors"):
         BinlogState().covers(GtidSet())
+
+
+# Who has what the primary lacks.
+
+
+UUIDS = [f"{number:08x}-71ca-11e1-9e33-c80aa9429562" for number in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("primary", "replica", "own", "expected"),
+    [
+        ("{0}:1-100", "{0}:1-100", 2, ""),
+        ("{0}:1-100,{1}:1-5", "{0}:1-90", 2, ""),
+        ("{0}:1-100,{1}:1-5", "{0}:1-150", 2, "{0}:101-150"),
+        ("{0}:1-100:102,{1}:1-5", "{0}:1-102", 2, "{0}:101"),
+        ("{1}:1-5", "{0}:1-3,{1}:1-5", 2, "{0}:1-3"),
+        # What it made itself, and nobody else knows of.
+        ("{0}:1-100", "{0}:1-100,{2}:1-3", 2, ""),
+        ("{0}:1-100", "{0}:1-100,{2}:1-3", 3, "{2}:1-3"),
+        # It was a primary of before.
+        ("{0}:1-100,{2}:1-3", "{0}:1-100,{2}:1-5", 2, "{2}:4-5"),
+        ("{0}:1-100", "", 2, ""),
+    ],
+)
+def test_what_a_mysql_server_has_beyond_the_primary(primary, replica, own, expected):
+    history, position = [GtidSet.parse(text.format(*UUIDS)) for text in (primary, replica)]
+    found = beyond(history, position, position, UUIDS[own])
+    assert found == GtidSet.parse(expected.format(*UUIDS))
+
+
+@pytest.mark.parametrize(
+    ("primary", "at", "logged", "expected"),
+    [
+        ("0-1-100", "0-1-100", "0-1-100", ""),
+        ("0-1-100,0-2-120", "0-1-90", "0-1-90", ""),
+        # The same number by another server, and a lower one that was lost.
+        ("0-1-100,0-2-101", "0-1-101", "0-1-101", "0-1-101"),
+        ("0-1-100,0-2-200", "0-1-150", "0-1-150", "0-1-150"),
+        ("0-1-100,0-2-200", "0-1-150", "", "0-1-150"),
+        # It was made to go on behind them, and its log tells.
+        ("0-1-100,0-2-200", "0-2-200", "0-1-150,0-2-200", "0-1-150"),
+        # From before the primary was set up, by a server that is long gone.
+        ("0-1-100,0-2-200", "0-2-200", "0-7-50,0-1-100,0-2-200", ""),
+        ("0-1-100,0-2-200", "0-2-200", "0-7-250,0-2-200", "0-7-250"),
+        # What server 9 made itself.
+        ("0-1-100", "0-1-100", "0-1-100,0-9-101", ""),
+        ("0-1-100,0-9-50", "0-1-100", "0-1-100,0-9-101", "0-9-101"),
+        # Another domain, which the primary does not have.
+        ("0-1-100", "0-1-100,5-3-7", "0-1-100,5-3-7", "5-3-7"),
+        ("0-1-100", "", "", ""),
+    ],
+)
+def test_what_a_mariadb_server_has_beyond_the_primary(primary, at, logged, expected):
+    history, log = BinlogState.parse(primary), BinlogState.parse(logged)
+    found = beyond(history, GtidList.parse(at), log, "9")
+    assert found == BinlogState.parse(expected)

@@ -821,3 +821,65 @@ def test_cancel_ends_a_wait_for_a_replica(cluster, connect, table):
     finally:
         for server in cluster.replicas:
             cluster.start_applier(server)
+
+
+def test_a_primary_that_has_lost_what_it_had(own):
+    """It counts on with the same numbers: who has what was lost can't be told by them."""
+    options = {**own.connect_options, "autocommit": True}
+    with own.connect(own.primary) as plain, plain.cursor() as cursor:
+        for number in range(30):
+            cursor.execute("REPLACE INTO t VALUES (3, %s)", (number,))
+    own.wait_caught_up()
+    with rwsplit.connect(**options) as connection, own.connect(own.primary) as plain:
+        until = time.monotonic() + 10
+        while any(each.looked is None for each in connection.cluster.servers.values()):
+            assert time.monotonic() < until
+            rows(connection, "SELECT * FROM t")
+            time.sleep(0.05)
+        with own.admin(own.primary) as admin, admin.cursor() as cursor:
+            reset = "BINARY LOGS AND GTIDS" if own.flavor == "mysql" else "MASTER"
+            cursor.execute(f"RESET {reset}")
+            cursor.execute("UPDATE shop.t SET v = 100 WHERE id = 3")
+        time.sleep(2.5)
+        for number in range(60):
+            with plain.cursor() as cursor:
+                cursor.execute("UPDATE t SET v = %s WHERE id = 3", (101 + number,))
+            with rwsplit.connect(**options) as another:
+                for reader in (connection, another):
+                    expected = rows(plain, "SELECT v FROM t WHERE id = 3")
+                    assert rows(reader, "SELECT v FROM t WHERE id = 3") == expected, reader.route
+            time.sleep(0.05)
+
+
+def test_the_monitor_goes_on_with_an_account_that_is_let_in(cluster, connect, table):
+    with cluster.admin(cluster.primary) as admin, admin.cursor() as cursor:
+        cursor.execute("DROP USER IF EXISTS picky@'%'")
+    cluster.wait_caught_up()
+    connection = connect()
+    rows(connection, "SELECT * FROM t")
+    servers = [connection.cluster.servers[name(each)] for each in cluster.replicas]
+    until = time.monotonic() + 10
+    while any(each.looked is None for each in servers):
+        assert time.monotonic() < until
+        rows(connection, "SELECT * FROM t")
+        time.sleep(0.05)
+    with cluster.admin(cluster.primary) as admin, admin.cursor() as cursor:
+        cursor.execute("SET sql_log_bin = 0")
+        cursor.execute("CREATE USER picky@'%' IDENTIFIED BY 'secret'")
+        cursor.execute("GRANT ALL ON shop.* TO picky@'%'")
+    picky = connect(user="picky")
+    rows(picky, "SELECT * FROM t")
+    for server in cluster.replicas:
+        with cluster.admin(server) as admin, admin.cursor() as cursor:
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE user = 'app'")
+            for (number,) in cursor.fetchall():
+                with contextlib.suppress(pymysql.MySQLError):
+                    cursor.execute(f"KILL {number}")
+    killed = time.monotonic()
+    while not all(each.looked.asked_at > killed for each in servers):
+        assert time.monotonic() < killed + 15, "nobody looks at the replicas any more"
+        rows(picky, "SELECT * FROM t")
+        time.sleep(0.05)
+    with cluster.admin(cluster.primary) as admin, admin.cursor() as cursor:
+        cursor.execute("SET sql_log_bin = 0")
+        cursor.execute("DROP USER picky@'%'")

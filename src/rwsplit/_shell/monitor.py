@@ -17,7 +17,7 @@ from pymysql import err
 
 from .._core.endpoint import Endpoint
 from .._core.position import Position, parse_history, parse_position
-from .._drivers.pymysql import PhysicalConnection, as_text
+from .._drivers.pymysql import PhysicalConnection, as_text, lost
 from .account import Account
 from .parity import ASK_PARITY, Parity, filters_of
 from .server import Probe, Server, logger
@@ -90,6 +90,20 @@ class _Line:
         self.compared = False
         self.failures = 0
         """How many looks in a row have failed."""
+        self._let_in: Account | None = None
+
+    def connect(self, account: Account, endpoint: Endpoint) -> PhysicalConnection:
+        """Connect with an account; where that one is not let in, with the last one that was."""
+        self.compared = False
+        try:
+            connection = _connect(account.probe_options(endpoint))
+        except (err.MySQLError, RuntimeError) as error:
+            known = self._let_in
+            if known is None or known is account or lost(error):
+                raise
+            return _connect(known.probe_options(endpoint))
+        self._let_in = account
+        return connection
 
     def drop(self) -> None:
         if self.connection is not None and not self.connection._closed:
@@ -189,8 +203,7 @@ class Monitor:
         before = server.floor or server.position
         try:
             if line.connection is None:
-                line.connection = _connect(account.probe_options(server.endpoint))
-                line.compared = False
+                line.connection = line.connect(account, server.endpoint)
             probe = _ask(server, line.connection, self._cluster)
         except (err.MySQLError, ValueError, RuntimeError) as error:
             line.failures += 1
