@@ -9,7 +9,7 @@ import pymysql
 
 from rwsplit.sandbox import Sandbox
 
-from . import causal, classify, pool, session, statements, transactions
+from . import causal, classify, pool, session, sharing, statements, transactions
 from .measure import render
 
 
@@ -32,6 +32,7 @@ def main() -> None:
             print(session.table(cluster), end="\n\n", flush=True)
             for table in (*causal.tables(cluster), *transactions.tables(cluster)):
                 print(table, end="\n\n", flush=True)
+            print(sharing.table(cluster), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 
 import pytest
 
@@ -342,6 +343,50 @@ def test_while_the_primary_is_away_a_connection_begins_where_it_was_last_seen(
             value(reader)
         assert value(connect(**options, connect_timeout=1, after=None)) == 0
         reader.cluster.close()
+
+
+def calls_of(connection):
+    """The Python functions that one more read calls."""
+    cursor = connection.cursor()
+    for _ in range(500):
+        # MariaDB's replicas are known to have caught up when they were looked at next.
+        cursor.execute(_READ)
+        if connection._free:
+            break
+        time.sleep(0.02)
+    found = []
+
+    def note(frame, event, arg):
+        if event == "call":
+            found.append(frame.f_code.co_name)
+
+    sys.setprofile(note)
+    try:
+        cursor.execute(_READ)
+    finally:
+        sys.setprofile(None)
+    assert cursor.route.role == "replica"
+    return found
+
+
+def test_a_read_of_who_shares_the_process_calls_nothing_more(cluster, connect, table):
+    alone = connect(**ALONE)
+    sharing = connect()
+    run(sharing, "REPLACE INTO t VALUES (1, 1)")
+    cluster.wait_caught_up()
+    assert returns_to_replicas(sharing)
+    assert sorted(calls_of(sharing)) == sorted(calls_of(alone))
+
+
+def test_questions_aside_are_for_the_primary_that_there_is(cluster, connect, table):
+    """A wire to the one before would tell where that one was."""
+    connection = connect()
+    with connection.cursor(rwsplit.cursors.SSCursor) as stream:
+        stream.execute("SELECT /* rwsplit: primary */ 1 UNION SELECT 2")
+        assert connection.position
+        pool = connection.cluster.pool
+        pool.close_idle(connection.cluster.primary.name)
+        assert not [key for key in pool._idle if "question" in key]
 
 
 # What was only asked for.

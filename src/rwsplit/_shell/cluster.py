@@ -374,7 +374,10 @@ class Cluster:
 
     def last_seen(self) -> Position | None:
         """Return where the primary was when last seen, so far as this process knows."""
-        known = self._samples[-1][1] if self._samples else None
+        try:
+            known = self._samples[-1][1]
+        except IndexError:  # none, or none any more
+            known = None
         facts = self.facts
         if facts is None or facts.position is None:
             return known

@@ -746,8 +746,6 @@ class Connection(Controls):
         primary = self.driver_connection
         if primary._closed:
             raise err.Error("Already closed")
-        if "_session" in self.__dict__:
-            self._end_mark()
         self._ended = True
         if not self._turn.acquire(False):
             primary._closed = True
@@ -756,6 +754,8 @@ class Connection(Controls):
                 connection.interrupt()
             return
         try:
+            if "_session" in self.__dict__:
+                self._end_mark()
             self._abandon_snapshot()
             self._close_primary()
         finally:

@@ -334,16 +334,14 @@ def ask_aside(cluster: Cluster, account: Account) -> Position:
     """
     endpoint = cluster.primary
     connection = PhysicalConnection(_Question(), **account.options(endpoint), defer_connect=True)
-    cluster.pool.connect(endpoint.name, connection, [_QUESTIONS])
+    # A wire to the primary before it would tell where that one was.
+    key = (endpoint.name, "question", cluster.generation)
+    cluster.pool.connect(endpoint.name, connection, [key])
     try:
         (text,) = connection.setup_rows[-1][0]
         return parse_position(connection.flavor, text or "")
     finally:
-        cluster.pool.close(endpoint.name, connection, _QUESTIONS)
-
-
-_QUESTIONS = ("question",)
-"""The shelf of the pool for wires of connections that ask."""
+        cluster.pool.close(endpoint.name, connection, key)
 
 
 def ask_and_end(primary: Member, verb: str) -> Position:

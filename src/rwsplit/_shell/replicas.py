@@ -775,8 +775,9 @@ class Replicas:
         return True
 
     def all_have(self, position: Position) -> bool:
-        """Tell whether every replica is known to have a position."""
-        return all(self._has(replica, position) for replica in self._cluster.replicas)
+        """Tell whether every replica is known to have a position; False while none is known."""
+        replicas = self._cluster.replicas
+        return bool(replicas) and all(self._has(replica, position) for replica in replicas)
 
     def _prune(self) -> None:
         """Forget a position that every replica has: they keep it (see `Server.floor`)."""

@@ -85,6 +85,8 @@ class Sharing:
             return str(error)
         except StoreError as error:
             return str(error)
+        except err.MySQLError as error:
+            return f"the session store is empty, and the primary could not be asked: {error}"
         try:
             position, is_open = stored
             if position is not None and not isinstance(position, GtidSet | GtidList):
