@@ -689,12 +689,15 @@ class Replicas:
         self._looked_in = cluster.generation
         if now.covers(wanted):
             return needed
-        logger.warning(
-            "the primary %s does not have %s, which this session must see: those transactions were "
-            "lost, or the position was made up; the session lets go of them",
-            self._primary.name,
-            wanted,
-        )
+        if not now.covers(
+            session.position
+        ):  # it may have connected to another primary, and said so
+            logger.warning(
+                "the primary %s does not have %s, which this session must see: those transactions "
+                "were lost, or the position was made up; the session lets go of them",
+                self._primary.name,
+                wanted,
+            )
         session.let_go(now)
         cluster.process.let_go(heard, now)
         if self.sharing is not None:
