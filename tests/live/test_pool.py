@@ -149,6 +149,9 @@ def test_a_transaction_that_the_server_ended_is_lost_and_said_so(fresh):
     with pytest.raises(rwsplit.OperationalError) as caught:
         cursor.execute("INSERT INTO pooled VALUES (2)")
     assert caught.value.args[0] in (2006, 2013)
+    with pytest.raises(rwsplit.InterfaceError, match="roll it back"):
+        cursor.execute("INSERT INTO pooled VALUES (3)")
+    connection.rollback()
     cursor.execute("SELECT COUNT(*) FROM pooled")
     connection.close()
 
