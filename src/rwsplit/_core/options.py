@@ -146,11 +146,14 @@ def parse_options(
 ) -> Options:
     """Check the keywords that are ours.
 
-    `connect_keywords` are the driver's, which a replica given as a dict may override. Raises
-    ValueError for a bad value and TypeError for an unknown keyword, both naming it.
+    `connect_keywords` are the driver's, which a replica given as a dict may override. A number, a
+    switch or a list of replicas may come as text: frameworks pass on what they find in a URL.
+    Raises ValueError for a bad value and TypeError for an unknown keyword, both naming it.
     """
     values: dict[str, Any] = {}
-    for key, value in given.items():
+    for key, given_value in given.items():
+        is_text = isinstance(given_value, str) and key not in _TEXTS
+        value = _read_text(key, given_value) if is_text else given_value
         if key == "replicas":
             if value is not None:
                 found = read_replicas(value, default_port, connect_keywords)
@@ -162,6 +165,17 @@ def parse_options(
         else:
             raise TypeError(_unknown(key, connect_keywords))
     return Options(**values)
+
+
+def _read_text(key: str, text: str) -> object:
+    from .keywords import OPTION_KEYWORDS, Holds, from_text  # noqa: PLC0415 - only few need them
+
+    holds = OPTION_KEYWORDS.get(key)
+    if holds not in (Holds.WHOLE, Holds.SECONDS, Holds.SHARE, Holds.SWITCH, Holds.LIST):
+        return text  # a text where none is expected: the check says so
+    if key == "replicas" and text == "discover":
+        return text
+    return from_text(key, holds, text)
 
 
 def read_replicas(
@@ -351,6 +365,12 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "after": _after,
     "track_positions": _bool,
 }
+
+_TEXTS = frozenset(
+    {"cluster", "consistency", "on_lag", "transactions", "reads", "policy", "zone", "after"}
+    | {"session_id", "sessionId", "session_id_kind", "session_store"}
+)
+"""Those that hold text."""
 
 KEYWORDS = ("replicas", *_CHECKS, "sessionId")
 """Every keyword of `connect()` that is rwsplit's own."""

@@ -10,7 +10,8 @@ from .problems import meant
 
 __all__ = ["SCHEMES", "parse_url"]
 
-SCHEMES = ("rwsplit", "mysql", "mysql+rwsplit", "mariadb", "mariadb+rwsplit")
+_WAYS = ("", "+rwsplit", "+pymysql")
+SCHEMES = ("rwsplit", *[family + way for family in ("mysql", "mariadb") for way in _WAYS])
 
 _WORDS = frozenset(
     ("cluster", "consistency", "on_lag", "transactions", "reads", "policy", "after")

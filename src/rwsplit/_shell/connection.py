@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from pymysql import err
 from pymysql.cursors import Cursor
+from pymysql.protocol import MysqlPacket
 
-from .._core.cause import not_split
+from .._core.cause import Cause, Reason, not_split
 from .._core.controls import mentions_controls
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address, check_no_account
 from .._core.options import CONNECT, SHARED_KEYWORDS, ClusterOptions, Options, parse_options
@@ -71,6 +72,7 @@ class _NotConnected:
 
 
 _NOT_CONNECTED: Any = _NotConnected()
+_SPEAKS = Reason("the application spoke the protocol itself", Cause.BOUND)
 _ASKED = because(Kind.READ, "its position is asked for")
 
 
@@ -179,8 +181,10 @@ class Connection(Controls):
     _cluster: Cluster = _NOT_CONNECTED
     _primary: Member = _NOT_CONNECTED
     _last: Member = _NOT_CONNECTED
+    _warned: Member = _NOT_CONNECTED
     _session: Session = _NOT_CONNECTED
     _replicas: Replicas = _NOT_CONNECTED
+    _transacts: bool = _NOT_CONNECTED
 
     # Private names that PyMySQL's users' tests look at.
     _sock = _OfPrimary()
@@ -660,7 +664,7 @@ class Connection(Controls):
         primary = self.driver_connection
         with self._having_turn():
             try:
-                if self._revives and not self._ended:
+                if "_session" in self.__dict__ and self._revives and not self._ended:
                     if primary._sock is None:
                         self._go_without()
                     if self._pending:
@@ -672,6 +676,7 @@ class Connection(Controls):
                             return  # reads go on
                         self._need_primary()
                 self._ping(primary)
+                self._result = None
             except Exception:
                 if not reconnect:
                     raise
@@ -710,6 +715,61 @@ class Connection(Controls):
     def thread_id(self) -> int:
         """Return the number of the primary's thread."""
         return self.driver_connection.thread_id()  # type: ignore[no-any-return]
+
+    # PyMySQL's own road to the wire, for those who speak the protocol themselves.
+
+    def _execute_command(self, command: int, sql: Any) -> None:
+        """Send a command to the primary; who does so reads the reply.
+
+        What it does nobody knows, so from then on everything runs on the primary.
+        """
+        with self._having_turn():
+            self._flush()
+            self._prepare()
+            self._have_primary()
+            self._result = None
+            self._replicas.saw_primary = True
+            session = self._session
+            session.lose_position()
+            session.pins["protocol"] = _SPEAKS
+            self._unsplit, self._transacts = _SPEAKS, False
+            self._set_level(self._level)
+            self._note_freedom()
+            self._last = self._counted = self._warned = self._primary
+            primary = self.driver_connection
+            primary._execute_command(command, sql)
+            primary.due = 0
+
+    def _read_query_result(self, unbuffered: bool = False) -> Any:
+        with self._having_turn():
+            primary = self.driver_connection
+            primary.due = 1
+            rows = primary._read_query_result(unbuffered)
+            self._learn()
+            self._result, self._affected_rows = primary._result, rows
+            return rows
+
+    def _read_ok_packet(self) -> Any:
+        with self._having_turn():
+            ok = self.driver_connection._read_ok_packet()
+            self._learn()
+            return ok
+
+    def _read_packet(self, packet_type: Any = MysqlPacket) -> Any:
+        return self.driver_connection._read_packet(packet_type)
+
+    def _read_bytes(self, num_bytes: int) -> bytes:
+        return self.driver_connection._read_bytes(num_bytes)  # type: ignore[no-any-return]
+
+    def _write_bytes(self, data: bytes) -> None:
+        self.driver_connection._write_bytes(data)
+
+    def write_packet(self, payload: bytes) -> None:
+        """Write a packet to the primary; for those who speak the protocol themselves."""
+        self.driver_connection.write_packet(payload)
+
+    def _escape_string(self, s: str) -> str:
+        return self.driver_connection._escape_string(s)  # type: ignore[no-any-return]
 
     def get_host_info(self) -> str:
         """Tell how the primary is connected."""

@@ -130,7 +130,7 @@ class Hold:
         if not cluster.primary_is_up:
             return False
         generation = cluster.generation
-        if self._session.bound or not self._revives:
+        if self._session.bound or self._ended or not self._revives:
             return False
         try:
             self._reconnect()

@@ -801,6 +801,8 @@ class Replicas:
 
     def _connect(self, replica: Server) -> Member:
         physical = self._primary.connection
+        if physical._closed:
+            raise err.InterfaceError(0, "")  # by another thread, amid a statement
         account = (
             physical.user,
             physical.password,
