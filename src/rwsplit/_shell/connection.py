@@ -185,6 +185,7 @@ class Connection(Controls):
     _session: Session = _NOT_CONNECTED
     _replicas: Replicas = _NOT_CONNECTED
     _transacts: bool = _NOT_CONNECTED
+    _transaction: Transaction = _NOT_CONNECTED
 
     # Private names that PyMySQL's users' tests look at.
     _sock = _OfPrimary()
@@ -687,7 +688,7 @@ class Connection(Controls):
                 self.connect()
 
     def _ping(self, primary: PhysicalConnection) -> None:
-        status = primary.server_status
+        status = 0 if primary._sock is None else primary.server_status
         try:
             primary.ping()
         except err.MySQLError as error:
