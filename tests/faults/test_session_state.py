@@ -4,9 +4,12 @@ primary's connection has keeps reads there; members' own defaults change no answ
 does not cost a session its next connection to the primary.
 """
 
+import pymysql
 import pytest
 
-from .lockstep import same
+import rwsplit
+
+from .lockstep import kill_primary, prepare, same
 
 TABLES = (
     "DROP TABLE IF EXISTS fa, fb",
@@ -18,6 +21,75 @@ TABLES = (
     "DROP FUNCTION IF EXISTS ff",
     "DROP VIEW IF EXISTS fv",
 )
+COUNTED = "SELECT SQL_CALC_FOUND_ROWS id FROM fb LIMIT 1"
+
+
+# Asked of two members at once.
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        ["INSERT INTO fa (v) SELECT 100 + FOUND_ROWS()", "SELECT v FROM fa"],
+        ["INSERT INTO fa (v) VALUES (FOUND_ROWS())", "SELECT v FROM fa"],
+        ["INSERT INTO fa (v) VALUES (found_rows ( ) + ROW_COUNT())", "SELECT v FROM fa"],
+        ["UPDATE fb SET v = FOUND_ROWS() WHERE id = 1", "SELECT v FROM fb ORDER BY id"],
+        ["DELETE FROM fb WHERE id = FOUND_ROWS()", "SELECT v FROM fb ORDER BY id"],
+        ["SET @n = FOUND_ROWS()", "SELECT @n", "SELECT v + @n FROM fb WHERE id = 1"],
+        ["SET @n = FOUND_ROWS(), @m = ROW_COUNT()", "SELECT @n, @m"],
+        ["SET @n = FOUND_ROWS()", "SELECT FOUND_ROWS()"],
+        ["SELECT FOUND_ROWS(), LAST_INSERT_ID()"],
+        ["SELECT FOUND_ROWS() AS n, CONNECTION_ID() > 0", "SELECT FOUND_ROWS()"],
+        ["SELECT 2 + FOUND_ROWS(), Row_Count(), LAST_INSERT_ID(), `FOUND_ROWS`()"],
+        ["SELECT FOUND_ROWS() INTO @n", "SELECT @n"],
+        ["SELECT @n := FOUND_ROWS()", "SELECT @n"],
+        ["DO @n := FOUND_ROWS()", "SELECT @n"],
+        ["SELECT COUNT(*), FOUND_ROWS() FROM fb"],
+        ["SELECT FOUND_ROWS() FROM fb FOR UPDATE"],
+        ["SELECT FOUND_ROWS(), ROW_COUNT()"],
+        ["SET @x = 5", "SELECT FOUND_ROWS(), ROW_COUNT()"],
+        ["SELECT 1/0, 'x' + 1 FROM fb LIMIT 1", "SET @w = @@warning_count", "SELECT @w"],
+        ["SELECT 'x' + 1", "SET @w = @@session.warning_count + @@error_count", "SELECT @w"],
+        ["SELECT 'x' + 1", "INSERT INTO fa (v) VALUES (@@warning_count)", "SELECT v FROM fa"],
+        ["INSERT INTO fa (v) VALUES (1), (2)", COUNTED, "SELECT ROW_COUNT(), LAST_INSERT_ID()"],
+        ["BEGIN", "SELECT FOUND_ROWS(), LAST_INSERT_ID()", "COMMIT"],
+        ["SET @n = 'FOUND_ROWS()', @m = FOUND_ROWS() /* FOUND_ROWS() */", "SELECT @n, @m"],
+        ["SELECT /* a */ FOUND_ROWS /* b */ ( /* c */ ) AS n, LAST_INSERT_ID()"],
+        ["DESCRIBE fb", "SELECT FOUND_ROWS()"],
+        ["SET @x = 1", "EXPLAIN fb", "SELECT FOUND_ROWS()"],
+        ["SHOW GRANTS", "SELECT FOUND_ROWS()"],
+        ["INSERT INTO fa (v) SELECT id FROM fb WHERE id > 1", "SELECT FOUND_ROWS()"],
+        ["REPLACE INTO fa (v) SELECT id FROM fb WHERE id > 1", "SELECT FOUND_ROWS()"],
+        ["INSERT INTO fa (v) VALUES (1), (2)", "SELECT FOUND_ROWS()"],
+        ["CHECK TABLE fb", "SELECT FOUND_ROWS()"],
+    ],
+    ids=lambda program: program[0],
+)
+def test_a_question_about_the_statement_before_has_its_answer(cluster, connect, program):
+    routes = same(cluster, connect, TABLES, [COUNTED, *program])
+    assert routes[0].role == "replica"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        ["PREPARE s FROM 'SELECT FOUND_ROWS() + 0'", COUNTED, "EXECUTE s"],
+        [COUNTED, "CALL fp()", "SELECT FOUND_ROWS()"],
+        [COUNTED, "DELETE fa FROM fa JOIN fb ON fa.id = fb.id", "SELECT FOUND_ROWS()"],
+    ],
+    ids=lambda program: program[-2],
+)
+def test_what_cannot_be_told_is_refused(cluster, connect, program):
+    prepare(cluster, (*TABLES, "CREATE PROCEDURE fp() SET @z = 1"))
+    connection = connect(max_wait=5.0)
+    cursor = connection.cursor()
+    for sql in program[:-1]:
+        cursor.execute(sql)
+    with pytest.raises(pymysql.NotSupportedError, match="FOUND_ROWS"):
+        cursor.execute(program[-1])
+    cursor.execute(COUNTED)
+    cursor.execute("SELECT FOUND_ROWS()")
+    assert cursor.fetchall() == ((3,),)
 
 
 # What triggers and routines change, and errors behind it.
@@ -47,6 +119,78 @@ def test_a_trigger_changes_one_thing_and_another(cluster, connect, body, known, 
     )
     before = ["SET @tu = 'old', @other = 'old'"] if known else []
     same(cluster, connect, setup, [*before, READ, write, *LOOK])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "SET time_zone = '+11:00'; SIGNAL SQLSTATE '45000'",
+        "SET SESSION div_precision_increment = 9; INSERT INTO fb VALUES (1, 1)",
+        "SET @tu = 5, sql_mode = 'ANSI'; SELECT * FROM no_such_table",
+        "SELECT 5 INTO @tu; SET @@div_precision_increment = 2; SIGNAL SQLSTATE '45000'",
+    ],
+)
+def test_a_procedure_changes_the_session_and_fails(cluster, connect, body):
+    setup = (*TABLES, f"CREATE PROCEDURE fp() BEGIN {body}; END")
+    same(cluster, connect, setup, ["SET @tu = 1", READ, "CALL fp()", *LOOK])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "SET @tu = 5;",
+        "SET SESSION div_precision_increment = 9;",
+        "SET SESSION time_zone = '+11:00'; SET @tu = 5, @other = 6;",
+    ],
+)
+@pytest.mark.parametrize(
+    "write",
+    [
+        "INSERT INTO fa VALUES (1, 1)",
+        "INSERT INTO fa SELECT 1, 1",
+        "UPDATE fa SET id = 1 WHERE id = 2",
+    ],
+)
+def test_a_write_fails_behind_a_trigger_that_changed_the_session(cluster, connect, body, write):
+    setup = (
+        *TABLES,
+        "INSERT INTO fa VALUES (1, 1), (2, 2)",
+        f"CREATE TRIGGER ft BEFORE {'UPDATE' if write[0] == 'U' else 'INSERT'} ON fa FOR EACH ROW "
+        f"BEGIN {body} END",
+    )
+    same(cluster, connect, setup, ["SET @tu = 1, @other = 1", READ, write, "SHOW WARNINGS", *LOOK])
+
+
+@pytest.mark.parametrize(
+    "follow",
+    [
+        "SHOW WARNINGS",
+        "SHOW ERRORS",
+        "SHOW COUNT(*) ERRORS",
+        "SELECT @@error_count",
+        "SELECT ROW_COUNT()",
+    ],
+)
+@pytest.mark.parametrize(
+    "write",
+    ["INSERT INTO fb VALUES (1, 1)", "CALL no_such_procedure()", "SET @a = no_such_function()"],
+)
+def test_an_error_can_still_be_asked_about(cluster, connect, write, follow):
+    same(cluster, connect, TABLES, ["SELECT * FROM fb", write, follow, "SELECT FOUND_ROWS()"])
+
+
+@pytest.mark.parametrize(
+    "warns",
+    [
+        "SELECT v FROM fb WHERE id = 2 INTO @b",
+        "SELECT @b := 'x' + 1",
+        "SET @b = 'x' + 1",
+        "INSERT IGNORE INTO fb VALUES (1, @b := 5)",
+    ],
+)
+def test_reading_back_loses_no_warnings(cluster, connect, warns):
+    program = ["SELECT id FROM fb", warns, "SHOW WARNINGS", "SELECT FOUND_ROWS()"]
+    same(cluster, connect, TABLES, [*program, warns, "SELECT ROW_COUNT()", "SELECT @b FROM fb"])
 
 
 @pytest.mark.parametrize("timestamp", ["1000000", "NOW() - INTERVAL 1 DAY + 0"])
@@ -203,3 +347,58 @@ def test_a_replicas_own_time_limit_does_not_end_a_read(cluster, connect, with_gl
         with_globals(replica, name, value)
     routes = same(cluster, connect, TABLES, ["SELECT SLEEP(0.3) FROM fb WHERE id = 1"])
     assert routes[0].role == "replica"
+
+
+# The primary's connection is lost behind something that is harmless.
+
+HARMLESS = [
+    ["INSERT INTO fb VALUES (1, 1)"],
+    ["INSERT INTO fb SELECT 1, 1"],
+    ["UPDATE fb SET id = 1 WHERE id = 2"],
+    ["CREATE TABLE fb (id INT)"],
+    ["CALL fp()"],
+    ["SELEC 1"],
+    ["SET NAMES utf8mb4"],
+    ["SET NAMES latin1"],
+    ["SET CHARACTER SET utf8mb4"],
+    [lambda connection: connection.set_character_set("utf8mb4")],
+    ["SELECT 5 INTO @b"],
+    ["SELECT v FROM fb WHERE id = 2 INTO @b"],
+    ["SET @a = CURDATE()"],
+    ["SET @a = LENGTH(UUID()), @b = (SELECT MAX(v) FROM fb)"],
+    # (MySQL warns of these, and reading them back would lose the warning.)
+    ["SELECT @b := 7", "SELECT 1 FROM fb"],
+    ["INSERT INTO fa (v) VALUES (@b := 9)", "DO 1"],
+    ["SELECT GET_LOCK('rwsplit', 1)", "SELECT RELEASE_LOCK('rwsplit')"],
+    ["SELECT GET_LOCK('rwsplit', 1)", "SELECT RELEASE_ALL_LOCKS()"],
+    ["DO GET_LOCK('rwsplit', 1)", "DO RELEASE_ALL_LOCKS()"],
+    ["SET @@div_precision_increment = 6"],
+    ["SET sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')"],
+]
+
+
+@pytest.mark.parametrize("program", HARMLESS, ids=lambda program: str(program[-1]))
+def test_a_harmless_statement_does_not_cost_the_next_connection(cluster, connect, program):
+    def lose(connection):
+        if isinstance(connection, rwsplit.Connection):
+            kill_primary(cluster, connection)
+
+    setup = (*TABLES, "CREATE PROCEDURE fp() INSERT INTO fa (v) VALUES (5)")
+    last = [
+        "SELECT @a, @b, @@div_precision_increment, @@collation_connection, @@sql_mode",
+        "SELECT v FROM fb WHERE id = 3",
+    ]
+    same(
+        cluster,
+        connect,
+        setup,
+        [
+            "SET @kept = 5",
+            *program,
+            lose,
+            *last,
+            "INSERT INTO fa (v) VALUES (@kept)",
+            "SELECT v FROM fa",
+            *last,
+        ],
+    )

@@ -199,13 +199,15 @@ class Classifier:
     def _with_body(self, text: str, found: Statement) -> Statement:
         """PREPARE with a literal: what it will run."""
         literals = list(_string_literals(self.dialect).finditer(text))
-        if found.verb != "PREPARE" or found.user_variables_read or len(literals) != 1:
+        if found.user_variables_read or len(literals) != 1:
             return found
         quoted = literals[0][0]
         body = quoted[1:-1].replace(quoted[0] * 2, quoted[0])
         if not self.dialect.no_backslash_escapes and "\\" in quoted:
             body = _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), quoted[1:-1])
             body = body.replace(quoted[0] * 2, quoted[0])
+        if found.verb != "PREPARE":
+            return found._replace(depends=found.depends | self.statement(body).depends)
         return found._replace(body=self.statement(body))
 
 

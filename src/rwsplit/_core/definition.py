@@ -44,8 +44,25 @@ def plain_write(tokens: Tokens, dialect: Dialect, rule: str) -> Statement:
         fields["implicit_commit"] = True
     if "session" in rule:
         fields["may_change_session"] = True
+    fields["counts"] = _counts(tokens, effects, dialect)
     what = "may do anything" if "anything" in rule else "writes"
     return build(effects, verb, kind=_WRITE, reason=f"{tokens[0].text} {what}", **fields)
+
+
+def _counts(tokens: Tokens, effects: Effects, dialect: Dialect) -> bool | None:
+    """Whether FOUND_ROWS() is about a write: tried on both."""
+    said = words_of(tokens)
+    query = next((at for at, word in enumerate(said) if word in ("SELECT", "TABLE", "WITH")), None)
+    if said[0] in ("INSERT", "REPLACE"):
+        if query is None:
+            return False
+        return None if {"VALUES", "VALUE", "SET"} & {*said[:query]} else True
+    if query is not None or len(effects.tables) != 1:
+        return None
+    if said[0] == "UPDATE":
+        return dialect.flavor == "mysql"
+    is_plain = said[0] == "DELETE" and is_word(tokens, 1, "FROM") and "USING" not in said
+    return False if is_plain else None
 
 
 def tables_write(tokens: Tokens, dialect: Dialect) -> Statement:
@@ -109,7 +126,7 @@ def definition(tokens: Tokens, dialect: Dialect) -> Statement:
     if what not in ROUTINES:
         walk(tokens[1:], dialect, effects, query=False)
     names, renames = _object_names(tokens, verb, what)
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"counts": what == "TABLE" and "SELECT" in words_of(tokens)}
     if what in ("TABLE", "TABLES", "SEQUENCE"):
         for table in names:
             effects.tables.setdefault(table)

@@ -8,25 +8,85 @@ from __future__ import annotations
 
 from .statement import Kind, Statement
 
-__all__ = ["counts_rows", "resets_warnings", "shows_data", "shows_tracking"]
+__all__ = ["ASKED", "asks_more", "counts_rows", "resets_warnings", "shows_data", "shows_tracking"]
 
 
-def counts_rows(statement: Statement, flavor: str, has_rows: bool) -> bool:
-    """Tell whether FOUND_ROWS() is about this statement from now on.
+ASKED = frozenset(("found_rows", "row_count", "warnings"))
+"""What of `Statement.depends` is about a statement before."""
+
+_QUERIES = ("SELECT", "TABLE", "VALUES", "WITH")
+# Made from tables of the server's own, and so counted as any query is.
+_SHOWS = frozenset(
+    f"SHOW {what}"
+    for what in (
+        *("TABLES", "COLUMNS", "FIELDS", "VARIABLES", "STATUS", "COUNT", "DATABASES", "SCHEMAS"),
+        *("INDEX", "INDEXES", "KEYS", "ENGINES", "STORAGE ENGINES", "PLUGINS", "CHARACTER SET"),
+        *("CHARSET", "COLLATION", "TRIGGERS", "EVENTS", "TABLE STATUS", "FUNCTION STATUS"),
+        *("PROCEDURE STATUS", "OPEN TABLES"),
+    )
+)
+_UNCOUNTED_SHOWS = ("SHOW CREATE", "SHOW WARNINGS", "SHOW ERRORS", "SHOW GRANTS", "SHOW PRIVILEGES")
+# What they run can't be seen.
+_RUN_MORE = ("CALL", "EXECUTE", "EXECUTE IMMEDIATE")
+_READ_MORE = (*_RUN_MORE, "PREPARE")
+
+
+def counts_rows(statement: Statement, flavor: str, has_rows: bool) -> bool | None:
+    """Tell whether FOUND_ROWS() is about this statement from now on; None if nobody can tell.
 
     `has_rows` is whether it answered with a result set.
     """
-    verb = statement.verb
-    if verb.startswith(("SHOW WARNINGS", "SHOW ERRORS", "SHOW COUNT", "SHOW CREATE")):
-        return False
-    if statement.kind is Kind.SESSION:
+    verb, kind = statement.verb, statement.kind
+    if statement.parts:
+        return _several_count(statement, flavor)
+    if kind is Kind.UNKNOWN or verb in _RUN_MORE or statement.may_change_session:
+        return True if has_rows else None
+    if verb in _QUERIES:
+        return flavor == "mysql" or verb != "VALUES"
+    if kind is Kind.SESSION:
         return flavor == "mariadb" and bool(statement.tables)
-    if flavor == "mysql":
-        if verb.startswith(("UPDATE", "DO")):
+    if verb == "DO":
+        return True if flavor == "mysql" else bool(statement.tables)
+    if verb.startswith("SHOW"):
+        if verb in _SHOWS:
             return True
-        if verb.startswith(("EXPLAIN", "DESCRIBE", "ANALYZE")):
-            return False
-    return has_rows or (statement.kind is Kind.PRIMARY_READ and verb.startswith("SELECT"))
+        return False if verb.startswith(_UNCOUNTED_SHOWS) or not has_rows else None
+    if verb in ("DESCRIBE", "EXPLAIN ANALYZE", "ANALYZE"):
+        return has_rows
+    if verb in ("INSERT", "REPLACE", "UPDATE", "DELETE"):
+        return statement.counts
+    if verb.startswith("CREATE TABLE") and statement.counts:
+        return flavor == "mariadb"
+    return False
+
+
+def asks_more(statement: Statement) -> bool:
+    """Tell whether a statement about the one before it reads something else, too."""
+    if statement.verb == "GET DIAGNOSTICS" or statement.verb.startswith("SHOW"):
+        return False
+    return bool(
+        statement.tables
+        or statement.functions
+        or statement.user_variables_read
+        or statement.system_variables_read - _ABOUT_WARNINGS
+    )
+
+
+_ABOUT_WARNINGS = frozenset(("warning_count", "error_count"))
+
+
+def runs_more(statement: Statement) -> bool:
+    """Tell whether other texts are read with this one: a routine, a prepared one, several."""
+    return bool(statement.parts or statement.functions) or statement.verb in _READ_MORE
+
+
+def _several_count(statement: Statement, flavor: str) -> bool | None:
+    found: bool | None = False
+    for part in statement.parts:
+        counts = counts_rows(part, flavor, has_rows=part.kind is not Kind.WRITE)
+        if counts or counts is None:
+            found = counts
+    return found
 
 
 def resets_warnings(statement: Statement, warnings: int | None) -> bool:

@@ -28,7 +28,19 @@ from typing import NamedTuple
 
 from .dialect import Dialect
 
-__all__ = ["LITERAL", "NAME", "ODD", "OP", "SYSVAR", "USERVAR", "WORD", "Token", "scan", "tokens"]
+__all__ = [
+    "LITERAL",
+    "NAME",
+    "ODD",
+    "OP",
+    "SYSVAR",
+    "USERVAR",
+    "WORD",
+    "Token",
+    "scan",
+    "spans",
+    "tokens",
+]
 
 # What the servers take for a letter of a bare name: every byte above ASCII too.
 IDENT = r"0-9A-Za-z$_\u0080-\U0010ffff"
@@ -102,6 +114,12 @@ def scan(text: str, dialect: Dialect) -> list[str]:
     Executable comments must have been resolved before (see `comments.resolve`).
     """
     return _scanner(dialect).findall(text + _SENTINEL)
+
+
+def spans(text: str, dialect: Dialect) -> list[tuple[str, int, int]]:
+    """The scanned text, and where each part of it stands."""
+    found = _scanner(dialect).finditer(text + _SENTINEL)
+    return [(match[1] or "", match.start(1), match.end(1)) for match in found]
 
 
 def tokens(scanned: list[str], dialect: Dialect) -> list[Token]:

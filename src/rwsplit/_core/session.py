@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
+from .following import ASKED
 from .position import Position, parse_position, within
 from .statement import Kind, Statement, TableName
 from .tracking import Changes
@@ -19,6 +20,7 @@ from .values import literal, quote_identifier, simple_assignments
 __all__ = [
     "AUTOCOMMIT",
     "IN_TRANSACTION",
+    "LARGEST_VALUE",
     "LEXING",
     "TABLES_MADE",
     "Commits",
@@ -26,6 +28,7 @@ __all__ = [
     "Session",
     "can_commit",
     "can_write",
+    "runs_code",
 ]
 
 IN_TRANSACTION = 0x0001
@@ -90,7 +93,7 @@ _ACCESS = re.compile(r"\bREAD (ONLY|WRITE)\b")
 
 _MOST_COMMITTED = 100
 
-_LARGEST_VALUE = 1 << 20
+LARGEST_VALUE = 1 << 20
 """A user variable whose value takes more characters than this is left on the primary."""
 
 _MOST_PREPARED = 1000
@@ -153,9 +156,11 @@ class Session:
         "_values",
         "_written",
         "asked",
+        "asking",
         "base",
         "doubt",
         "had_schema",
+        "hearsay",
         "heavy",
         "next_transaction",
         "origin",
@@ -210,6 +215,8 @@ class Session:
         """User variables that may have changed."""
         self.unlisted = False
         """User variables whose names nobody told may have changed."""
+        self.hearsay = False
+        """User variables may have changed, for all that nothing but an error speaks for it."""
         self.heavy: set[str] = set()
         """User variables whose values are too large to be brought to replicas."""
         self.suspect = False
@@ -219,6 +226,8 @@ class Session:
         """How many temporary tables the session was seen to ask for."""
         self._user_locks = 0.0
         self.prepared: dict[str, Prepared] = {}
+        self.asking: dict[str, frozenset[str]] = {}
+        """Prepared statements that ask about a statement before, and what."""
         self.unprepared: set[str] = set()
         """Prepared statements that only the primary has."""
         self.had_schema = False
@@ -379,12 +388,18 @@ class Session:
     def set_user_variable(self, name: str, value: str) -> None:
         """Note the value, written as SQL, that a user variable now has."""
         self.unread_users.discard(name)
-        if len(value) > _LARGEST_VALUE:
-            self.heavy.add(name)
-            self._entries.pop(f"@{name}", None)
+        if len(value) > LARGEST_VALUE:
+            self.note_heavy((name,))
         else:
             self.heavy.discard(name)
             self._set(f"@{name}", f"@{quote_identifier(name)}={value}")
+
+    def note_heavy(self, names: Iterable[str]) -> None:
+        """Note user variables whose values are too large to be brought to replicas."""
+        for name in names:
+            self.unread_users.discard(name)
+            self.heavy.add(name)
+            self._entries.pop(f"@{name}", None)
 
     def set_role(self, sql: str) -> None:
         """Note the active roles, written as what SET ROLE takes."""
@@ -492,7 +507,7 @@ class Session:
             self.unread.add("collation_connection")
 
     def _expect_user_variables(self, statement: Statement, succeeded: bool, sql: bytes) -> None:
-        if succeeded and statement.kind is Kind.SESSION and len(sql) < _LARGEST_VALUE:
+        if succeeded and statement.kind is Kind.SESSION and len(sql) < LARGEST_VALUE:
             collation = self._values.get("collation_connection")
             if collation and "collation_connection" not in self.unread and sql.isascii():
                 found = simple_assignments(sql.decode("ascii"), collation)
@@ -507,6 +522,9 @@ class Session:
         # A PREPARE that fails has dropped the one of that name, too.
         self.prepared.pop(name, None)
         self.unprepared.discard(name)
+        self.asking.pop(name, None)
+        if succeeded and body is not None and not body.depends.isdisjoint(ASKED):
+            self.asking[name] = body.depends
         if (
             succeeded
             and body is not None
@@ -559,19 +577,45 @@ class Session:
         ):
             # (A variable that is reported does not explain it: something else may have changed.)
             return
+        self._doubt_all()
+
+    def note_failure(self, statement: Statement) -> None:
+        """Note that a statement failed, and that nobody told what it had changed before.
+
+        It may have run a trigger, a function or a procedure.
+        """
+        if runs_code(statement):
+            self._doubt_all()
+            self.unread.add("*")
+
+    def note_hearsay(self, statement: Statement) -> None:
+        """Note that a statement failed, and that the server tells only of system variables.
+
+        A trigger may have set user variables, and nothing but the error speaks for that.
+        """
+        if statement.may_change_session:
+            self._doubt_all()
+        elif not (self.unread_users or self.unlisted or self.suspect):
+            self._doubt_users()
+            self.suspect = self.hearsay = True
+        else:
+            was = self.hearsay
+            self._doubt_all()
+            self.hearsay = was
+
+    def forget_hearsay(self) -> None:
+        """Go on with what was known before: the connection that could tell is gone."""
+        if self.hearsay:
+            self.unread_users.clear()
+            self.unlisted = self.suspect = self.hearsay = False
+
+    def _doubt_all(self) -> None:
+        self.hearsay = False
         self._doubt_users()
         self.suspect = True
         self.unprepared.update(self.prepared)
         self.prepared.clear()
         self.unread.add("role")
-
-    def note_failure(self, statement: Statement) -> None:
-        """Note that a statement failed: then nothing is reported of what it did before."""
-        if statement.may_change_session:
-            self.notice(statement, (Changes(state_changed=True),))
-        elif statement.kind is Kind.WRITE:
-            # A trigger may have set user variables.
-            self._doubt_users()
 
     def _doubt_users(self) -> None:
         self.unread_users |= {name[1:] for name in self._entries if name[0] == "@"} | self.heavy
@@ -605,9 +649,25 @@ class Session:
             return "it has temporary tables"
         if self.unprepared:
             return "it has prepared statements"
-        if self.unread or self.unread_users or self.unlisted or self.heavy or self.suspect:
+        in_doubt = self.unread_users or self.unlisted or self.suspect
+        if self.unread or self.heavy or (in_doubt and not self.hearsay):
             return "what it has set is not known"
         return ""
+
+    @property
+    def is_unsettled(self) -> bool:
+        """Whether the primary's connection knows more of the session than the session does.
+
+        Not where the session can't do without that connection anyway.
+        """
+        return bool(self.unread or self.unread_users or self.suspect) and all(
+            name in _BINDS_WHILE_ON for name in self.pins
+        )
+
+    @property
+    def asks_tables(self) -> bool:
+        """Whether what is in doubt is found in tables of the server's own."""
+        return self.suspect or "*" in self.unread
 
     @property
     def leaves_traces(self) -> bool:
@@ -710,6 +770,11 @@ class Session:
 def can_write(statement: Statement) -> bool:
     """Tell whether an error of this statement may come behind a commit."""
     return statement.may_write or statement.kind in (Kind.WRITE, Kind.UNKNOWN)
+
+
+def runs_code(statement: Statement) -> bool:
+    """Tell whether a trigger, a function or a procedure may run with this statement."""
+    return statement.may_change_session or statement.kind in (Kind.WRITE, Kind.UNKNOWN)
 
 
 def can_commit(statement: Statement) -> bool:

@@ -125,6 +125,8 @@ class Statement(NamedTuple):
     """What a PREPARE with a literal text would run."""
     controls: bool = False
     """It may be about rwsplit's own variables: see `controls`."""
+    counts: bool | None = None
+    """Whether FOUND_ROWS() is about a write behind it; None where the text does not tell."""
     parts: tuple[Statement, ...] = ()
     """The statements of a multi-statement text."""
     plain: bool = False

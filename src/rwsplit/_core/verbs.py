@@ -144,7 +144,8 @@ def _explain(tokens: Tokens, dialect: Dialect) -> Statement:
     inner = classify_tokens(tokens[start:], dialect)
     into = frozenset(token.text for token in options if token.kind == USERVAR)
     written = inner.user_variables_written | into
-    inner = inner._replace(verb=verb, user_variables_written=written)
+    full = "EXPLAIN ANALYZE" if analyze and verb != "ANALYZE" else verb
+    inner = inner._replace(verb=full, user_variables_written=written)
     if inner.kind is _READ and not into:
         return inner._replace(reason=inner.reason.reworded(f"{verb} of {inner.reason}"))
     if analyze or inner.kind is Kind.UNKNOWN:
@@ -174,7 +175,7 @@ def _describe(tokens: Tokens, dialect: Dialect) -> Statement:
     table, _ = name_at(tokens, 1)
     effects.tables[table] = None
     walk(tokens[2:], dialect, effects)
-    return build(effects, verb, reason=effects.reason or f"{verb} of a table")
+    return build(effects, "DESCRIBE", reason=effects.reason or f"{verb} of a table")
 
 
 def _analyze(tokens: Tokens, dialect: Dialect) -> Statement:
@@ -320,7 +321,11 @@ def _diagnostics(tokens: Tokens, dialect: Dialect) -> Statement:
     effects = Effects()
     walk(tokens, dialect, effects, query=False)
     effects.user_written |= effects.user_read
-    effects.depends.add("warnings")
+    said = words_of(tokens)
+    if "ROW_COUNT" in said:
+        effects.depends.add("row_count")
+    if "NUMBER" in said or "CONDITION" in said or "ROW_COUNT" not in said:
+        effects.depends.add("warnings")
     return build(
         effects,
         "GET DIAGNOSTICS",

@@ -12,6 +12,7 @@ PyMySQL moves private names between patch releases, so the version is pinned and
 
 from __future__ import annotations
 
+import copy
 import datetime
 import hashlib
 import inspect
@@ -59,6 +60,7 @@ __all__ = [
     "made_result",
     "no_result",
     "raise_first",
+    "rename",
 ]
 
 CONNECT_KEYWORDS = frozenset(inspect.signature(Connection.__init__).parameters) - {"self"}
@@ -433,6 +435,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self.max_packet = _MOST_PACKET
         """So long, in bytes, the server takes no statement; as the set-up tells."""
         self._wire: Wire | None = None
+        self.warnings = 0
+        """How many warnings the last answer to a method's own command told of."""
         self.asking = False
         """It runs a question of ours that can be asked again."""
         _connections.add(self)
@@ -683,6 +687,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         except err.MySQLError:
             self.due = 0
             raise
+        self.warnings = ok.warning_count
         if ok.server_status & SESSION_STATE_CHANGED:
             self.tails.append(ok.message)
         self.due = 0
@@ -721,6 +726,25 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         """Read the next result of the last statement."""
         self.due += 1
         return super().next_result(unbuffered)
+
+    def report_late(self, schema: str | None) -> bool:
+        """Let the server report what a statement that failed had changed before its error.
+
+        An error says nothing of that; the answer to the next command does, which touches no
+        warnings: to a ping on MySQL, to the choice of the same schema on MariaDB. False where
+        nothing was told.
+        """
+        if not self.tracks or (self.flavor == "mariadb" and not schema):
+            return False
+        try:
+            if self.flavor == "mysql":
+                self._execute_command(COMMAND.COM_PING, "")
+            else:
+                self._execute_command(COMMAND.COM_INIT_DB, schema or "")
+            self._read_ok_packet()
+        except err.MySQLError:
+            return False
+        return True
 
     def show_warnings(self) -> Any:
         """Run SHOW WARNINGS; as with PyMySQL, no result is left behind."""
@@ -972,6 +996,20 @@ def raise_first(replies: Sequence[Any]) -> None:
 def as_text(value: Any) -> Any:
     """Return a value as text where it came as bytes; else as it is."""
     return value.decode() if isinstance(value, bytes) else value
+
+
+def rename(result: Any, names: Sequence[tuple[str, str]]) -> None:
+    """Write something else in the names of a result's columns."""
+    if not result.description:
+        return
+    fields = []
+    for known in result.fields:
+        field = copy.copy(known)  # the same statement brings the same ones again
+        for written, meant in names:
+            field.name = field.name.replace(written, meant)
+        fields.append(field)
+    result.fields = fields
+    result.description = tuple([field.description() for field in fields])
 
 
 def no_result(server_status: int) -> Any:

@@ -266,6 +266,7 @@ class Connection(Controls):
         self._primary = self._last = Member(primary, self._aimed_at, None)
         self._counted = self._warned = self._primary
         self._foreign = None
+        self._told = {}
         self._keeps_warnings = facts.flavor == "mariadb"
         self._session = session = Session(empty(facts.flavor), as_text(primary.db), cluster.process)
         self._replicas = Replicas(
@@ -425,7 +426,12 @@ class Connection(Controls):
         with self._having_turn():
             member = self._last
             connection = member.connection
-            connection.next_result(unbuffered)
+            try:
+                connection.next_result(unbuffered)
+            except err.MySQLError as error:
+                if member is self._primary and not lost(error):
+                    self._note_late_failure()
+                raise
             if member is self._primary:
                 self._learn()
                 result = connection._result

@@ -182,6 +182,7 @@ class Hold:
         heard = cluster.process.look(cluster.last_seen).position
         facts = self._reach_primary()
         try:
+            session.forget_hearsay()
             state = session.restored()
             if physical.server_status & AUTOCOMMIT != autocommit:
                 state.append(f"SET autocommit={int(bool(autocommit))}")

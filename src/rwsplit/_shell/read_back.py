@@ -8,7 +8,7 @@ from typing import Any
 
 from pymysql import err
 
-from .._core.session import TABLES_MADE, Session
+from .._core.session import LARGEST_VALUE, TABLES_MADE, Session
 from .._core.statement import Statement
 from .._core.tracking import parse_tails
 from .._core.values import literal, quote_identifier, user_value
@@ -16,12 +16,16 @@ from .._drivers.pymysql import PhysicalConnection
 
 __all__ = ["read_back", "report", "user_variables"]
 
-# What MariaDB does not report is found among all variables that are not as the server has them.
-_CHANGED = (
-    "SELECT VARIABLE_NAME,CAST(SESSION_VALUE AS BINARY) FROM information_schema.SYSTEM_VARIABLES "
-    "WHERE SESSION_VALUE IS NOT NULL "
-    "AND (SESSION_VALUE<>GLOBAL_VALUE OR VARIABLE_NAME IN ({known})) LIMIT 100000"
-)
+# What is not reported is found among all variables that are not as the server has them.
+_CHANGED = {
+    "mysql": "SELECT VARIABLE_NAME,CAST(s.VARIABLE_VALUE AS BINARY) "
+    "FROM performance_schema.session_variables s JOIN performance_schema.global_variables g "
+    "USING (VARIABLE_NAME) "
+    "WHERE s.VARIABLE_VALUE<>g.VARIABLE_VALUE OR VARIABLE_NAME IN ({known}) LIMIT 100000",
+    "mariadb": "SELECT VARIABLE_NAME,CAST(SESSION_VALUE AS BINARY) "
+    "FROM information_schema.SYSTEM_VARIABLES WHERE SESSION_VALUE IS NOT NULL "
+    "AND (SESSION_VALUE<>GLOBAL_VALUE OR VARIABLE_NAME IN ({known})) LIMIT 100000",
+}
 _ROLE = "SELECT CAST(CURRENT_ROLE() AS BINARY) LIMIT 1"
 _TABLES_MADE = "SHOW SESSION STATUS WHERE Variable_name='{name}'"
 # MySQL prints active roles as accounts, quoted as the sql_mode says.
@@ -30,15 +34,26 @@ _ROLE_ACCOUNT = re.compile(f"({_PART})@({_PART})")
 _ROLES = re.compile(rf"{_PART}@{_PART}(?:,{_PART}@{_PART})*")
 
 _MOST_AT_ONCE = 200
+_APART = 8
+"""So many are asked for one by one, for one that is too large holds up none of the others."""
+
+
+_COUNTS = "SELECT FOUND_ROWS(),ROW_COUNT() LIMIT 1"
 
 
 def read_back(
-    session: Session, primary: PhysicalConnection, statement: Statement | None = None
+    session: Session,
+    primary: PhysicalConnection,
+    statement: Statement | None = None,
+    counts: dict[str, int] | None = None,
 ) -> None:
     """Ask the primary, in one round trip, what the session does not know of itself.
 
     System variables and the role; of the user variables those that `statement` may read; and
     whether a routine made a temporary table. Raises the error of a connection that was lost.
+
+    With `counts` all user variables in doubt are asked for, and it is given what the primary says
+    of the statement before, which nobody can ask it for any more.
     """
     names = sorted(session.unread - {"*", "role"})
     questions: list[tuple[str, Callable[[Any], None]]] = []
@@ -53,19 +68,28 @@ def read_back(
     if "*" in session.unread:
         known = ",".join([literal(name) for name in session.known_variables()]) or "''"
         questions.append(
-            (_CHANGED.format(known=known), lambda reply: _take_changed(session, reply))
+            (
+                _CHANGED[primary.flavor].format(known=known),
+                lambda reply: _take_changed(session, reply),
+            )
         )
     if "role" in session.unread:
         questions.append((_ROLE, lambda reply: _take_role(session, reply)))
     if session.suspect:
         sql = _TABLES_MADE.format(name=TABLES_MADE[primary.flavor])
         questions.append((sql, lambda reply: _take_tables_made(session, reply)))
-    if statement is not None:
-        users = sorted(session.names_of(statement))
-        starts = range(0, len(users), _MOST_AT_ONCE)
-        questions += [_ask_users(session, users[at : at + _MOST_AT_ONCE]) for at in starts]
+    if statement is not None or counts is not None:
+        users = sorted(session.unread_users if statement is None else session.names_of(statement))
+        at_once = 1 if len(users) <= _APART else _MOST_AT_ONCE
+        starts = range(0, len(users), at_once)
+        questions += [_ask_users(session, users[at : at + at_once]) for at in starts]
     if not questions:
         return
+    if counts is not None:
+        questions.insert(0, (_COUNTS, lambda reply: _take_counts(counts, reply)))
+        if names and primary.flavor == "mysql":
+            # Reading a deprecated variable warns, and the application has asked for no warnings.
+            questions.append(("DO 0", lambda reply: None))
     replies = primary.ask_all([sql for sql, _ in questions])
     for (_, take), reply in zip(questions, replies, strict=True):
         take(reply)
@@ -122,6 +146,12 @@ def _take_changed(session: Session, reply: Any) -> None:
         session.set_variable(_text(name).lower(), _text(value))
 
 
+def _take_counts(counts: dict[str, int], reply: Any) -> None:
+    if not isinstance(reply, err.MySQLError):
+        found, changed = reply.rows[0]
+        counts.update(found_rows=int(found), row_count=int(changed))
+
+
 def _take_role(session: Session, reply: Any) -> None:
     role = None if isinstance(reply, err.MySQLError) else _text(reply.rows[0][0])
     if isinstance(reply, err.MySQLError):
@@ -160,6 +190,9 @@ def _ask_users(session: Session, names: list[str]) -> tuple[str, Callable[[Any],
             session.heavy.update(names)  # too much for one packet, perhaps
             session.unread_users.difference_update(names)
             return
+        if not reply.rows:
+            session.note_heavy(names)
+            return
         row = reply.rows[0]
         for number, name in enumerate(names):
             at = 4 * number
@@ -172,7 +205,10 @@ def _ask_users(session: Session, names: list[str]) -> tuple[str, Callable[[Any],
                 ),
             )
 
-    return f"SELECT {','.join(columns)} LIMIT 1", take
+    small = [f"COALESCE(LENGTH(@{quote_identifier(name)}),0)<{LARGEST_VALUE}" for name in names]
+    # What is too large for replicas is not worth the way here.
+    asked = " ".join(("SELECT", ",".join(columns), "FROM DUAL WHERE", " AND ".join(small)))
+    return f"{asked} LIMIT 1", take
 
 
 def _text(value: Any) -> Any:

@@ -14,16 +14,24 @@ from pymysql.constants import CR, ER, SERVER_STATUS
 from .._core.cause import Cause, Reason
 from .._core.dialect import Dialect
 from .._core.failure import PACKET_TOO_LARGE, was_killed
-from .._core.following import counts_rows, resets_warnings, shows_data, shows_tracking
+from .._core.following import (
+    ASKED,
+    asks_more,
+    counts_rows,
+    resets_warnings,
+    runs_more,
+    shows_data,
+    shows_tracking,
+)
 from .._core.position import Position, encode
 from .._core.route import OPEN, Destination, Route, RouteTaken, route
-from .._core.session import AUTOCOMMIT, IN_TRANSACTION, LEXING, can_commit, can_write
+from .._core.session import AUTOCOMMIT, IN_TRANSACTION, LEXING, can_commit, can_write, runs_code
 from .._core.session_id import parse_use
 from .._core.statement import Kind, Statement, because
 from .._core.tracking import only_gtid, parse_tails
 from .._core.transaction import Transaction
 from .._core.values import quote_identifier
-from .._drivers.pymysql import DEFAULT_ENCODERS, as_text, in_use, lost, raise_first
+from .._drivers.pymysql import DEFAULT_ENCODERS, as_text, in_use, lost, raise_first, rename
 from .._stores import SessionStore
 from .catalogue import changes_functions
 from .deadline import Deadline
@@ -53,6 +61,9 @@ _INTERRUPTED = Statement(
 )
 """Whatever it was, it may have been committed."""
 NOTHING = Statement(Kind.READ, because(Kind.READ, "nothing was sent"))
+_UNKNOWN = Statement(
+    Kind.UNKNOWN, Reason("more than one", Cause.NOT_UNDERSTOOD), may_change_session=True
+)
 _BY_METHOD = {verb: Reason(verb, Cause.TRANSACTION) for verb in ("BEGIN", "COMMIT", "ROLLBACK")}
 _ONE = (1, "1", b"1")
 
@@ -62,12 +73,29 @@ _NOBODY = ProcessPosition()
 """For who does not share the session of the process."""
 _MOST_TRIES = 3
 """How often a read is tried again that was lost with the primary."""
+_ASK_COUNTS = "SELECT FOUND_ROWS(),ROW_COUNT() LIMIT 1"
+_ASK_WARNINGS = "SELECT @@warning_count,@@error_count LIMIT 1"
+_SPELT = {
+    "found_rows": "FOUND_ROWS()",
+    "row_count": "ROW_COUNT()",
+    "warnings": "what it warned of",
+}
+_ANSWERABLE = frozenset(
+    ("SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE", "SET", "DO", "CALL")
+)
+"""Verbs of statements that ask when they run, and in whose text a value may stand."""
 AGAIN = ""
 """No session id: who shares the session has to be looked at again."""
 
 
 def _gone() -> err.OperationalError:
     return err.OperationalError(CR.CR_SERVER_GONE_ERROR, "MySQL server has gone away")
+
+
+def _without_questions(statement: Statement) -> Statement:
+    """Return a statement whose questions about others are answered, as one for the primary."""
+    kind = Kind.PRIMARY_READ if statement.kind is Kind.FOLLOW_READ else statement.kind
+    return statement._replace(kind=kind, depends=statement.depends - ASKED)
 
 
 class Statements(Hold):
@@ -97,8 +125,11 @@ class Statements(Hold):
 
     # Whom to ask about the statement before: its rows, its warnings, all else.
     _last: Member
-    _counted: Member
+    _counted: Member | None
+    """None if nobody can tell whom FOUND_ROWS() is about."""
     _warned: Member
+    _told: dict[str, int]
+    """What the member that would be asked has told already, and can't be asked again."""
     _keeps_warnings: bool
     _foreign: tuple[Member, frozenset[str]] | None
     """A replica that has set user variables, and which."""
@@ -227,8 +258,10 @@ class Statements(Hold):
             and self._control(statement, sql, unbuffered)
         ):
             return self._affected_rows
-        if self._foreign is not None and statement.kind is not Kind.FOLLOW_READ:
-            self._take_over(*self._foreign)
+        if statement.kind is not Kind.FOLLOW_READ and (
+            self._foreign is not None or session.is_unsettled
+        ):
+            self._catch_up()
         if statement.verb == "EXECUTE" and session.prepared:
             statement = session.executed(statement)
         if statement.functions and self._splits:
@@ -248,6 +281,21 @@ class Statements(Hold):
         use = self._use_with_id(statement, sql)
         if use is not None:
             statement, sql = use
+        if not statement.depends.isdisjoint(ASKED) or (
+            statement.verb == "EXECUTE" and statement.name in session.asking
+        ):
+            return self._query_asking(statement, sql, unbuffered)
+        return self._run_known(statement, sql, unbuffered, template)
+
+    def _run_known(
+        self,
+        statement: Statement,
+        sql: bytes,
+        unbuffered: bool,
+        template: tuple[Any, str] | None = None,
+    ) -> Any:
+        """Run a statement that is known in full."""
+        session = self._session
         if self._transacts:
             status = session.status
             if status & IN_TRANSACTION:
@@ -270,6 +318,105 @@ class Statements(Hold):
         if statement.kind is _READ and self._unsplit is not None:
             reason = self._unsplit
         return self._query_primary(statement, reason, sql, unbuffered)
+
+    def _catch_up(self) -> None:
+        """Learn what is not known of the session, before the next statement of its own."""
+        if self._foreign is not None:
+            self._take_over(*self._foreign)
+        if self._session.is_unsettled:
+            self._settle()
+
+    # Statements about the statement before.
+
+    def _query_asking(self, statement: Statement, sql: bytes, unbuffered: bool) -> Any:
+        """Run a statement that asks about one before, with the answers of those who know.
+
+        Raises NotSupportedError where they can't be put in: never a wrong number.
+        """
+        depends = statement.depends
+        if statement.verb == "EXECUTE":
+            depends |= self._session.asking.get(statement.name or "", frozenset())
+        topics = sorted(depends & ASKED)
+        if self._keeps_warnings and resets_warnings(statement, 0):
+            # On MariaDB it finds no warnings but its own.
+            topics = [topic for topic in topics if topic != "warnings"]
+        sources = [self._source(topic) for topic in topics]
+        if all(source is self._primary for source in sources):
+            if not topics:
+                statement = _without_questions(statement)
+            return self._run_known(statement, sql, unbuffered)
+        if (
+            len({*map(id, sources)}) == 1
+            and isinstance(sources[0], Member)
+            and statement.kind is Kind.FOLLOW_READ
+            and not asks_more(statement)
+        ):
+            return self._run_known(statement, sql, unbuffered)
+        if all(part.depends.isdisjoint(ASKED) for part in statement.parts[:1]) and any(
+            counts_rows(part, self._cluster.flavor, has_rows=True) for part in statement.parts[:1]
+        ):
+            return self._run_known(statement, sql, unbuffered)  # it is about the first of several
+        # Few programs ask so, and it brings the classifier.
+        from .._core.asking import answer  # noqa: PLC0415
+
+        text = None
+        if statement.verb in _ANSWERABLE and (sql.isascii() or self._classifier.dialect.utf8):
+            text = sql.decode("utf-8", "surrogateescape")
+        known = self._answers(topics)
+        told = None if text is None else answer(text, self._classifier.dialect, topics, known)
+        if told is None:
+            raise self._refusal(topics)
+        statement = _without_questions(statement)
+        rows = self._run_known(statement, told.text.encode("utf-8", "surrogateescape"), unbuffered)
+        rename(self._result, told.names)
+        return rows
+
+    def _source(self, topic: str) -> Member | int | None:
+        """Return who knows: a member; the number itself; None if nobody does."""
+        if topic == "warnings":
+            return self._told.get("warning_count", self._warned)
+        if topic in self._told:
+            return self._told[topic]
+        return self._counted if topic == "found_rows" else self._last
+
+    def _answers(self, topics: list[str]) -> dict[str, int]:
+        """Ask those who know; they can't be asked again, so that the answers are kept."""
+        told = self._told
+        asked: list[Member] = []
+        for topic in topics:
+            source = self._source(topic)
+            if source is None:
+                raise self._refusal(topics)
+            if isinstance(source, int):
+                continue
+            of_warnings = topic == "warnings"
+            if of_warnings and source in asked:
+                raise self._refusal(topics)  # the other answer has cleared the warnings
+            try:
+                with self._in_use(source):
+                    reply = source.connection.ask(_ASK_WARNINGS if of_warnings else _ASK_COUNTS)
+            except err.MySQLError as error:
+                if source is self._primary or not lost(error):
+                    raise
+                raise self._refusal(topics) from error
+            asked.append(source)
+            first, second = map(int, reply)
+            if of_warnings:
+                told["warning_count"], told["error_count"] = first, second
+                continue
+            if self._source("found_rows") is source:
+                told["found_rows"] = first
+            if self._source("row_count") is source:
+                told["row_count"] = second
+        return {**told}
+
+    def _refusal(self, topics: list[str]) -> err.NotSupportedError:
+        what = ", ".join([_SPELT[topic] for topic in topics])
+        return err.NotSupportedError(
+            ER.NOT_SUPPORTED_YET,
+            f"{what} is asked for in a statement that does not run where the one before it ran, "
+            "and can't be answered there; ask for it right behind that one, in a SELECT of its own",
+        )
 
     def _decide(self, statement: Statement, in_snapshot: bool = False) -> Route:
         """Decide where a statement goes, with what must be known for that."""
@@ -561,7 +708,7 @@ class Statements(Hold):
         """Ask the member that knows of the statement before."""
         depends = statement.depends
         member = self._last
-        if "found_rows" in depends:
+        if "found_rows" in depends and self._counted is not None:
             member = self._counted
         elif "warnings" in depends:
             member = self._warned
@@ -576,6 +723,8 @@ class Statements(Hold):
             if not lost(error):
                 raise
             # It has taken what it knew along.
+            if "found_rows" in depends:
+                raise self._refusal(["found_rows"]) from error
             lost_it = Reason(f"{member.name} was lost", Cause.REPLICA_ERROR)
             return self._query_primary(statement, lost_it, sql, unbuffered)
         rows = self._finish(member, statement, reason)
@@ -670,7 +819,10 @@ class Statements(Hold):
             if can_write(statement):
                 session.lose_position()
             self._last = self._warned = self._primary
-            self._after_primary(statement, sql, succeeded=False)
+            unread = error.args[0] == ER.PARSE_ERROR and not runs_more(statement)
+            ran = NOTHING if unread else statement
+            told = self._learn_of_failure(ran)
+            self._after_primary(ran, sql, succeeded=False, told=told)
             if error.args[0] != ER.PARSE_ERROR and not session.status & AUTOCOMMIT:
                 # An error does not tell whether a transaction is open now; the next answer will.
                 session.status |= IN_TRANSACTION
@@ -688,7 +840,10 @@ class Statements(Hold):
             self._note_user_locks(statement, sql, result)
         if statement.verb == "KILL":
             self._kill_elsewhere(sql)
-        return self._finish(self._primary, statement, reason, waited, retries, result)
+        rows = self._finish(self._primary, statement, reason, waited, retries, result)
+        if session.is_unsettled and not result.unbuffered_active:
+            self._settle(keep_warnings=bool(result.warning_count))
+        return rows
 
     def _kill_elsewhere(self, sql: bytes) -> None:
         """Let a KILL of another connection of ours reach what it runs on a replica."""
@@ -707,6 +862,75 @@ class Statements(Hold):
         if unread and not session.status & AUTOCOMMIT:
             # Only its last row will tell whether a transaction is open now.
             session.status |= IN_TRANSACTION
+
+    def _learn_of_failure(self, statement: Statement) -> bool:
+        """Learn what a statement that failed changed before its error; False if nobody told."""
+        if not runs_code(statement):
+            return True
+        primary, session = self.driver_connection, self._session
+        if not primary.report_late(session.schema):
+            return False
+        self._told["row_count"] = -1  # the question made it another number
+        if self._keeps_warnings:
+            # MariaDB says at each choice of a schema that something changed.
+            for changes in parse_tails(primary.tails):
+                session.learn(changes._replace(state_changed=False), statement)
+            primary.tails.clear()
+            session.note_hearsay(statement)
+        return True
+
+    def _note_late_failure(self) -> None:
+        """Take in that a later result of the last statement was an error."""
+        self._pending = False
+        session = self._session
+        session.lose_position()
+        if not self.driver_connection.report_late(session.schema):
+            session.note_failure(_UNKNOWN)
+        self._told["row_count"] = -1
+        self._learn(_UNKNOWN)
+
+    def _settle(self, keep_warnings: bool = False) -> None:
+        """Ask the primary what the session does not know of itself, while it is there.
+
+        With `keep_warnings` only if the application can still ask for its warnings afterwards.
+
+        Once its connection is lost nobody could tell, and the session could not go on. What it
+        knows of the statement before is kept in `_told`.
+        """
+        primary, session = self.driver_connection, self._session
+        if (
+            not self._revives
+            or self._pending
+            or not session.status & (IN_TRANSACTION | AUTOCOMMIT)  # it would begin a transaction
+            or self._unsent
+            or primary.is_reading
+            # MariaDB keeps them through questions that use no table.
+            or (keep_warnings and (session.asks_tables or not self._keeps_warnings))
+        ):
+            return
+        if primary.has_ended():
+            # Nobody can be asked any more.
+            session.forget_hearsay()
+            return
+        result = primary._result
+        counts: dict[str, int] = {}
+        try:
+            read_back(session, primary, counts=counts)
+        except err.MySQLError as error:
+            if not lost(error):
+                raise
+            self._drop_primary()
+            return
+        finally:
+            primary._result = result
+        primary.tails.clear()
+        told = self._told
+        if self._last is self._primary and counts:
+            told.setdefault("row_count", counts["row_count"])
+        if self._counted is self._primary and counts:
+            told.setdefault("found_rows", counts["found_rows"])
+        self._choose_classifier()
+        self._note_freedom()
 
     def _reads_alone(self) -> bool:
         """Tell whether a read is a transaction of its own, and may run where it likes."""
@@ -822,11 +1046,13 @@ class Statements(Hold):
         elif "user" in statement.releases and told and text.count(b"release_lock") == 1:
             session.note_user_lock(-int(rows[0][0] in _ONE))
 
-    def _after_primary(self, statement: Statement, sql: bytes, succeeded: bool) -> None:
+    def _after_primary(
+        self, statement: Statement, sql: bytes, succeeded: bool, told: bool = True
+    ) -> None:
         session = self._session
         if statement.kind is not _READ:
             session.expect(statement, succeeded, sql)
-            if not succeeded:
+            if not told:
                 session.note_failure(statement)
             if changes_functions(statement):
                 self._cluster.catalogue.clear()
@@ -857,6 +1083,7 @@ class Statements(Hold):
             result = member.connection._result
         self._result = result
         self._last = member
+        self._told.pop("row_count", None)
         self._note_followed(member, statement, result)
         result.route = taken
         self._affected_rows = result.affected_rows
@@ -864,10 +1091,14 @@ class Statements(Hold):
 
     def _note_followed(self, member: Member, statement: Statement, result: Any) -> None:
         """Note whom to ask about this statement, if the next one asks."""
-        if counts_rows(statement, self._cluster.flavor, bool(result.field_count)):
-            self._counted = member
+        counts = counts_rows(statement, self._cluster.flavor, bool(result.field_count))
+        if counts or (counts is None and (self._counted is not member or self._told)):
+            self._counted = member if counts else None
+            self._told.pop("found_rows", None)
         if not self._keeps_warnings or resets_warnings(statement, result.warning_count):
             self._warned = member
+            if self._told:
+                self._told.pop("warning_count", None)
 
     def _keep_tracking(self, statement: Statement) -> None:
         """Let the application have the tracking that it set, in its own eyes."""
@@ -942,6 +1173,7 @@ class Statements(Hold):
             and self._session.is_free(self._must_see)
             and not self._transaction.lost
             and self._foreign is None
+            and not self._told
             and self._sharing is None
             and self._replicas.sees_freely
         )
@@ -1000,6 +1232,9 @@ class Statements(Hold):
                 self._warned = self._primary
             self._learn()
         self._publish()
+        self._told.pop("row_count", None)
+        if session.is_unsettled:
+            self._settle(keep_warnings=bool(self.driver_connection.warnings))
         self.route = self._primary.taken(_BY_METHOD.get(what) or Reason(what, Cause.SESSION))
 
     def _set_level(self, level: str) -> None:

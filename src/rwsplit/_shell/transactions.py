@@ -366,8 +366,10 @@ class Transactions(Statements):
             transaction.digest = ""
         transaction.wrote = False
 
-    def _after_primary(self, statement: Statement, sql: bytes, succeeded: bool) -> None:
-        super()._after_primary(statement, sql, succeeded)
+    def _after_primary(
+        self, statement: Statement, sql: bytes, succeeded: bool, told: bool = True
+    ) -> None:
+        super()._after_primary(statement, sql, succeeded, told)
         does = statement.transaction or ""
         if succeeded and does in _ENDS:
             self._transaction.touched = False
