@@ -12,7 +12,7 @@ from rwsplit._core.fingerprint import Fingerprint
 from rwsplit._core.habit import Habit
 from rwsplit._core.position import GtidSet
 from rwsplit._core.session import AUTOCOMMIT, Session
-from rwsplit._core.transaction import MOST_READS, Step, Transaction, is_ordered
+from rwsplit._core.transaction import MOST_READS, Step, Transaction, is_compared, is_ordered
 
 rows = st.lists(st.binary(max_size=4), max_size=6)
 
@@ -75,13 +75,13 @@ def session(status=0):
     return found
 
 
-def steps(*texts, status=0, verifies=True, unbuffered=False):
+def steps(*texts, status=0, verifies=True):
     """What becomes of statements that nobody sends anywhere; the last one's step."""
     state, transaction = session(status), Transaction(verifies)
     step = None
     for text in texts:
         statement = classify(text)
-        step = transaction.step(statement, state, unbuffered, "")
+        step = transaction.step(statement, state, "")
         if step is Step.BEGIN:
             transaction.begun(statement, text.encode(), state)
         elif step is Step.KEEP:
@@ -161,9 +161,39 @@ def test_too_many_reads_move_a_transaction_and_not_one_that_is_read_only():
     assert steps("START TRANSACTION READ ONLY", *reads, "SELECT * FROM t") is Step.READ
 
 
-def test_unbuffered_reads_are_not_verified():
-    assert steps("SELECT * FROM t", unbuffered=True) is Step.MOVE
-    assert steps("SELECT * FROM t", unbuffered=True, verifies=False) is Step.READ
+def test_what_cannot_be_verified_any_more_stays_where_it_is():
+    transaction, state = Transaction(verifies=True), session()
+    transaction.on_replica = True
+    stream = taken([b"x"], True)
+    stream.is_stream, stream.is_whole = True, False
+    transaction.note_read(b"SELECT * FROM t", stream, read_only=False)
+    assert "not read to its end" in transaction.why_unverifiable()
+    volatile = classify("SELECT v, NOW() FROM t")
+    assert transaction.step(volatile, state, "") is Step.READ
+    stream.is_whole = True
+    assert not transaction.why_unverifiable()
+    assert transaction.step(volatile, state, "") is Step.MOVE
+    stream.size = 1 << 21
+    assert "long" in transaction.why_unverifiable()
+
+
+def test_what_shows_the_schema_is_not_compared():
+    state = session()
+    for sql in (
+        "SHOW TABLES",
+        "SHOW COLUMNS FROM t",
+        "SHOW CREATE TABLE t",
+        "DESCRIBE t",
+        "EXPLAIN SELECT * FROM t",
+        "SELECT table_name FROM information_schema.tables",
+        "SELECT 1 FROM INFORMATION_SCHEMA.COLUMNS c JOIN `information_schema`.tables t",
+        "SELECT 1",
+    ):
+        assert not is_compared(classify(sql), state), sql
+    for sql in ("SELECT * FROM t", "TABLE t", "SELECT 1 FROM t, information_schema.tables"):
+        assert is_compared(classify(sql), state), sql
+    state.set_schema("information_schema")
+    assert not is_compared(classify("SELECT * FROM tables"), state)
 
 
 def test_characteristics_of_the_next_transaction_count():
@@ -173,10 +203,10 @@ def test_characteristics_of_the_next_transaction_count():
     assert (state.isolation, state.reads_only) == ("SERIALIZABLE", True)
     transaction = Transaction(verifies=True)
     read = classify("SELECT * FROM t")
-    assert transaction.step(read, state, False, "") is Step.MOVE
+    assert transaction.step(read, state, "") is Step.MOVE
     state.next_transaction = "SET TRANSACTION READ ONLY;"
-    assert transaction.step(read, state, False, "") is Step.READ
-    assert transaction.step(classify("COMMIT"), state, False, "") is Step.USUAL
+    assert transaction.step(read, state, "") is Step.READ
+    assert transaction.step(classify("COMMIT"), state, "") is Step.USUAL
 
 
 def test_rows_are_ordered_where_the_text_says_so():

@@ -4,6 +4,8 @@ Every program runs on a plain PyMySQL connection to the primary and on rwsplit, 
 commits to the same rows between the steps and the replicas catch up; each gives the same answers.
 """
 
+import contextlib
+
 import pymysql
 import pytest
 from pymysql.constants import CLIENT
@@ -19,7 +21,7 @@ def other(cluster, table):
     """A cursor of somebody else, straight on the primary, autocommit on; `t` has two rows."""
     with cluster.connect(cluster.primary) as connection:
         cursor = connection.cursor()
-        cursor.execute("SET innodb_lock_wait_timeout = 2")
+        cursor.execute("SET innodb_lock_wait_timeout = 2, lock_wait_timeout = 2")
         cursor.execute("INSERT INTO t VALUES (1, 10), (2, 20)")
         cluster.wait_caught_up()
         yield cursor
@@ -482,3 +484,199 @@ def test_what_holds_for_the_next_transaction_outlives_the_connection(connect, ot
     cursor.execute("BEGIN")
     with pytest.raises(rwsplit.MySQLError, match="1792"):
         cursor.execute("UPDATE t SET v = 11 WHERE id = 1")
+
+
+# Fault: a transaction that only reads, or under READ COMMITTED, that had to start again.
+
+COMMITTED = ("READ COMMITTED", "READ UNCOMMITTED")
+OTHERS = (
+    "UPDATE t SET v = v + 1",
+    "DELETE FROM t WHERE id = 1",
+    "INSERT INTO t VALUES (3, 30)",
+    "REPLACE INTO t VALUES (2, 22)",
+)
+
+
+@pytest.mark.parametrize("level", COMMITTED)
+@pytest.mark.parametrize("scope", ["SESSION", ""])
+@pytest.mark.parametrize("write", ["DELETE FROM t WHERE v > 0", "UPDATE t SET v = v * 2"])
+def test_what_is_committed_meanwhile_is_no_fault_under_read_committed(both, level, scope, write):
+    def program(steps):
+        for sql in OTHERS:
+            steps.do(f"SET {scope} TRANSACTION ISOLATION LEVEL {level}")
+            steps.do(ALL)
+            steps.meanwhile(sql)
+            steps.do("SELECT COUNT(*) FROM t")
+            steps.other.execute("UPDATE t SET v = v + 100 WHERE id = 2")
+            steps.do(write)
+            steps.do(ALL)
+            steps.do(lambda connection: connection.commit())
+
+    plain, ours = both(program, autocommit=False)
+    assert ours == plain
+
+
+def test_a_replica_that_was_late_is_a_fault_under_read_committed(connect, cluster, other):
+    options = {"session_id_kind": "connection", "after": None, "max_snapshot": 60.0}
+    connection = connect(autocommit=False, **options)
+    connection.cluster._habits.clear()
+    cursor = connection.cursor()
+    cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+    cursor.execute(ALL)
+    connection.commit()
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    other.execute("UPDATE t SET v = 11 WHERE id = 1")
+    # This process knows that the primary has more.
+    connection.cluster.note_sample(connection._ask_primary(), float("inf"))
+    with connection.consistency("eventual"):
+        cursor.execute(ALL)
+    assert cursor.fetchall() == ((1, 10), (2, 20))
+    with pytest.raises(rwsplit.OperationalError, match="1213"):
+        cursor.execute("DELETE FROM t WHERE v > 0")
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "SHOW TABLES",
+        "SHOW TABLE STATUS",
+        "SHOW COLUMNS FROM t",
+        "SHOW CREATE TABLE t",
+        "DESCRIBE t",
+        "EXPLAIN SELECT * FROM t",
+        "SELECT COUNT(*) FROM information_schema.tables",
+        "SELECT column_name FROM INFORMATION_SCHEMA.COLUMNS WHERE table_name = 't'",
+    ],
+)
+def test_what_shows_the_schema_is_not_compared(connect, cluster, other, shown):
+    other.execute("DROP TABLE IF EXISTS newer")
+    cluster.wait_caught_up()
+    connection = connect(autocommit=False, max_snapshot=60.0)
+    connection.cluster._habits.clear()
+    cursor = connection.cursor()
+    cursor.execute(shown)
+    cursor.execute(ONE)
+    assert cursor.route.role == "replica"
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    other.execute("CREATE TABLE newer (id INT)")
+    other.execute("ALTER TABLE t ADD COLUMN extra INT")
+    other.execute("ALTER TABLE t DROP COLUMN extra")
+    other.execute("INSERT INTO newer VALUES (1)")
+    try:
+        cursor.execute("SELECT * FROM newer")  # 1146 on the replica
+        assert cursor.fetchall() in ((), ((1,),))
+    except pymysql.MySQLError as error:
+        # What a server says of a table that is newer than the snapshot.
+        assert error.args[0] == 1412
+    connection.rollback()
+    other.execute("DROP TABLE newer")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        ("SELECT * FROM nosuch", 1146),
+        ("SELECT nosuch FROM t", 1054),
+        ("SELECT * FROM nosuch.t", 1049),
+        ("SELECT (SELECT id FROM t)", 1242),
+    ],
+)
+def test_an_error_of_a_read_leaves_its_transaction_where_it_is(both, wrong, code):
+    def program(steps):
+        steps.do(ONE)
+        steps.meanwhile()
+        steps.do(wrong)
+        steps.do(ALL)
+        steps.do(wrong)
+        steps.do(lambda connection: connection.commit())
+        steps.do(ALL)
+
+    plain, ours = both(program, autocommit=False)
+    assert ours == plain
+    assert code in ours or 1142 in ours or 1044 in ours
+
+
+# Fault: streams of a transaction that only reads.
+
+
+def _stream(cursor, sql=ALL):
+    cursor.execute(sql)
+    return cursor.route.role
+
+
+def test_streams_of_a_transaction_that_reads_run_on_its_replica(connect, cluster, other):
+    connection = connect(autocommit=False, max_snapshot=60.0)
+    connection.cluster._habits.clear()
+    stream = connection.cursor(rwsplit.cursors.SSCursor)
+    assert _stream(stream, "SELECT v FROM t WHERE id = 1 ORDER BY id") == "replica"
+    first = stream.fetchall()
+    other.execute("UPDATE t SET v = v + 1")
+    cluster.wait_caught_up()
+    for cls in (rwsplit.cursors.SSCursor, rwsplit.cursors.SSDictCursor):
+        with connection.cursor(cls) as another:
+            assert _stream(another, ONE) == "replica"
+            (row,) = another.fetchall()
+            assert row in ((10,), {"v": 10})
+    assert first == [(10,)]
+    connection.commit()
+    cursor = connection.cursor()
+    cursor.execute(ONE)
+    assert cursor.fetchall() == ((11,),)
+
+
+def test_a_short_stream_is_verified_behind_its_end(connect, cluster, other):
+    connection = connect(autocommit=False, max_snapshot=60.0)
+    connection.cluster._habits.clear()
+    stream, cursor = connection.cursor(rwsplit.cursors.SSCursor), connection.cursor()
+    assert _stream(stream) == "replica"
+    assert stream.fetchall() == [(1, 10), (2, 20)]
+    cursor.execute("UPDATE t SET v = 11 WHERE id = 1")
+    connection.commit()
+    connection.cluster._habits.clear()
+    assert _stream(stream) == "replica"
+    assert stream.fetchall() == [(1, 11), (2, 20)]
+    other.execute("UPDATE t SET v = 21 WHERE id = 2")
+    with pytest.raises(rwsplit.OperationalError, match=r"1213.*others on the primary"):
+        cursor.execute("UPDATE t SET v = 12 WHERE id = 1")
+
+
+@pytest.mark.parametrize("ends", ["closed", "open"])
+def test_a_write_behind_a_stream_that_was_not_read_starts_again(connect, cluster, other, ends):
+    connection = connect(autocommit=False, max_snapshot=60.0)
+    connection.cluster._habits.clear()
+    stream, cursor = connection.cursor(rwsplit.cursors.SSCursor), connection.cursor()
+    assert _stream(stream) == "replica"
+    assert stream.fetchone() == (1, 10)
+    warns = contextlib.nullcontext()
+    if ends == "closed":
+        stream.close()
+    else:
+        warns = pytest.warns(UserWarning, match="left incomplete")
+    with warns, pytest.raises(rwsplit.OperationalError, match=r"1213.*not read to its end"):
+        cursor.execute("UPDATE t SET v = 11 WHERE id = 1")
+    # The next begins where it can write.
+    stream = connection.cursor(rwsplit.cursors.SSCursor)
+    assert _stream(stream) == "primary"
+    stream.fetchall()
+    cursor.execute("UPDATE t SET v = 11 WHERE id = 1")
+    connection.commit()
+
+
+def test_a_stream_on_the_primary_has_begun_a_transaction_there(both):
+    def program(steps):
+        if isinstance(steps.connection, rwsplit.Connection):
+            steps.connection.cluster.note_habit(
+                steps.connection._classifier.digest(ALL), wrote=True, mismatched=True
+            )
+        stream = steps.connection.cursor(pymysql.cursors.SSCursor)
+        stream.execute(ALL)
+        steps.answers.append(stream.fetchall())
+        steps.meanwhile()
+        steps.do(ALL)
+        steps.do(lambda connection: connection.commit())
+        steps.do(ALL)
+
+    plain, ours = both(program, autocommit=False)
+    assert ours == plain

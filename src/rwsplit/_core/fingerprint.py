@@ -23,7 +23,7 @@ class Fingerprint:
     True
     """
 
-    __slots__ = ("_chain", "_sum", "columns", "ordered", "rows", "size")
+    __slots__ = ("_chain", "_sum", "columns", "is_stream", "is_whole", "ordered", "rows", "size")
 
     def __init__(self, ordered: bool) -> None:
         self.ordered = ordered
@@ -32,6 +32,10 @@ class Fingerprint:
         """Bytes of all rows."""
         self.columns: tuple[Any, ...] = ()
         """The result's description."""
+        self.is_stream = False
+        """The application takes its rows one by one."""
+        self.is_whole = True
+        """False until the last row of a stream has come."""
         self._sum = 0
         self._chain = blake2b(digest_size=_BYTES)
 

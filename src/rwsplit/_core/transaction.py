@@ -17,7 +17,7 @@ from .following import shows_data
 from .session import AUTOCOMMIT, Session
 from .statement import Kind, Statement
 
-__all__ = ["Repeatable", "Step", "Transaction", "is_lost_with", "is_ordered"]
+__all__ = ["Repeatable", "Step", "Transaction", "is_compared", "is_lost_with", "is_ordered"]
 
 MOST_READS = 64
 MOST_BYTES = 1 << 20
@@ -126,7 +126,7 @@ class Transaction:
         """Tell whether the transaction was declared READ ONLY."""
         return self._read_only if self.begin else session.reads_only
 
-    def step(self, statement: Statement, session: Session, unbuffered: bool, bound: str) -> Step:
+    def step(self, statement: Statement, session: Session, bound: str) -> Step:
         """Tell what becomes of a statement, while nothing is open on the primary.
 
         `bound` is why a read must run on the primary, if it must.
@@ -158,29 +158,28 @@ class Transaction:
         if statement.kind is Kind.READ:
             if bound or session.isolation == "SERIALIZABLE":
                 return Step.MOVE
-            stays = read_only or not self.verifies or not shows_data(statement)
-            return Step.READ if stays or not self._grows_out(statement, unbuffered) else Step.MOVE
+            stays = read_only or not (self.verifies and is_compared(statement, session))
+            # What can't be verified any more only loses by moving.
+            stays = stays or bool(self.why_unverifiable())
+            return Step.READ if stays or not self._grows_out(statement) else Step.MOVE
         return Step.APART if self._is_apart(statement) else Step.MOVE
 
-    def _grows_out(self, statement: Statement, unbuffered: bool) -> bool:
+    def _grows_out(self, statement: Statement) -> bool:
         """Tell whether one more read could not be verified cheaply."""
         return (
             statement.volatile
-            or unbuffered
             or bool(statement.parts)
             or len(self.repeatables) >= MOST_READS
             or self.size >= MOST_BYTES
         )
 
-    def why_read_moves(self, statement: Statement, session: Session, unbuffered: bool) -> Reason:
+    def why_read_moves(self, statement: Statement, session: Session) -> Reason:
         """Tell why a read that nothing else binds to the primary runs there."""
         if self.begin and not self._read_only:
             return Reason("BEGIN opens a transaction on the primary", Cause.IN_TRANSACTION)
         if session.isolation == "SERIALIZABLE":
             return Reason("the transaction is SERIALIZABLE", Cause.IN_TRANSACTION)
-        if unbuffered:
-            why = "an unbuffered read of a transaction can't be verified"
-        elif statement.volatile:
+        if statement.volatile:
             why = "a volatile read of a transaction can't be verified"
         else:
             why = "the transaction has read as much as can be verified cheaply"
@@ -210,6 +209,21 @@ class Transaction:
         self.begin = sql
         self._read_only = _reads_only(statement.transaction or "", session)
 
+    def why_unverifiable(self) -> str:
+        """Tell why its reads can't be repeated on the primary and compared; '' if they can."""
+        if self.unverifiable or not self.verifies:
+            return self.unverifiable
+        size = 0
+        for _, answer in self.repeatables:
+            if answer is not None:
+                if not answer.is_whole:
+                    return "it read a stream that was not read to its end"
+                if answer.is_stream and answer.size >= MOST_BYTES:
+                    return "it read a long stream"
+                size += answer.size
+        self.size = size
+        return ""
+
     # Savepoints.
 
     def _is_known(self, does: str, name: str) -> bool:
@@ -238,7 +252,7 @@ class Transaction:
         if answer is None:
             self.unverifiable = "it read what can't be compared"
             return
-        self.size += answer.size
+        self.size += answer.size  # of a stream, what came until now
         if read_only and (len(self.repeatables) >= MOST_READS or self.size >= MOST_BYTES):
             # It is not expected to move.
             self.unverifiable = "it read too much"
@@ -271,6 +285,23 @@ def is_lost_with(statement: Statement, session: Session, begun: bool) -> bool:
 
 
 _LAST = ("commit", "rollback", "commit release", "rollback release")
+
+
+def is_compared(statement: Statement, session: Session) -> bool:
+    """Tell whether a read's answer is compared when its transaction moves.
+
+    What shows the schema is not read in a transaction: not on one server, either.
+    """
+    if not shows_data(statement) or statement.verb.startswith(_OF_SCHEMA):
+        return False
+    tables = statement.tables
+    if statement.functions or not tables:
+        return True
+    schemas = [(table.database or session.schema or "").lower() for table in tables]
+    return any(schema != "information_schema" for schema in schemas)
+
+
+_OF_SCHEMA = ("SHOW", "DESC", "EXPLAIN")
 _SAVEPOINTS = frozenset({"savepoint", "release savepoint", "rollback to"})
 _OF_TRANSACTIONS = re.compile(
     r"autocommit|completion_type|transaction_|tx_|gtid_|sql_log_bin|binlog_|session_track_"

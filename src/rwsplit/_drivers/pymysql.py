@@ -265,6 +265,19 @@ class _Fingerprinted(Result):
         super().read()
         self.fingerprint.columns = self.description or ()
 
+    def init_unbuffered_query(self) -> None:
+        self.fingerprint = taken = self._owner.fingerprint
+        taken.is_stream, taken.is_whole = True, False
+        super().init_unbuffered_query()
+        taken.columns = self.description or ()
+
+    def _read_rowdata_packet_unbuffered(self) -> Any:
+        row = super()._read_rowdata_packet_unbuffered()
+        if row is None and not self.unbuffered_active:
+            # What is left when a stream is closed is not read here.
+            self.fingerprint.is_whole = True
+        return row
+
 
 class _Compared(_Fingerprinted):
     """A result that is only wanted for its fingerprint."""
@@ -810,7 +823,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         else:
             self.fingerprint = fingerprint
             with self._reading_as(_Fingerprinted):
-                self._affected_rows = self._read_query_result()
+                self._affected_rows = self._read_query_result(unbuffered=unbuffered)
         return self._affected_rows
 
     def repeat(self, statements: Sequence[bytes], orders: Sequence[bool | None]) -> list[Any]:

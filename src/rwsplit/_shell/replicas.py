@@ -406,6 +406,12 @@ class Replicas:
             wanted = wanted | self.seen()
         return wanted
 
+    def is_abreast(self, member: Member) -> bool:
+        """Tell whether a replica has all that this process knows the primary to have had."""
+        known = self._cluster.last_seen()
+        known = self._session.position if known is None else known | self._session.position
+        return member.replica is not None and member.replica.has(known)
+
     def end_snapshot(self, member: Member) -> None:
         """End the transaction that is open on a member; its reply is read when it is needed."""
         if self.members.get(member.name) is not member:

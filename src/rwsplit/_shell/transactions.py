@@ -15,7 +15,7 @@ from .._core.position import Position
 from .._core.route import LEVELS, Destination, Route, RouteTaken
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION
 from .._core.statement import Kind, Statement, because
-from .._core.transaction import Step, is_lost_with, is_ordered
+from .._core.transaction import Step, is_compared, is_lost_with, is_ordered
 from .._drivers.pymysql import no_result, raise_first
 from .member import Member, ask_and_end
 from .outcome import deadlock
@@ -65,14 +65,14 @@ class Transactions(Statements):
             decision = self._decide(statement, in_snapshot=True)
             if decision.destination is not _REPLICA:
                 bound = decision.reason
-        step = transaction.step(statement, session, unbuffered, bound or "")
+        step = transaction.step(statement, session, bound or "")
         match step:
             case Step.READ:
                 assert decision is not None
                 self._read(statement, decision, sql, unbuffered, template)
                 return True
             case Step.MOVE:
-                why = transaction.why_read_moves(statement, session, unbuffered)
+                why = transaction.why_read_moves(statement, session)
                 self._move()
                 self._note_on_primary(statement)
                 reason = bound or statement.reason
@@ -165,9 +165,9 @@ class Transactions(Statements):
             if why:
                 self._read_on_primary(statement, why, sql, unbuffered)
                 return
-        compares = decision.shows_data and transaction.verifies and not transaction.unverifiable
+        compares = transaction.verifies and is_compared(statement, session)
         fingerprint = None
-        if compares and not (unbuffered or statement.volatile or statement.parts):
+        if compares and not (transaction.unverifiable or statement.volatile or statement.parts):
             fingerprint = Fingerprint(is_ordered(sql))
         sees_commits = session.isolation in _SEEING_COMMITS
         decision = decision._replace(sees_commits=sees_commits)
@@ -184,11 +184,14 @@ class Transactions(Statements):
         if isinstance(served, Unserved):
             if served.refused:
                 self._note_refusal(statement, sql, template, served)
+            if served.error is not None:
+                self._raise_as_primary(statement, sql)
             self._read_on_primary(statement, served.reason, sql, unbuffered, served)
             return
         if self._snapshot is None:
             self._watch(served, decision.consistency)
-        if decision.shows_data and transaction.verifies:
+        # Of one server, too, each statement would have seen what was committed since the last one.
+        if compares and not (sees_commits and self._replicas.is_abreast(served.member)):
             transaction.note_read(sql, fingerprint, read_only)
         self._finish_served(statement, served)
 
@@ -259,6 +262,24 @@ class Transactions(Statements):
         waited, retries = (unserved.waited, unserved.retries) if unserved else (0.0, 0)
         self._query_primary(statement, reason, sql, unbuffered, waited, retries)
 
+    def _raise_as_primary(self, statement: Statement, sql: bytes) -> None:
+        """Raise what the primary says of a read that a replica answered with an error.
+
+        An error there, too, leaves the transaction where it is. A read that the primary can
+        answer moves it.
+        """
+        if self._snapshot is None or not self._transaction.repeatables:
+            return
+        self._have_primary()
+        try:
+            reply, _ = self.driver_connection.run_all([sql, "ROLLBACK"])
+        except err.MySQLError as error:
+            raise self._note_loss(error, statement, IN_TRANSACTION) from error
+        self._learn()
+        if isinstance(reply, err.MySQLError):
+            self._last = self._warned = self._replicas.refused_by or self._last
+            raise reply
+
     def _watch(self, served: Served, consistency: str) -> None:
         """Note the snapshot that a replica has opened for this transaction."""
         end, max_idle = self._replicas.end_snapshot, self._options.max_snapshot
@@ -295,8 +316,9 @@ class Transactions(Statements):
             return
         begin, repeatables = transaction.begin, transaction.repeatables
         verified = any(kept.answer is not None for kept in repeatables)
-        if transaction.verifies and transaction.unverifiable:
-            self._refuse(f"{transaction.unverifiable} on a replica, and now needs the primary")
+        unverifiable = transaction.why_unverifiable()
+        if transaction.verifies and unverifiable:
+            self._refuse(f"{unverifiable} on a replica, and now needs the primary")
         self._have_primary()
         if not verified:
             self._unsent = [*([begin] if begin else []), *[kept.sql for kept in repeatables]]
