@@ -101,8 +101,9 @@ def test_200_threads_read_while_replicas_are_killed(cluster, row):
     assert len(counts) == THREADS
     assert all(len(idle) <= POOL_SIZE for idle in made.pool._idle.values())
     assert not made.pool.in_use.total(), made.pool.in_use
-    # Three servers: their idle wires, and the monitor with a thread and a connection for each.
-    assert threading.active_count() <= threads_before + 3
+    # Three servers: their idle wires, and the monitor with a thread and a connection for each; and
+    # one thread that closes wires which have been idle for long.
+    assert threading.active_count() <= threads_before + 3 + 1
     assert open_files() <= files + 3 * POOL_SIZE + 3
     assert grown < 100_000
     made.close()
