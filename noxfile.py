@@ -1,5 +1,8 @@
 """Sessions for developers: `nox -l` lists them."""
 
+import pathlib
+import shutil
+
 import nox
 
 nox.options.sessions = ["lint", "core", "test"]
@@ -45,7 +48,7 @@ def wheel(session: nox.Session) -> None:
     """Build the wheel and test it, not the source tree."""
     session.install("build", *TEST)
     session.run("python", "-m", "build", "--outdir", session.create_tmp())
-    wheels = list(__import__("pathlib").Path(session.create_tmp()).glob("*.whl"))
+    wheels = list(pathlib.Path(session.create_tmp()).glob("*.whl"))
     session.install(str(wheels[-1]))
     session.run("pytest", "tests/core", *session.posargs)
 
@@ -55,3 +58,27 @@ def bench(session: nox.Session) -> None:
     """The benchmarks; prints the tables of docs/benchmarks.md."""
     session.install("-e", ".")
     session.run("python", "-m", "benchmarks", *session.posargs)
+
+
+@nox.session
+def sqlalchemy(session: nox.Session) -> None:
+    """SQLAlchemy's own tests of its MySQL dialects through `module=rwsplit`, replicas 1 s late."""
+    session.install("-e", ".", "sqlalchemy==2.0.*", "pytest")
+    # The tests are in the sources alone; of the version that was installed.
+    show = "import sqlalchemy; print(sqlalchemy.__version__)"
+    version = session.run("python", "-c", show, silent=True).strip()
+    folder = pathlib.Path(session.create_tmp())
+    sources = folder / f"sqlalchemy-{version}"
+    if not sources.is_dir():
+        exact = f"sqlalchemy=={version}"
+        options = ("-q", "--no-deps", "--no-binary", "sqlalchemy", "-d", folder, exact)
+        session.run("python", "-m", "pip", "download", *options)
+        shutil.unpack_archive(f"{sources}.tar.gz", folder)
+    session.run("python", "tests/suites/sqlalchemy_suite.py", sources, *session.posargs)
+
+
+@nox.session
+def django(session: nox.Session) -> None:
+    """Django's `migrate`, twice, within the lag of the replicas."""
+    session.install("-e", ".", "django==5.2.*")
+    session.run("python", "tests/suites/django_migrate.py", *session.posargs)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -178,9 +180,17 @@ def _installer(programs: Programs) -> str:
 
 
 def _run(command: list[str]) -> None:
-    done = subprocess.run(  # noqa: S603 - the server's own programs
-        command, capture_output=True, text=True, check=False, errors="replace"
-    )
+    # A server that starts removes what looks left behind in its temporary folder: a shared one
+    # would be that of another clone's installer.
+    with tempfile.TemporaryDirectory(prefix="rwsplit-") as scratch:
+        done = subprocess.run(  # noqa: S603 - the server's own programs
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            errors="replace",
+            env={**os.environ, "TMPDIR": scratch},
+        )
     if done.returncode:
         output = (done.stdout + done.stderr)[-2000:]
         raise RuntimeError(f"{command[0]} failed with status {done.returncode}:\n{output}")
