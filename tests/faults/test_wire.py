@@ -304,7 +304,7 @@ def test_unread_rows_are_no_goodbye(connect, plain, kind):
             fresh(connection)
             rows(connection, "UPDATE w SET v = v + 10")
             cursor = connection.cursor(kind)
-            cursor.execute("SELECT id FROM big ORDER BY id")
+            cursor.execute("SELECT id, v FROM big ORDER BY id")
             first = cursor.fetchone()
             step(connection)
             connection.rollback()
