@@ -280,7 +280,7 @@ def open_replica(
             knows = True
             if ahead or not (gone_on or cluster.belongs(position)):
                 # It may have gone on since the primary was last looked at.
-                knows = _look_at_history(cluster, primary)
+                knows = _look_at_history(cluster, account)
                 ahead = cluster.ahead_by(position, _text(server))
             if ahead and (knows or replica.suspect):
                 raise ForeignServer(f"it is ahead of the primary, which does not have {ahead}")
@@ -321,27 +321,37 @@ def ask_position(member: Member) -> Position:
 
 
 class _Question(Setup):
-    """All that a connection is made for that asks where its server is."""
+    """All that a connection is made for that asks the primary something, by flavor."""
+
+    def __init__(self, question: Mapping[str, str]) -> None:
+        self._question = question
 
     def statements(self, connection: PhysicalConnection) -> list[str]:
-        return [_ASK_POSITION["primary"][connection.flavor]]
+        return [self._question[connection.flavor]]
 
 
 def ask_aside(cluster: Cluster, account: Account) -> Position:
-    """Ask the primary where it is, on a connection that the application does not see.
+    """Ask the primary where it is, on a connection that the application does not see."""
+    (text,) = _asked_aside(cluster, account, _ASK_POSITION["primary"])
+    return parse_position(cluster.flavor, text or "")
 
-    It comes from the pool, and goes back: where one is idle there that is one round trip.
+
+def _asked_aside(cluster: Cluster, account: Account, question: Mapping[str, str]) -> Any:
+    """Return the row that answers a question to the primary.
+
+    The connection comes from the pool, and goes back: where one is idle there that is one round
+    trip.
     """
     endpoint = cluster.primary
-    connection = PhysicalConnection(_Question(), **account.options(endpoint), defer_connect=True)
+    setup, options = _Question(question), account.options(endpoint)
+    connection = PhysicalConnection(setup, **options, defer_connect=True)
     # A wire to the primary before it would tell where that one was.
-    key = (endpoint.name, "question", cluster.generation)
-    cluster.pool.connect(endpoint.name, connection, [key])
+    shelf = ("question", cluster.generation)
+    cluster.pool.connect(endpoint.name, connection, [shelf])
     try:
-        (text,) = connection.setup_rows[-1][0]
-        return parse_position(connection.flavor, text or "")
+        return connection.setup_rows[-1][0]
     finally:
-        cluster.pool.close(endpoint.name, connection, key)
+        cluster.pool.close(endpoint.name, connection, shelf)
 
 
 def ask_and_end(primary: Member, verb: str) -> Position:
@@ -355,14 +365,13 @@ def ask_and_end(primary: Member, verb: str) -> Position:
     return parse_position(connection.flavor, asked.rows[0][0] or "")
 
 
-def _look_at_history(cluster: Cluster, primary: Member) -> bool:
+def _look_at_history(cluster: Cluster, account: Account) -> bool:
     """Ask the primary which transactions there have been; False if it can't be asked now."""
-    connection = primary.connection
-    if not connection.open or connection.is_reading:
+    if not cluster.primary_is_up:
         return False
-    flavor = connection.flavor
+    flavor = cluster.flavor
     try:
-        _, _, _, server, *_, text = connection.ask(_ASK_PRIMARY[flavor])
+        _, _, _, server, *_, text = _asked_aside(cluster, account, _ASK_PRIMARY)
     except err.MySQLError:
         return False
     if _text(server) != cluster.primary_server:
