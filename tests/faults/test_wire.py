@@ -519,6 +519,7 @@ def test_whatever_was_interrupted_no_answer_goes_to_another_question(connect, wh
             assert rows(other, "/* rwsplit: primary */ SELECT 14") == ((14,),)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupted_transaction_leaves_no_half_of_it(cluster, connect):
     """After rollback() and one more transaction only that one is there, and nothing is locked."""
     dice = random.Random("half")
@@ -547,6 +548,7 @@ def test_an_interrupted_transaction_leaves_no_half_of_it(cluster, connect):
             connection.close()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupted_write_is_seen_if_it_was_committed(cluster, connect):
     dice = random.Random("seen")
     with cluster.connect(cluster.primary) as other:
@@ -565,6 +567,8 @@ def test_an_interrupted_write_is_seen_if_it_was_committed(cluster, connect):
             connection.close()
 
 
+# A handler may run amid the callback of a weak reference: what it raises there nobody sees.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("error", [KeyboardInterrupt, TimeoutError, Interrupt, RuntimeError])
 @pytest.mark.parametrize("hint", ["", "/* rwsplit: primary */ "])
 def test_a_signal_that_comes_while_a_statement_waits(connect, error, hint):
