@@ -282,13 +282,13 @@ def open_replica(
                 # It may have gone on since the primary was last looked at.
                 knows = _look_at_history(cluster, account)
                 ahead = cluster.ahead_by(position, _text(server))
-            if ahead and (knows or replica.suspect):
-                raise ForeignServer(f"it is ahead of the primary, which does not have {ahead}")
             if not (gone_on or cluster.belongs(position)):
                 raise ForeignServer(
                     "it has none of the primary's transactions: it belongs to another cluster, "
                     "or has not begun to replicate"
                 )
+            if ahead and (knows or replica.suspect):
+                raise ForeignServer(f"it is ahead of the primary, which does not have {ahead}")
             # What others learn of it meanwhile it need not have had when it was asked.
             if not replica.reset_position(position, before):
                 raise ForeignServer(
