@@ -47,7 +47,7 @@ def run(
         command += ["-p", "sqlalchemy_plugin"]
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.xml"
-        command += ["--backend-only", f"--dburi={url}", f"--junitxml={report}", *(rest or TESTS)]
+        command += [f"--dburi={url}", f"--junitxml={report}", *(rest or TESTS)]
         subprocess.run(command, check=False, cwd=sources, env=environment)
         return outcomes(report)
 
