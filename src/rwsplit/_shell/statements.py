@@ -1392,14 +1392,11 @@ class Statements(Hold):
         try:
             if self._pending:
                 self._finish_pending()
-            elif session.status & IN_TRANSACTION and not sharing.awaits:
+            elif physical._sock is None or (session.status & IN_TRANSACTION and not sharing.awaits):
                 if not session.position_known:
                     session.find_position(self._ask_primary())
                 if sharing.publish(session.written or None):
                     session.published()
-            elif physical._sock is None:
-                if self._has_primary():
-                    self._publish()
             elif not sharing.awaits:
                 self._publish()
         except err.MySQLError:
