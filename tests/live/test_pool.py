@@ -91,6 +91,27 @@ def test_active_roles_survive_a_reset_so_their_wire_is_not_kept(cluster, fresh):
         assert connection.thread_id() != thread
 
 
+def test_a_temporary_table_that_replicas_keep_takes_no_rows_of_the_next(cluster, fresh, table):
+    """MariaDB logs no DROP for one that was made in a transaction and went with a reset."""
+    fresh["autocommit"] = False
+    with rwsplit.connect(**fresh) as connection:
+        cursor = connection.cursor()
+        cursor.execute("INSERT INTO t VALUES (1, 10)")
+        connection.commit()
+        cursor.execute("CREATE TEMPORARY TABLE t (id INT, v INT)")
+    time.sleep(0.2)
+    with rwsplit.connect(**fresh) as connection:
+        cursor = connection.cursor()
+        cursor.execute("UPDATE t SET v = v + 1 WHERE id = 1")
+        connection.commit()
+        cluster.wait_caught_up()
+        for server in cluster.servers:
+            with cluster.connect(server) as plain:
+                cursor = plain.cursor()
+                cursor.execute("SELECT id, v FROM t")
+                assert cursor.fetchall() == ((1, 11),), server
+
+
 def test_a_lock_is_free_as_soon_as_its_connection_is_closed(fresh, connect):
     holder = rwsplit.connect(**fresh)
     holder.cursor().execute("CREATE TABLE IF NOT EXISTS locked (id INT PRIMARY KEY)")

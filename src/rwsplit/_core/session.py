@@ -671,8 +671,16 @@ class Session:
 
     @property
     def leaves_traces(self) -> bool:
-        """Whether resetting a connection would not undo all of it: the active roles stay."""
-        return bool(self.pins) or "role" in self._entries or bool(self.unread & {"role", "*"})
+        """Whether resetting a connection would not undo all of it: the active roles stay.
+
+        Nor do MariaDB's replicas always hear that a reset has dropped temporary tables. Theirs then
+        take what the next session of that connection writes to tables of these names.
+        """
+        return (
+            bool(self.pins or self.temporary)
+            or "role" in self._entries
+            or bool(self.unread & {"role", "*"})
+        )
 
     def restored(self) -> list[str | bytes]:
         """Return the statements that make a new connection to the primary this session."""

@@ -201,6 +201,7 @@ class Transaction:
         return (
             statement.kind is Kind.SESSION
             and not self.repeatables
+            and (statement.verb != "PREPARE" or _prepares_read(statement))
             and not any(map(_OF_TRANSACTIONS.match, statement.system_variables_written))
         )
 
@@ -308,6 +309,11 @@ _OF_TRANSACTIONS = re.compile(
     r"|pseudo_|timestamp|insert_id|rand_seed|skip_replication"
 )
 _ORDERED = re.compile(rb"\border\b", re.IGNORECASE)
+
+
+def _prepares_read(statement: Statement) -> bool:
+    """Tell whether PREPARE is for a read: MariaDB refuses others in a READ ONLY transaction."""
+    return statement.body is not None and statement.body.kind is Kind.READ
 
 
 def _reads_only(does: str, session: Session) -> bool:

@@ -457,6 +457,8 @@ class Connection(Controls):
                 self._finish_pending()
             self._result = None
             self._last = self._warned
+            if self._skipped and self._warned is self._primary and not self._keeps_warnings:
+                return ()  # nothing was sent, which would have cleared them
             try:
                 with self._in_use(self._warned):
                     return self._warned.connection.show_warnings()

@@ -51,6 +51,7 @@ __all__ = ["AGAIN", "NOTHING", "PRIMARYS_SHARE", "Statements"]
 
 _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 PRIMARYS_SHARE = Reason("it is of the primary's share of the reads", Cause.SHARE)
+_SHOWING_WARNINGS = ("SHOW WARNINGS", "SHOW ERRORS", "SHOW COUNT")
 _NOTHING_OPEN = [b"ROLLBACK"]
 """What stands for statements that were not sent, for one that asks about them."""
 _READ = Kind.READ
@@ -337,7 +338,8 @@ class Statements(Hold):
         if statement.verb == "EXECUTE":
             depends |= self._session.asking.get(statement.name or "", frozenset())
         topics = sorted(depends & ASKED)
-        if self._keeps_warnings and resets_warnings(statement, 0):
+        shows_them = statement.verb.startswith(_SHOWING_WARNINGS)
+        if self._keeps_warnings and not shows_them and resets_warnings(statement, 0):
             # On MariaDB it finds no warnings but its own.
             topics = [topic for topic in topics if topic != "warnings"]
         sources = [self._source(topic) for topic in topics]

@@ -321,6 +321,8 @@ class Transactions(Statements):
             self._refuse(f"{unverifiable} on a replica, and now needs the primary")
         self._have_primary()
         if not verified:
+            # Without autocommit the reads that are not repeated had begun a transaction.
+            begin = begin or (b"START TRANSACTION" if transaction.on_replica else b"")
             self._unsent = [*([begin] if begin else []), *[kept.sql for kept in repeatables]]
         else:
             self._cluster.counts["moved transactions"] += 1
