@@ -339,7 +339,7 @@ class Run:
         if self.ours.get_autocommit() != self.plain.get_autocommit():
             raise Difference(f"{step}: autocommit is another one")
         self._log.note(step, found, status if told else None)
-        if "arnings" in step or self._failed:
+        if "warnings" in step.lower() or self._failed:
             self._vague = self._failed or self._vague
         self._failed = self._stage.flavor == "mariadb" and _is_error(expected)
 
@@ -347,7 +347,7 @@ class Run:
         """Tell whether a step asks MariaDB what an error before it has left to chance."""
         if "FOUND_ROWS" in step:
             return self._failed or self._vague
-        return "arnings" in step and self._vague
+        return "warnings" in step.lower() and self._vague
 
     def _may_have_begun(self) -> bool:
         """Tell whether a SHOW may have begun the transaction: on MySQL it does, on MariaDB not."""
