@@ -26,6 +26,7 @@ _SHOWS = frozenset(
     )
 )
 _UNCOUNTED_SHOWS = ("SHOW CREATE", "SHOW WARNINGS", "SHOW ERRORS", "SHOW GRANTS", "SHOW PRIVILEGES")
+_DEFINITIONS = ("CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE")
 # What they run can't be seen.
 _RUN_MORE = ("CALL", "EXECUTE", "EXECUTE IMMEDIATE")
 _READ_MORE = (*_RUN_MORE, "PREPARE")
@@ -39,7 +40,9 @@ def counts_rows(statement: Statement, flavor: str, has_rows: bool) -> bool | Non
     verb, kind = statement.verb, statement.kind
     if statement.parts:
         return _several_count(statement, flavor)
-    if kind is Kind.UNKNOWN or verb in _RUN_MORE or statement.may_change_session:
+    defines = verb.startswith(_DEFINITIONS)
+    runs = verb in _RUN_MORE or (statement.may_change_session and not defines)
+    if kind is Kind.UNKNOWN or runs:
         return True if has_rows else None
     if verb in _QUERIES:
         return flavor == "mysql" or verb != "VALUES"

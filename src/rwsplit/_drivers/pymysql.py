@@ -24,7 +24,7 @@ import struct
 import threading
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from decimal import Decimal
 from functools import cache
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONNECT_KEYWORDS",
     "DEFAULT_ENCODERS",
+    "Ask",
     "Identity",
     "PhysicalConnection",
     "Result",
@@ -62,6 +63,9 @@ __all__ = [
     "raise_first",
     "rename",
 ]
+
+Ask = Callable[[Sequence[str]], list[Any]]
+"""What runs questions of ours: a connection's `ask_all`, or what also keeps what they change."""
 
 CONNECT_KEYWORDS = frozenset(inspect.signature(Connection.__init__).parameters) - {"self"}
 """The keywords of PyMySQL's own `connect()`."""

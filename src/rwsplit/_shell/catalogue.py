@@ -11,7 +11,7 @@ from pymysql import err
 from .._core.dialect import Dialect
 from .._core.statement import Statement
 from .._core.values import literal
-from .._drivers.pymysql import PhysicalConnection, as_text, lost
+from .._drivers.pymysql import Ask, as_text, lost
 
 if TYPE_CHECKING:
     from .._core.routines import Routine
@@ -49,7 +49,7 @@ class Catalogue:
     def resolve(
         self,
         statement: Statement,
-        primary: PhysicalConnection,
+        ask: Ask,
         schema: str | None,
         dialect: Dialect,
         declared: Mapping[str, str],
@@ -71,16 +71,14 @@ class Catalogue:
 
         def look_up(name: str) -> Routine | str | None:
             said = declared.get(name.lower())
-            return said if said is not None else self._routine(name, primary, schema)
+            return said if said is not None else self._routine(name, ask, schema)
 
         resolved = with_functions(statement, look_up, dialect)
         if not declared:
             self._statements[key] = statement, resolved
         return resolved
 
-    def _routine(
-        self, name: str, primary: PhysicalConnection, schema: str | None
-    ) -> Routine | None:
+    def _routine(self, name: str, ask: Ask, schema: str | None) -> Routine | None:
         database, dot, function = name.rpartition(".")
         database = database if dot else schema or ""
         if not database:
@@ -89,7 +87,7 @@ class Catalogue:
         known = self._routines.get(key)
         if known is None:
             try:
-                known = _ask(primary, database, function)
+                known = _look_up(ask, database, function)
             except err.MySQLError as error:
                 if lost(error):
                     raise
@@ -98,11 +96,11 @@ class Catalogue:
         return known
 
 
-def _ask(primary: PhysicalConnection, database: str, function: str) -> Routine:
+def _look_up(ask: Ask, database: str, function: str) -> Routine:
     from .._core.routines import Routine  # noqa: PLC0415 - it brings the classifier
 
     where = {"schema": literal(database), "name": literal(function)}
-    found, parameters = primary.ask_all([_ROUTINE.format(**where), _PARAMETERS.format(**where)])
+    found, parameters = ask([_ROUTINE.format(**where), _PARAMETERS.format(**where)])
     for reply in (found, parameters):
         if isinstance(reply, err.MySQLError):
             raise reply

@@ -270,7 +270,13 @@ class Connection(Controls):
         self._keeps_warnings = facts.flavor == "mariadb"
         self._session = session = Session(empty(facts.flavor), as_text(primary.db), cluster.process)
         self._replicas = Replicas(
-            cluster, session, self._primary, self._options, self._account, self._has_primary
+            cluster,
+            session,
+            self._primary,
+            self._options,
+            self._account,
+            self._has_primary,
+            self._ask_before,
         )
         self._transaction = Transaction(verifies=self._options.transactions == "verify")
         self._transacts = self._splits and self._may_transact()
@@ -704,6 +710,8 @@ class Connection(Controls):
                 raise
             raise self._note_loss(error, NOTHING, status) from error
         self._result = None
+        if "_session" in self.__dict__:
+            self._note_last(self._primary, warned=False)
 
     def cancel(self) -> None:
         """End the statement that another thread runs on this connection: it gets error 1317.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
@@ -105,10 +106,13 @@ class Hold:
         ROW_COUNT(), FOUND_ROWS(), and the rows that it has not read yet.
         """
         if self.driver_connection.has_foreign_socket:
-            return ask_position(self._primary)
+            return ask_position(self._primary, self._ask_before)
         if self._revives and not self._cluster.primary_is_up:
             raise err.OperationalError(CR.CR_CONN_HOST_ERROR, "the primary is away")
         return ask_aside(self._cluster, self._account)
+
+    def _ask_before(self, questions: Sequence[str], member: Member | None = None) -> list[Any]:
+        raise NotImplementedError
 
     def _check_revivable(self) -> None:
         """Raise the error of a connection that was closed, or that can't go on on another one."""

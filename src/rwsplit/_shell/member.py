@@ -20,7 +20,7 @@ from .._core.position import (
 from .._core.route import RouteTaken
 from .._core.session import Prepared, Session
 from .._core.values import literal
-from .._drivers.pymysql import PhysicalConnection, Setup, raise_first
+from .._drivers.pymysql import Ask, PhysicalConnection, Setup, raise_first
 from .account import Account
 from .cluster import Cluster
 from .facts import PrimaryFacts
@@ -168,13 +168,11 @@ def default_tracking(flavor: str) -> list[str]:
     return [f"SET SESSION session_track_{name}=DEFAULT" for name in _TRACKING[flavor]]
 
 
-def keep_tracking(connection: PhysicalConnection) -> list[str]:
+def keep_tracking(connection: PhysicalConnection, ask: Ask) -> list[str]:
     """Set our own tracking again; returns statements that bring back what the application set."""
     names = [f"session_track_{name}" for name in _TRACKING[connection.flavor]]
     columns = ",".join([f"CAST(@@SESSION.{name} AS BINARY)" for name in names])
-    asked, *kept = connection.ask_all(
-        [f"SELECT {columns} LIMIT 1", *_TRACK_PRIMARY[connection.flavor]]
-    )
+    asked, *kept = ask([f"SELECT {columns} LIMIT 1", *_TRACK_PRIMARY[connection.flavor]])
     for reply in (asked, *kept):
         if isinstance(reply, err.MySQLError) and reply.args[0] != _IN_TRANSACTION:
             raise reply
@@ -306,18 +304,19 @@ def open_replica(
     return member
 
 
-def ask_position(member: Member) -> Position:
+def ask_position(member: Member, ask: Ask | None = None) -> Position:
     """Ask a member's server where it is, one round trip."""
     connection = member.connection
     flavor = connection.flavor
     result = connection._result
     connection.asking = True
     try:
-        (text,) = connection.ask(_ASK_POSITION[member.role][flavor])
+        (reply,) = (ask or connection.ask_all)([_ASK_POSITION[member.role][flavor]])
     finally:
         connection.asking = False
     connection._result = result  # the application's
-    return parse_position(flavor, text or "")
+    raise_first([reply])
+    return parse_position(flavor, reply.rows[0][0] or "")
 
 
 class _Question(Setup):
@@ -354,13 +353,13 @@ def _asked_aside(cluster: Cluster, account: Account, question: Mapping[str, str]
         cluster.pool.close(endpoint.name, connection, shelf)
 
 
-def ask_and_end(primary: Member, verb: str) -> Position:
+def ask_and_end(primary: Member, verb: str, ask: Ask) -> Position:
     """Ask the primary where it is and COMMIT or ROLLBACK, in one round trip.
 
     What that commits it tells itself; and ROW_COUNT() and the warnings are those of the COMMIT.
     """
     connection = primary.connection
-    asked, ended = connection.ask_all([_ASK_POSITION["primary"][connection.flavor], verb])
+    asked, ended = ask([_ASK_POSITION["primary"][connection.flavor], verb])
     raise_first([ended, asked])
     return parse_position(connection.flavor, asked.rows[0][0] or "")
 

@@ -12,7 +12,7 @@ from .._core.session import LARGEST_VALUE, TABLES_MADE, Session
 from .._core.statement import Statement
 from .._core.tracking import parse_tails
 from .._core.values import literal, quote_identifier, user_value
-from .._drivers.pymysql import PhysicalConnection
+from .._drivers.pymysql import Ask, PhysicalConnection
 
 __all__ = ["read_back", "report", "user_variables"]
 
@@ -38,22 +38,19 @@ _APART = 8
 """So many are asked for one by one, for one that is too large holds up none of the others."""
 
 
-_COUNTS = "SELECT FOUND_ROWS(),ROW_COUNT() LIMIT 1"
-
-
 def read_back(
     session: Session,
     primary: PhysicalConnection,
+    ask: Ask,
     statement: Statement | None = None,
-    counts: dict[str, int] | None = None,
+    everything: bool = False,
 ) -> None:
     """Ask the primary, in one round trip, what the session does not know of itself.
 
     System variables and the role; of the user variables those that `statement` may read; and
     whether a routine made a temporary table. Raises the error of a connection that was lost.
 
-    With `counts` all user variables in doubt are asked for, and it is given what the primary says
-    of the statement before, which nobody can ask it for any more.
+    With `everything` all user variables in doubt are asked for.
     """
     names = sorted(session.unread - {"*", "role"})
     questions: list[tuple[str, Callable[[Any], None]]] = []
@@ -62,7 +59,7 @@ def read_back(
         questions.append(
             (
                 f"SELECT {columns} LIMIT 1",
-                lambda reply: _take_variables(session, primary, names, reply),
+                lambda reply: _take_variables(session, ask, names, reply),
             )
         )
     if "*" in session.unread:
@@ -78,19 +75,17 @@ def read_back(
     if session.suspect:
         sql = _TABLES_MADE.format(name=TABLES_MADE[primary.flavor])
         questions.append((sql, lambda reply: _take_tables_made(session, reply)))
-    if statement is not None or counts is not None:
+    if statement is not None or everything:
         users = sorted(session.unread_users if statement is None else session.names_of(statement))
         at_once = 1 if len(users) <= _APART else _MOST_AT_ONCE
         starts = range(0, len(users), at_once)
         questions += [_ask_users(session, users[at : at + at_once]) for at in starts]
     if not questions:
         return
-    if counts is not None:
-        questions.insert(0, (_COUNTS, lambda reply: _take_counts(counts, reply)))
-        if names and primary.flavor == "mysql":
-            # Reading a deprecated variable warns, and the application has asked for no warnings.
-            questions.append(("DO 0", lambda reply: None))
-    replies = primary.ask_all([sql for sql, _ in questions])
+    if everything and names and primary.flavor == "mysql":
+        # Reading a deprecated variable warns, and the application has asked for no warnings.
+        questions.append(("DO 0", lambda reply: None))
+    replies = ask([sql for sql, _ in questions])
     for (_, take), reply in zip(questions, replies, strict=True):
         take(reply)
     session.unread -= {*names, "*", "role"}
@@ -110,10 +105,10 @@ def report(session: Session, primary: PhysicalConnection, names: Iterable[str]) 
     primary.tails.clear()
 
 
-def user_variables(session: Session, connection: PhysicalConnection, names: frozenset[str]) -> None:
+def user_variables(session: Session, ask: Ask, names: frozenset[str]) -> None:
     """Read user variables from a member that set them."""
     sql, take = _ask_users(session, sorted(names))
-    (reply,) = connection.ask_all([sql])
+    (reply,) = ask([sql])
     take(reply)
 
 
@@ -121,17 +116,14 @@ def _system(name: str) -> str:
     return f"CAST(@@SESSION.{quote_identifier(name)} AS BINARY)"
 
 
-def _take_variables(
-    session: Session, primary: PhysicalConnection, names: list[str], reply: Any
-) -> None:
+def _take_variables(session: Session, ask: Ask, names: list[str], reply: Any) -> None:
     if not isinstance(reply, err.MySQLError):
         for name, value in zip(names, reply.rows[0], strict=True):
             session.set_variable(name, _text(value))
         return
     # One of them can't be read; asked one by one, the others still answer.
-    for name, answer in zip(
-        names, primary.ask_all([f"SELECT {_system(name)} LIMIT 1" for name in names]), strict=True
-    ):
+    answers = ask([f"SELECT {_system(name)} LIMIT 1" for name in names])
+    for name, answer in zip(names, answers, strict=True):
         if isinstance(answer, err.MySQLError):
             session.pins[name] = f"the value of {name} can't be read back"
         else:
@@ -144,12 +136,6 @@ def _take_changed(session: Session, reply: Any) -> None:
         return
     for name, value in reply.rows:
         session.set_variable(_text(name).lower(), _text(value))
-
-
-def _take_counts(counts: dict[str, int], reply: Any) -> None:
-    if not isinstance(reply, err.MySQLError):
-        found, changed = reply.rows[0]
-        counts.update(found_rows=int(found), row_count=int(changed))
 
 
 def _take_role(session: Session, reply: Any) -> None:

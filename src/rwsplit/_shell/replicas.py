@@ -21,7 +21,7 @@ from .._core.position import GtidSet, Position, parse_position, within
 from .._core.route import Route
 from .._core.session import Session
 from .._core.tracking import parse, state_block
-from .._drivers.pymysql import PhysicalConnection, as_text, is_of_tls, lost
+from .._drivers.pymysql import Ask, PhysicalConnection, as_text, is_of_tls, lost
 from .account import Account
 from .cluster import FULL_SECONDS, Cluster, words
 from .deadline import Deadline
@@ -113,6 +113,7 @@ class Replicas:
         options: Options,
         account: Account,
         has_primary: Callable[[], bool],
+        ask: Ask,
     ) -> None:
         self.members: dict[str, Member] = {}
         self._cluster = cluster
@@ -124,6 +125,7 @@ class Replicas:
         self.wait_at_most(options.max_wait)
         self._account = account
         self._has_primary = has_primary
+        self._ask = ask
         self.policy: Policy | None = None
         """What picks among the candidates; None for the cluster's own policy."""
         self.take_policy(options.policy)
@@ -557,7 +559,7 @@ class Replicas:
                 with suppress(err.MySQLError):
                     return ask_aside(self._cluster, self._account)
             try:
-                return ask_position(self._primary)
+                return ask_position(self._primary, self._ask)
             except err.MySQLError as error:
                 if not lost(error):
                     raise

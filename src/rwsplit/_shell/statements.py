@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from threading import get_ident
 from time import monotonic
@@ -85,6 +86,8 @@ _ANSWERABLE = frozenset(
     ("SELECT", "VALUES", "INSERT", "REPLACE", "UPDATE", "DELETE", "SET", "DO", "CALL")
 )
 """Verbs of statements that ask when they run, and in whose text a value may stand."""
+_WORDS = re.compile(r"[\w@.,()*\s]*", re.ASCII)
+"""A text that is read alike under every sql_mode and in every character set of a client."""
 AGAIN = ""
 """No session id: who shares the session has to be looked at again."""
 
@@ -231,7 +234,7 @@ class Statements(Hold):
         session = self._session
         if current_session_id.get() is not self._context_id:
             self._share()
-        if session.unread and not session.unread.isdisjoint(LEXING):
+        if session.unread and not session.unread.isdisjoint(LEXING) and not self._only_asks(sql):
             report(session, self.driver_connection, sorted(session.unread & LEXING))
             self._choose_classifier()
         statement = self._classify(sql, template)
@@ -262,13 +265,13 @@ class Statements(Hold):
         if statement.kind is not Kind.FOLLOW_READ and (
             self._foreign is not None or session.is_unsettled
         ):
-            self._catch_up()
+            self._catch_up(statement)
         if statement.verb == "EXECUTE" and session.prepared:
             statement = session.executed(statement)
         if statement.functions and self._splits:
             statement = self._cluster.catalogue.resolve(
                 statement,
-                self.driver_connection,
+                self._ask_before,
                 session.schema,
                 self._classifier.dialect,
                 self._options.functions,
@@ -320,12 +323,23 @@ class Statements(Hold):
             reason = self._unsplit
         return self._query_primary(statement, reason, sql, unbuffered)
 
-    def _catch_up(self) -> None:
+    def _only_asks(self, sql: Any) -> bool:
+        """Tell whether a text asks about the statement before, however it is read.
+
+        What is in doubt waits then: MySQL clears the warnings for any statement of ours.
+        """
+        text = sql if isinstance(sql, str) else bytes(sql).decode("latin-1")
+        if _WORDS.fullmatch(text) is None:
+            return False
+        return self._classify(sql, None).kind is Kind.FOLLOW_READ
+
+    def _catch_up(self, statement: Statement) -> None:
         """Learn what is not known of the session, before the next statement of its own."""
         if self._foreign is not None:
             self._take_over(*self._foreign)
         if self._session.is_unsettled:
-            self._settle()
+            # MariaDB keeps the warnings through a statement that uses no table.
+            self._settle(self._keeps_warnings and not resets_warnings(statement, 0))
 
     # Statements about the statement before.
 
@@ -412,6 +426,46 @@ class Statements(Hold):
                 told["row_count"] = second
         return {**told}
 
+    def _ask(
+        self,
+        questions: Sequence[str],
+        member: Member | None = None,
+        topics: Sequence[str] = ("found_rows", "row_count"),
+    ) -> list[Any]:
+        """Run questions of ours on a connection that the application may still ask, too.
+
+        What it knows of the statement before, and our questions change, comes along and is kept in
+        `_told`: in the same round trip, and only where it would be asked.
+        """
+        member = member or self._primary
+        ask = member.connection.ask_all
+        wanted = [topic for topic in topics if self._source(topic) is member]
+        if not wanted:
+            return ask(questions)
+        counts, *replies = ask([_ASK_COUNTS, *questions])
+        if isinstance(counts, err.MySQLError):
+            if "found_rows" in wanted:
+                self._counted = None
+            return replies
+        known = dict(zip(("found_rows", "row_count"), map(int, counts.rows[0]), strict=True))
+        if self._skipped:
+            known["row_count"] = 0  # of what was not sent
+        for topic in wanted:
+            self._told[topic] = known[topic]
+        return replies
+
+    def _ask_before(self, questions: Sequence[str], member: Member | None = None) -> list[Any]:
+        """Do so right before a statement, which need not count rows as these questions do."""
+        return self._ask(questions, member, ("found_rows",))
+
+    def _note_last(self, member: Member, warned: bool = True) -> None:
+        """Note whom ROW_COUNT() is about, and the warnings if they are."""
+        self._last = member
+        self._told.pop("row_count", None)
+        if warned:
+            self._warned = member
+            self._told.pop("warning_count", None)
+
     def _refusal(self, topics: list[str]) -> err.NotSupportedError:
         what = ", ".join([_SPELT[topic] for topic in topics])
         return err.NotSupportedError(
@@ -425,7 +479,7 @@ class Statements(Hold):
         session = self._session
         decision = self._route(statement, in_snapshot)
         if decision.destination is _REPLICA and self._splits and session.doubts(statement):
-            read_back(session, self.driver_connection, statement)
+            read_back(session, self.driver_connection, self._ask_before, statement)
             decision = self._route(statement, in_snapshot)
         if decision.destination is _REPLICA and self._splits:
             if not in_snapshot and self._is_primarys_share(statement):
@@ -564,6 +618,7 @@ class Statements(Hold):
         self.driver_connection.server_status &= ~IN_TRANSACTION
         self._pending = self._skipped = False
         self._unsent = []
+        self._told.clear()
         self._last = self._counted = self._warned = self._primary
         return found
 
@@ -663,7 +718,7 @@ class Statements(Hold):
             reading = Reading(sql, unbuffered, decision.prepared)
             served = self._replicas.read(decision, reading, failed, began)
         except err.MySQLError:
-            self._last = self._warned = self._replicas.refused_by or self._last
+            self._note_last(self._replicas.refused_by or self._last)
             raise
         finally:
             self._note_freedom()
@@ -752,7 +807,7 @@ class Statements(Hold):
         session = self._session
         version = session.version
         try:
-            user_variables(session, member.connection, names)
+            user_variables(session, lambda questions: self._ask_before(questions, member), names)
         except err.MySQLError as error:
             if not lost(error):
                 raise
@@ -820,7 +875,7 @@ class Statements(Hold):
                 return self._query_primary(statement, reason, sql, unbuffered, waited, retries)
             if can_write(statement):
                 session.lose_position()
-            self._last = self._warned = self._primary
+            self._note_last(self._primary)
             unread = error.args[0] == ER.PARSE_ERROR and not runs_more(statement)
             ran = NOTHING if unread else statement
             told = self._learn_of_failure(ran)
@@ -843,6 +898,8 @@ class Statements(Hold):
         if statement.verb == "KILL":
             self._kill_elsewhere(sql)
         rows = self._finish(self._primary, statement, reason, waited, retries, result)
+        if statement.system_variables_written:
+            self._keep_tracking(statement)
         if session.is_unsettled and not result.unbuffered_active:
             self._settle(keep_warnings=bool(result.warning_count))
         return rows
@@ -915,9 +972,8 @@ class Statements(Hold):
             session.forget_hearsay()
             return
         result = primary._result
-        counts: dict[str, int] = {}
         try:
-            read_back(session, primary, counts=counts)
+            read_back(session, primary, self._ask, everything=True)
         except err.MySQLError as error:
             if not lost(error):
                 raise
@@ -926,11 +982,6 @@ class Statements(Hold):
         finally:
             primary._result = result
         primary.tails.clear()
-        told = self._told
-        if self._last is self._primary and counts:
-            told.setdefault("row_count", counts["row_count"])
-        if self._counted is self._primary and counts:
-            told.setdefault("found_rows", counts["found_rows"])
         self._choose_classifier()
         self._note_freedom()
 
@@ -1062,7 +1113,7 @@ class Statements(Hold):
                 # More than one transaction may have been committed, and only the last reported.
                 session.lose_position()
         self._learn(statement)
-        if statement.system_variables_written:
+        if not succeeded and runs_more(statement):
             self._keep_tracking(statement)
 
     def _finish_served(self, statement: Statement, served: Served, retries: int = 0) -> Any:
@@ -1094,7 +1145,8 @@ class Statements(Hold):
     def _note_followed(self, member: Member, statement: Statement, result: Any) -> None:
         """Note whom to ask about this statement, if the next one asks."""
         counts = counts_rows(statement, self._cluster.flavor, bool(result.field_count))
-        if counts or (counts is None and (self._counted is not member or self._told)):
+        told = "found_rows" in self._told
+        if counts or (counts is None and (self._counted is not member or told)):
             self._counted = member if counts else None
             self._told.pop("found_rows", None)
         if not self._keeps_warnings or resets_warnings(statement, result.warning_count):
@@ -1107,14 +1159,14 @@ class Statements(Hold):
         if any(n.startswith("session_track_") for n in statement.system_variables_written):
             primary = self.driver_connection
             result = primary._result
-            self._own_tracking = keep_tracking(primary)
+            self._own_tracking = keep_tracking(primary, self._ask)
             primary._result = result
             primary.tails.clear()
 
     def _track(self) -> None:
         """Set our own tracking again after the application has looked at what it set."""
         self._shows_tracking = False
-        keep_tracking(self.driver_connection)
+        keep_tracking(self.driver_connection, self._ask_before)
         self.driver_connection.tails.clear()
 
     def _choose_classifier(self) -> None:
@@ -1223,18 +1275,15 @@ class Statements(Hold):
             if self._revives and refuses_writes(error):
                 self._leave_demoted(error, status)
             session.lose_position()
-            self._warned = self._primary
+            self._note_last(self._primary)
             self._learn()
             self._publish()
             raise
         finally:
-            self._last = self._primary
             # COM_INIT_DB is no statement, and clears no warnings.
-            if not self._keeps_warnings and what != "USE":
-                self._warned = self._primary
+            self._note_last(self._primary, not self._keeps_warnings and what != "USE")
             self._learn()
         self._publish()
-        self._told.pop("row_count", None)
         if session.is_unsettled:
             self._settle(keep_warnings=bool(self.driver_connection.warnings))
         self.route = self._primary.taken(_BY_METHOD.get(what) or Reason(what, Cause.SESSION))

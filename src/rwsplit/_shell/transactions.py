@@ -60,7 +60,7 @@ class Transactions(Statements):
         decision = None
         bound: Reason | None = None
         if session.unread:
-            read_back(session, self.driver_connection)
+            read_back(session, self.driver_connection, self._ask_before)
         if statement.kind is Kind.READ:
             decision = self._decide(statement, in_snapshot=True)
             if decision.destination is not _REPLICA:
@@ -111,9 +111,7 @@ class Transactions(Statements):
     def _skip(self, statement: Statement, step: Step, quiet: bool) -> None:
         """Answer a statement that nobody needs to run."""
         self._skipped = not self._session.next_transaction
-        self._last = self._primary
-        if not self._keeps_warnings:
-            self._warned = self._primary
+        self._note_last(self._primary, warned=not self._keeps_warnings)
         self.route = route = RouteTaken(
             "", "none", Reason(f"{statement.verb} {_SKIPPED[step]}", Cause.ANSWERED)
         )
@@ -179,7 +177,7 @@ class Transactions(Statements):
             else:
                 served = self._read_in_snapshot(self._snapshot, decision, reading)
         except err.MySQLError:
-            self._last = self._warned = self._replicas.refused_by or self._last
+            self._note_last(self._replicas.refused_by or self._last)
             raise
         if isinstance(served, Unserved):
             if served.refused:
@@ -277,7 +275,7 @@ class Transactions(Statements):
             raise self._note_loss(error, statement, IN_TRANSACTION) from error
         self._learn()
         if isinstance(reply, err.MySQLError):
-            self._last = self._warned = self._replicas.refused_by or self._last
+            self._note_last(self._replicas.refused_by or self._last)
             raise reply
 
     def _watch(self, served: Served, consistency: str) -> None:
@@ -369,7 +367,7 @@ class Transactions(Statements):
         transaction.touched = False
         transaction.retries_on_primary = True
         self._learn()
-        self._last = self._warned = self._primary
+        self._note_last(self._primary)
         raise deadlock(why)
 
     def _end_snapshot(self) -> None:
@@ -494,7 +492,9 @@ class Transactions(Statements):
             self._on_primary(action, verb)
             return
         positions: list[Position] = []
-        self._on_primary(lambda: positions.append(ask_and_end(self._primary, verb)), verb)
+        self._on_primary(
+            lambda: positions.append(ask_and_end(self._primary, verb, self._ask_before)), verb
+        )
         replicas.saw_all(positions[0])
 
     def _transact_by_method(self, verb: str) -> bool:
