@@ -22,6 +22,7 @@ TABLES = (
     "DROP VIEW IF EXISTS fv",
 )
 COUNTED = "SELECT SQL_CALC_FOUND_ROWS id FROM fb LIMIT 1"
+LOOK_AT_FA = "SELECT v FROM fa"
 
 
 # Asked of two members at once.
@@ -62,6 +63,15 @@ COUNTED = "SELECT SQL_CALC_FOUND_ROWS id FROM fb LIMIT 1"
         ["REPLACE INTO fa (v) SELECT id FROM fb WHERE id > 1", "SELECT FOUND_ROWS()"],
         ["INSERT INTO fa (v) VALUES (1), (2)", "SELECT FOUND_ROWS()"],
         ["CHECK TABLE fb", "SELECT FOUND_ROWS()"],
+        ["SELECT id, v FROM fb ORDER BY FOUND_ROWS(), id DESC"],
+        ["SELECT v, id FROM fb ORDER BY ROW_COUNT() + 1, FOUND_ROWS() DESC, id DESC"],
+        ["SELECT v FROM fb GROUP BY v, FOUND_ROWS() ORDER BY v"],
+        ["SELECT id FROM fb LIMIT 1", "SELECT v, id FROM fb ORDER BY FOUND_ROWS() DESC, id"],
+        ["SELECT -FOUND_ROWS(), 2-ROW_COUNT(), CONCAT(FOUND_ROWS()), LAST_INSERT_ID()"],
+        ["GET DIAGNOSTICS @n = NUMBER", "INSERT INTO fa (v) VALUES (FOUND_ROWS())", LOOK_AT_FA],
+        ["GET DIAGNOSTICS @n = NUMBER", "SET @r = FOUND_ROWS()", "SELECT @n, @r"],
+        ["GET DIAGNOSTICS @n = NUMBER", "UPDATE fb SET v = 0", "SELECT FOUND_ROWS()"],
+        ["EXPLAIN SELECT 1", "INSERT INTO fa (v) VALUES (FOUND_ROWS())", LOOK_AT_FA],
     ],
     ids=lambda program: program[0],
 )
@@ -90,6 +100,35 @@ def test_what_cannot_be_told_is_refused(cluster, connect, program):
     cursor.execute(COUNTED)
     cursor.execute("SELECT FOUND_ROWS()")
     assert cursor.fetchall() == ((3,),)
+
+
+WARNING = "SELECT 'x' + 1 FROM fb LIMIT 1"
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        [WARNING, "SHOW WARNINGS"],
+        [WARNING, "SHOW WARNINGS", "SHOW WARNINGS LIMIT 1", "SHOW COUNT(*) WARNINGS"],
+        [WARNING, "SHOW COUNT(*) WARNINGS", "SHOW WARNINGS"],
+        [WARNING, "SELECT @@warning_count", "SHOW COUNT(*) ERRORS"],
+        ["SELECT 'x' + 1", "SHOW WARNINGS"],
+        [WARNING, WARNING, WARNING, "SHOW WARNINGS"],
+        [WARNING, "GET DIAGNOSTICS @n = NUMBER", "SHOW WARNINGS"],
+    ],
+    ids=lambda program: ", ".join(program[1:]),
+)
+def test_warnings_of_a_read_on_a_replica_are_shown(cluster, connect, program):
+    assert same(cluster, connect, TABLES, program)[0].role == "replica"
+
+
+@pytest.mark.parametrize(
+    "look",
+    ["SHOW WARNINGS", "UPDATE fb SET v = @@warning_count", "SET @w = @@warning_count"],
+)
+def test_get_diagnostics_leaves_the_warnings(cluster, connect, look):
+    program = [WARNING, "GET DIAGNOSTICS @n = NUMBER", look, "SELECT @n, @w", "SELECT v FROM fb"]
+    same(cluster, connect, TABLES, program, reads="primary")
 
 
 # What triggers and routines change, and errors behind it.

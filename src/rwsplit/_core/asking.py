@@ -93,7 +93,7 @@ def answered(text: str, asked: Sequence[Question], values: Mapping[str, int]) ->
     """Put values in the place of questions.
 
     >>> answered("SELECT FOUND_ROWS()AS n", [Question(7, 19, "found_rows")], {"found_rows": 3}).text
-    'SELECT 000000000000000000000000000003 AS n'
+    'SELECT (000000000000000000000000000003+0) AS n'
     """
     parts: list[str] = []
     names: dict[str, str] = {}
@@ -102,9 +102,9 @@ def answered(text: str, asked: Sequence[Question], values: Mapping[str, int]) ->
         # No two are written alike, so that each is found again.
         value = values[about]
         digits = str(abs(value)).zfill(_DIGITS + number)
-        written = f"(-{digits})" if value < 0 else digits
+        # A bare number in ORDER BY or GROUP BY would be a column's.
+        written = f"({'-' if value < 0 else ''}{digits}+0)"
         names[written] = text[start:end]
-        names[written.strip("()")] = text[start:end]
         before = " " if start and _joins(text[start - 1]) else ""
         behind = " " if end < len(text) and _joins(text[end]) else ""
         parts += [text[at:start], before, written, behind]

@@ -54,6 +54,8 @@ def counts_rows(statement: Statement, flavor: str, has_rows: bool) -> bool | Non
         if verb in _SHOWS:
             return True
         return False if verb.startswith(_UNCOUNTED_SHOWS) or not has_rows else None
+    if verb == "EXPLAIN" and flavor == "mariadb":
+        return None if statement.tables else True  # a UNION, too, makes it 0 there
     if verb in ("DESCRIBE", "EXPLAIN ANALYZE", "ANALYZE"):
         return has_rows
     if verb in ("INSERT", "REPLACE", "UPDATE", "DELETE"):

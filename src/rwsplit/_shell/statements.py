@@ -335,6 +335,11 @@ class Statements(Hold):
 
     def _catch_up(self, statement: Statement) -> None:
         """Learn what is not known of the session, before the next statement of its own."""
+        if not self._keeps_warnings and "warnings" in statement.depends:
+            # Any question would clear the warnings that it asks about.
+            if self._foreign is not None:
+                raise self._refusal(["warnings"])
+            return
         if self._foreign is not None:
             self._take_over(*self._foreign)
         if self._session.is_unsettled:
@@ -901,7 +906,9 @@ class Statements(Hold):
         if statement.system_variables_written:
             self._keep_tracking(statement)
         if session.is_unsettled and not result.unbuffered_active:
-            self._settle(keep_warnings=bool(result.warning_count))
+            # What is about the statement before leaves the warnings to it.
+            keeps = bool(result.warning_count) or statement.kind is Kind.FOLLOW_READ
+            self._settle(keep_warnings=keeps)
         return rows
 
     def _kill_elsewhere(self, sql: bytes) -> None:
