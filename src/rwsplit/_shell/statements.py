@@ -265,7 +265,7 @@ class Statements(Hold):
         if statement.kind is not Kind.FOLLOW_READ and (
             self._foreign is not None or session.is_unsettled
         ):
-            self._catch_up()
+            self._catch_up(statement)
         if statement.verb == "EXECUTE" and session.prepared:
             statement = session.executed(statement)
         if statement.functions and self._splits:
@@ -333,7 +333,7 @@ class Statements(Hold):
             return False
         return self._classify(sql, None).kind is Kind.FOLLOW_READ
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, statement: Statement) -> None:
         """Learn what is not known of the session, before the next statement of its own."""
         if not self._keeps_warnings and "warnings" in statement.depends:
             # Any question would clear the warnings that it asks about.
