@@ -185,6 +185,8 @@ class Cluster:
         """When to look for replicas again (monotonic seconds)."""
         self._history_at = 0.0
         """When it was asked for last by the monitor (monotonic seconds)."""
+        self._doubted_at = 0.0
+        """When the primary changed (monotonic seconds): who was not looked at since serves nobody."""
         self.primary_server: object = None
         """The primary's own name for itself: no replica has the same."""
         self.facts: PrimaryFacts | None = None
@@ -667,25 +669,26 @@ class Cluster:
             self.primary_is_up = True
 
     def _doubt_replicas(self, has_lost: bool = False) -> None:
-        """Let those serve nobody for now that may have what the primary of now lacks.
+        """Let nobody serve that was not looked at since the primary has changed.
 
+        A replica may have what the primary of now lacks, more than when it was last looked at.
         `has_lost` is whether the same server came back with less than it had: it will count on with
         the same numbers, so nobody can tell later who has what was lost.
         """
         if not self.has_gtids:
             return
+        self._doubted_at = monotonic()
         for server in self.servers.values():
-            looked = server.looked
-            if server.endpoint is self.primary or looked is None:
-                continue
-            position = server.position or looked.position
-            beyond_it = beyond(self.history, position, looked.history, looked.server)
-            if not beyond_it:
+            if server.endpoint is self.primary:
                 continue
             server.suspect = True
             server.unfit = server.unfit or "it may be ahead of the primary, which has changed"
-            if has_lost:
-                server.ahead = beyond_it
+            looked = server.looked
+            if has_lost and looked is not None:
+                position = server.position or looked.position
+                lost_there = beyond(self.history, position, looked.history, looked.server)
+                server.ahead = lost_there or server.ahead
+        self.monitor.look_now()
 
     def _look_for_strays(self, asked_at: float) -> None:
         """Warn of replicas that can be written to while the primary can."""
@@ -731,6 +734,8 @@ class Cluster:
             return "it is the primary itself, under another address"
         if server.was_primary and probe.is_writable:
             return "it was the primary, and can be written to"
+        if server.suspect and probe.asked_at < self._doubted_at:
+            return None  # it was asked before the primary changed
         if server.ahead is not None:
             if includes(whole(probe.position, probe.history), server.ahead):
                 return _AHEAD
