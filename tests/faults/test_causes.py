@@ -478,6 +478,10 @@ def routines(cluster, table):
             "BEGIN REPLACE INTO t VALUES (99, 99); RETURN 1; END"
         )
     cluster.wait_caught_up()
+    yield
+    with closing(cluster.admin(cluster.primary, database="shop")) as admin:
+        for name in ("kept", "writes"):
+            admin.cursor().execute(f"DROP FUNCTION {name}")
 
 
 @pytest.mark.usefixtures("table", "routines")
