@@ -186,7 +186,7 @@ class Cluster:
         self._history_at = 0.0
         """When it was asked for last by the monitor (monotonic seconds)."""
         self._doubted_at = 0.0
-        """When the primary changed (monotonic seconds): who was not looked at since serves nobody."""
+        """When the primary changed (monotonic seconds): who was not looked at since serves none."""
         self.primary_server: object = None
         """The primary's own name for itself: no replica has the same."""
         self.facts: PrimaryFacts | None = None
