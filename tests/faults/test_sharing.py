@@ -354,6 +354,8 @@ def calls_of(connection):
         if connection._free:
             break
         time.sleep(0.02)
+    for _ in [*connection.cluster.replicas] * 2:
+        cursor.execute(_READ)  # each replica's connection is open then
     found = []
 
     def note(frame, event, arg):
