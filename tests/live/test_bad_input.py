@@ -23,7 +23,7 @@ def no_sockets(monkeypatch):
     ("keywords", "error", "words"),
     [
         ({"replcas": []}, TypeError, ["replcas", "replicas"]),
-        ({"replicas": "db2"}, ValueError, ["replicas"]),
+        ({"replicas": "db2:port"}, ValueError, ["replicas"]),
         ({"replicas": [5]}, ValueError, ["replicas[0]"]),
         ({"replicas": ["db2:three"]}, ValueError, ["replicas[0]", "port"]),
         ({"replicas": ["db2:0"]}, ValueError, ["replicas[0]", "65535"]),
@@ -41,7 +41,7 @@ def no_sockets(monkeypatch):
         ({"consistency": "strong"}, ValueError, ["consistency", "eventual", "strong"]),
         ({"on_lag": "fail"}, ValueError, ["on_lag"]),
         ({"max_wait": -1}, ValueError, ["max_wait"]),
-        ({"max_wait": "1"}, ValueError, ["max_wait"]),
+        ({"max_wait": "soon"}, ValueError, ["max_wait"]),
         ({"policy": "best"}, ValueError, ["policy", "round_robin"]),
         ({"policy": ""}, ValueError, ["policy"]),
         ({"primary_share": 30}, ValueError, ["primary_share", "30"]),
@@ -65,7 +65,7 @@ def no_sockets(monkeypatch):
         ({"pool_size": -3}, ValueError, ["pool_size", "-3"]),
         ({"primary_wait": 0}, ValueError, ["primary_wait", "0"]),
         ({"cluster": "shop"}, ValueError, ["cluster", "shop", "RWSPLIT_CONFIG"]),
-        ({"replicas": "discovered"}, ValueError, ["replicas", "str"]),
+        ({"replicas": 5}, ValueError, ["replicas", "int"]),
     ],
     ids=lambda value: str(value) if isinstance(value, dict) else "",
 )

@@ -232,7 +232,7 @@ def test_positions_that_reads_tell_can_be_switched_off(cluster, connect, table):
         assert cursor.route.role == "replica"
     assert len(servers) == 1
     with pytest.raises(ValueError, match="track_positions"):
-        connect(track_positions="no")
+        connect(track_positions="perhaps")
 
 
 def test_a_wait_leaves_time_for_the_answer(cluster, connect, table):

@@ -410,8 +410,13 @@ class Replicas:
 
     def is_abreast(self, member: Member) -> bool:
         """Tell whether a replica has all that this process knows the primary to have had."""
-        known = self._cluster.last_seen()
-        known = self._session.position if known is None else known | self._session.position
+        cluster = self._cluster
+        heard = cluster.process.look(cluster.last_seen)
+        if heard.doubt:
+            return False  # something may have been committed that nobody reported
+        known = heard.position | self._session.position
+        seen = cluster.last_seen()
+        known = known if seen is None else known | seen
         return member.replica is not None and member.replica.has(known)
 
     def end_snapshot(self, member: Member) -> None:
