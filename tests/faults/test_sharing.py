@@ -262,7 +262,13 @@ def test_a_new_connection_reads_nothing_older_than_its_own_start(cluster, connec
         elsewhere.cursor().execute("UPDATE t SET v = 1 WHERE id = 1")
     assert value(connect(session_id_kind="connection", after=None)) == 0
     assert value(connect(session_id_kind="connection", after="")) == 0
-    for options in ({}, {"after": "connect"}, {"after": "CONNECT"}, {"autocommit": False}):
+    shared = (
+        {"session_id": "newcomer"},
+        {"session_id_kind": "user"},
+        {"session_id_kind": "database"},
+    )
+    texts = {"after": "connect"}, {"after": "CONNECT"}
+    for options in ({}, *texts, {"autocommit": False}, *shared):
         assert value(connect(**options)) == 1, options
     assert value(connect(consistency="eventual")) == 0
     assert value(connect(session_id_kind="connection")) == 1

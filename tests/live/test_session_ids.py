@@ -153,7 +153,7 @@ def test_a_session_id_for_a_block_of_code(cluster, connect, store, stalled):
 
 
 def test_what_a_connection_wrote_for_itself_outlives_a_block(cluster, connect, stalled):
-    connection = connect(on_lag="primary")
+    connection = connect(on_lag="primary", after=None)
     cursor = connection.cursor()
     cursor.execute("REPLACE INTO t VALUES (1, 1)")
     with rwsplit.session_id("somebody"):

@@ -314,10 +314,10 @@ class Connection(Controls):
         """Begin with what the first read must see already."""
         session = self._session
         if after == CONNECT:
-            # Under a session id, what that has committed counts, and this does not.
+            # It counts under a session id, too: an id brings others' writes, not where one begins.
             at = facts.position
             if at is not None and self._splits:
-                session.position = at
+                session.ask_for(at)
         elif after is not None:
             session.ask_for(self._decode(after))
 
