@@ -72,6 +72,8 @@ LOOK_AT_FA = "SELECT v FROM fa"
         ["GET DIAGNOSTICS @n = NUMBER", "SET @r = FOUND_ROWS()", "SELECT @n, @r"],
         ["GET DIAGNOSTICS @n = NUMBER", "UPDATE fb SET v = 0", "SELECT FOUND_ROWS()"],
         ["EXPLAIN SELECT 1", "INSERT INTO fa (v) VALUES (FOUND_ROWS())", LOOK_AT_FA],
+        ["CREATE TEMPORARY TABLE ft AS SELECT id FROM fb WHERE id > 1", "SELECT FOUND_ROWS()"],
+        ["CREATE OR REPLACE TEMPORARY TABLE ft SELECT id FROM fb", "SELECT FOUND_ROWS()"],
     ],
     ids=lambda program: program[0],
 )

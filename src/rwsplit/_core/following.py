@@ -60,7 +60,7 @@ def counts_rows(statement: Statement, flavor: str, has_rows: bool) -> bool | Non
         return has_rows
     if verb in ("INSERT", "REPLACE", "UPDATE", "DELETE"):
         return statement.counts
-    if verb.startswith("CREATE TABLE") and statement.counts:
+    if defines and "TABLE" in verb and statement.counts:
         return flavor == "mariadb"
     return False
 

@@ -1151,6 +1151,8 @@ class Statements(Hold):
     def _note_followed(self, member: Member, statement: Statement, result: Any) -> None:
         """Note whom to ask about this statement, if the next one asks."""
         counts = counts_rows(statement, self._cluster.flavor, bool(result.field_count))
+        if counts and result.warning_count and statement.verb.startswith("CREATE"):
+            counts = None  # of a table that was there already nothing is counted
         told = "found_rows" in self._told
         if counts or (counts is None and (self._counted is not member or told)):
             self._counted = member if counts else None
