@@ -512,6 +512,19 @@ FOUND = {
         {"autocommit": True},
         ["ROLLBACK TO a", "BEGIN", "conn.show_warnings()", "SHOW WARNINGS"],
     ),
+    "SHOW takes the snapshot that later reads see, on MySQL": (
+        {"autocommit": False},
+        [
+            "SHOW TABLES LIKE 't%'",
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+            "other: UPDATE t SET v = v + 100 WHERE id = 2",
+            "SELECT id, v FROM t ORDER BY id",
+        ],
+    ),
+    "CREATE TEMPORARY TABLE AS SELECT counts its rows on MariaDB": (
+        {"autocommit": False},
+        ["CREATE TEMPORARY TABLE IF NOT EXISTS tt AS SELECT id FROM t", "SELECT FOUND_ROWS()"],
+    ),
     "autocommit() of what it is already sends nothing": (
         {"autocommit": True},
         ["SELECT v FROM t WHERE id = 1", "conn.autocommit(True)", "SELECT ROW_COUNT()"],

@@ -164,6 +164,16 @@ class Transaction:
             return Step.READ if stays or not self._grows_out(statement) else Step.MOVE
         return Step.APART if self._is_apart(statement) else Step.MOVE
 
+    def begin_as_read(self, session: Session, flavor: str) -> bytes:
+        """Return the BEGIN of a transaction whose reads on a replica are not repeated.
+
+        On MySQL even SHOW takes the snapshot that later reads see (tried: not so on MariaDB).
+        """
+        if flavor != "mysql" or session.isolation != "REPEATABLE-READ":
+            return self.begin or b"START TRANSACTION"
+        access = b", READ ONLY" if self.is_read_only(session) else b""
+        return b"START TRANSACTION WITH CONSISTENT SNAPSHOT" + access
+
     def _grows_out(self, statement: Statement) -> bool:
         """Tell whether one more read could not be verified cheaply."""
         return (

@@ -308,7 +308,7 @@ class Transactions(Statements):
         Raises error 1213 if the primary's rows are not those that the transaction has read; it is
         rolled back then, and can be tried again.
         """
-        transaction = self._transaction
+        transaction, session = self._transaction, self._session
         self._end_snapshot()
         if not transaction.is_open:
             return
@@ -319,8 +319,9 @@ class Transactions(Statements):
             self._refuse(f"{unverifiable} on a replica, and now needs the primary")
         self._have_primary()
         if not verified:
-            # Without autocommit the reads that are not repeated had begun a transaction.
-            begin = begin or (b"START TRANSACTION" if transaction.on_replica else b"")
+            # The reads that are not repeated had begun a transaction, and on MySQL its snapshot.
+            if transaction.on_replica:
+                begin = transaction.begin_as_read(session, self._cluster.flavor)
             self._unsent = [*([begin] if begin else []), *[kept.sql for kept in repeatables]]
         else:
             self._cluster.counts["moved transactions"] += 1
