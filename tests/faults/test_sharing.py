@@ -213,7 +213,8 @@ def test_a_thread_reads_what_another_one_wrote(cluster, connect, stalled):
     thread.start()
     thread.join()
     assert value(reader) == 5
-    assert reader.route.cause is rwsplit.Cause.NOT_CAUGHT_UP
+    # Where the test takes long, the replicas are known to be stalled by now.
+    assert reader.route.cause in (rwsplit.Cause.NOT_CAUGHT_UP, rwsplit.Cause.UNFIT)
 
 
 def migrate(options):

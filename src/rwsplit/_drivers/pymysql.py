@@ -1067,7 +1067,7 @@ def made_result(
     MySQLResult.__init__(result, None)
     result.server_status = connection.server_status
     result.message = b""
-    result.has_next = result.warning_count = result.insert_id = 0
+    result.has_next = result.warning_count = 0
     result.fields = [
         _made_column(column, connection.encoding) if isinstance(column, tuple) else column
         for column in columns

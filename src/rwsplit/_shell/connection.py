@@ -267,6 +267,7 @@ class Connection(Controls):
         self._counted = self._warned = self._primary
         self._foreign = None
         self._told = {}
+        self._kept_warnings = None
         self._keeps_warnings = facts.flavor == "mariadb"
         self._session = session = Session(empty(facts.flavor), as_text(primary.db), cluster.process)
         self._replicas = Replicas(
@@ -463,6 +464,8 @@ class Connection(Controls):
                 self._finish_pending()
             self._result = None
             self._last = self._warned
+            if self._kept_warnings is not None:
+                return tuple(self._kept_warnings[1])
             if self._skipped and self._warned is self._primary and not self._keeps_warnings:
                 return ()  # nothing was sent, which would have cleared them
             try:

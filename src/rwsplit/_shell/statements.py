@@ -32,7 +32,15 @@ from .._core.statement import Kind, Statement, because
 from .._core.tracking import only_gtid, parse_tails
 from .._core.transaction import Transaction
 from .._core.values import quote_identifier
-from .._drivers.pymysql import DEFAULT_ENCODERS, as_text, in_use, lost, raise_first, rename
+from .._drivers.pymysql import (
+    DEFAULT_ENCODERS,
+    as_text,
+    in_use,
+    lost,
+    made_result,
+    raise_first,
+    rename,
+)
 from .._stores import SessionStore
 from .catalogue import changes_functions
 from .deadline import Deadline
@@ -77,6 +85,12 @@ _MOST_TRIES = 3
 """How often a read is tried again that was lost with the primary."""
 _ASK_COUNTS = "SELECT FOUND_ROWS(),ROW_COUNT() LIMIT 1"
 _ASK_WARNINGS = "SELECT @@warning_count,@@error_count LIMIT 1"
+_SHOW_WARNINGS = "SHOW WARNINGS"
+_USES_TABLES = re.compile(r"\bFROM\b|^SHOW\b")
+"""Of the questions of ours, those that clear MariaDB's list of warnings."""
+_PLAIN_SHOW = re.compile(
+    rb"\s*SHOW\s+(COUNT\s*\(\s*\*\s*\)\s+)?(WARNINGS|ERRORS)\s*;?\s*", re.IGNORECASE
+)
 _SPELT = {
     "found_rows": "FOUND_ROWS()",
     "row_count": "ROW_COUNT()",
@@ -134,6 +148,8 @@ class Statements(Hold):
     _warned: Member
     _told: dict[str, int]
     """What the member that would be asked has told already, and can't be asked again."""
+    _kept_warnings: tuple[Any, list[tuple[Any, ...]]] | None
+    """The warnings themselves, with their columns, where a question of ours has cleared them."""
     _keeps_warnings: bool
     _foreign: tuple[Member, frozenset[str]] | None
     """A replica that has set user variables, and which."""
@@ -360,6 +376,8 @@ class Statements(Hold):
         if self._keeps_warnings and not shows_them and resets_warnings(statement, 0):
             # On MariaDB it finds no warnings but its own.
             topics = [topic for topic in topics if topic != "warnings"]
+        if shows_them and self._show_kept(sql, statement.reason):
+            return self._affected_rows
         sources = [self._source(topic) for topic in topics]
         if all(source is self._primary for source in sources):
             if not topics:
@@ -444,19 +462,69 @@ class Statements(Hold):
         member = member or self._primary
         ask = member.connection.ask_all
         wanted = [topic for topic in topics if self._source(topic) is member]
-        if not wanted:
+        before = [_ASK_COUNTS] if wanted else []
+        clears = (
+            self._keeps_warnings
+            and self._source("warnings") is member
+            and any(map(_USES_TABLES.search, questions))
+        )
+        if clears:
+            before += [_ASK_WARNINGS, _SHOW_WARNINGS]
+        if not before:
             return ask(questions)
-        counts, *replies = ask([_ASK_COUNTS, *questions])
+        replies = ask([*before, *questions])
+        if wanted:
+            self._note_counts(replies[0], wanted)
+        if clears:
+            self._keep_warnings(*replies[len(before) - 2 : len(before)])
+        return replies[len(before) :]
+
+    def _note_counts(self, counts: Any, wanted: Sequence[str]) -> None:
         if isinstance(counts, err.MySQLError):
             if "found_rows" in wanted:
                 self._counted = None
-            return replies
+            return
         known = dict(zip(("found_rows", "row_count"), map(int, counts.rows[0]), strict=True))
         if self._skipped:
             known["row_count"] = 0  # of what was not sent
         for topic in wanted:
             self._told[topic] = known[topic]
-        return replies
+
+    def _keep_warnings(self, counts: Any, shown: Any) -> None:
+        """Keep the warnings of the application, which a question of ours has cleared."""
+        if isinstance(counts, err.MySQLError) or isinstance(shown, err.MySQLError):
+            return
+        warned, failed = map(int, counts.rows[0])
+        if warned:
+            self._told.update(warning_count=warned, error_count=failed)
+            encoding = self.driver_connection.encoding
+            rows = [
+                (as_text(level), int(code), text.decode(encoding, "replace"))
+                for level, code, text in shown.rows
+            ]
+            self._kept_warnings = shown.fields, rows
+
+    def _forget_warnings(self) -> None:
+        self._told.pop("warning_count", None)
+        self._kept_warnings = None
+
+    def _show_kept(self, sql: bytes, reason: Reason) -> bool:
+        """Show warnings that were kept; False if there are none, or they are asked otherwise."""
+        asked = _PLAIN_SHOW.fullmatch(sql)
+        if self._kept_warnings is None or asked is None:
+            return False
+        fields, rows = self._kept_warnings
+        errors = asked[2].upper() == b"ERRORS"
+        if asked[1]:
+            name = "error_count" if errors else "warning_count"
+            fields, rows = [(f"@@session.{name}", False)], [(self._told[name],)]
+        elif errors:
+            rows = [row for row in rows if row[0] == "Error"]
+        self._result = result = made_result(self.driver_connection, fields, rows)
+        self.route = result.route = self._primary.taken(reason)
+        self._affected_rows = result.affected_rows
+        self._note_last(self._primary, warned=False)
+        return True
 
     def _ask_before(self, questions: Sequence[str], member: Member | None = None) -> list[Any]:
         """Do so right before a statement, which need not count rows as these questions do."""
@@ -468,7 +536,7 @@ class Statements(Hold):
         self._told.pop("row_count", None)
         if warned:
             self._warned = member
-            self._told.pop("warning_count", None)
+            self._forget_warnings()
 
     def _refusal(self, topics: list[str]) -> err.NotSupportedError:
         what = ", ".join([_SPELT[topic] for topic in topics])
@@ -623,6 +691,7 @@ class Statements(Hold):
         self._pending = self._skipped = False
         self._unsent = []
         self._told.clear()
+        self._kept_warnings = None
         self._last = self._counted = self._warned = self._primary
         return found
 
@@ -1160,7 +1229,7 @@ class Statements(Hold):
         if not self._keeps_warnings or resets_warnings(statement, result.warning_count):
             self._warned = member
             if self._told:
-                self._told.pop("warning_count", None)
+                self._forget_warnings()
 
     def _keep_tracking(self, statement: Statement) -> None:
         """Let the application have the tracking that it set, in its own eyes."""
