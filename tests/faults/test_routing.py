@@ -7,7 +7,7 @@ from pymysql import err
 
 from rwsplit._shell.hold import refuses_writes
 
-from .lockstep import answer, same
+from .oracle import answer, same
 
 TABLE = ("DROP TABLE IF EXISTS ra", "CREATE TABLE ra (id INT)", "INSERT INTO ra VALUES (1)")
 

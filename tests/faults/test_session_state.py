@@ -9,7 +9,7 @@ import pytest
 
 import rwsplit
 
-from .lockstep import kill_primary, prepare, same
+from .oracle import kill_primary, prepare, same
 
 TABLES = (
     "DROP TABLE IF EXISTS fa, fb",
