@@ -363,16 +363,18 @@ class Cluster:
     def sample(self, seconds: float, ask: Callable[[], Position]) -> Position:
         """Return a position that the primary had at most so many seconds ago."""
         oldest = monotonic() - seconds
-        for asked_at, position in self._samples:
+        samples = tuple(self._samples)  # others add to them meanwhile
+        for asked_at, position in samples:
             if asked_at >= oldest:
                 # Soon it will be too old: a younger one is there by then.
-                if self._samples[-1][0] < oldest + seconds / 2:
+                if samples[-1][0] < oldest + seconds / 2:
                     break
                 return position
         now = monotonic()
         position = ask()
         self.note_sample(position, now)
-        return next((known for asked_at, known in self._samples if asked_at >= oldest), position)
+        samples = tuple(self._samples)
+        return next((known for asked_at, known in samples if asked_at >= oldest), position)
 
     def last_seen(self) -> Position | None:
         """Return where the primary was when last seen, so far as this process knows."""
@@ -788,7 +790,7 @@ class Cluster:
         """Return how many seconds ago the primary was at a position; infinite if not known."""
         if not (self.has_gtids and self._samples):
             return inf
-        for asked_at, sample in self._samples:
+        for asked_at, sample in tuple(self._samples):
             if not position.covers(sample):
                 return monotonic() - asked_at
         return 0.0
