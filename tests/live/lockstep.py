@@ -63,7 +63,7 @@ READS = (
     "SELECT t.v, u.s FROM t JOIN u ON u.t = t.id ORDER BY t.id",
     "SELECT id, t, s FROM u ORDER BY id",
     "SELECT s FROM u WHERE t = 2",
-    "SELECT * FROM tu ORDER BY id",
+    "SELECT * FROM tu ORDER BY id, v, s",
     "WITH c AS (SELECT v FROM t WHERE id < 3) SELECT SUM(v) FROM c",
     "SELECT v FROM t WHERE id = 9",
     "SELECT 1",

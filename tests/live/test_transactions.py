@@ -17,6 +17,9 @@ def two(cluster, table):
     with cluster.connect(cluster.primary) as connection:
         connection.cursor().execute("INSERT INTO t VALUES (1, 10), (2, 20)")
     cluster.wait_caught_up()
+    # What tests before left in doubt the process asks the primary for, once.
+    with rwsplit.connect(**cluster.connect_options, autocommit=True) as connection:
+        connection.cursor().execute("SELECT * FROM t")
 
 
 @pytest.fixture
