@@ -408,16 +408,24 @@ class Replicas:
             wanted = wanted | self.seen()
         return wanted
 
-    def is_abreast(self, member: Member) -> bool:
-        """Tell whether a replica has all that this process knows the primary to have had."""
-        cluster = self._cluster
+    def abreast(self, route: Route) -> frozenset[str]:
+        """Return the replicas where a read sees all that this process knows the primary to have.
+
+        To be asked before the read: later the replica may have what the read did not see.
+        """
+        cluster, session = self._cluster, self._session
         heard = cluster.process.look(cluster.last_seen)
         if heard.doubt:
-            return False  # something may have been committed that nobody reported
-        known = heard.position | self._session.position
+            return frozenset()  # something may have been committed that nobody reported
+        wanted = session.base | session.position
         seen = cluster.last_seen()
+        known = heard.position | wanted
         known = known if seen is None else known | seen
-        return member.replica is not None and member.replica.has(known)
+        # What the session must see, whoever serves it has, or has waited for.
+        every = route.consistency != "eventual" and wanted.covers(known)
+        return frozenset(
+            each.endpoint.name for each in cluster.replicas if every or each.has(known)
+        )
 
     def end_snapshot(self, member: Member) -> None:
         """End the transaction that is open on a member; its reply is read when it is needed."""

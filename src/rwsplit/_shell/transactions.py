@@ -169,6 +169,7 @@ class Transactions(Statements):
             fingerprint = Fingerprint(is_ordered(sql))
         sees_commits = session.isolation in _SEEING_COMMITS
         decision = decision._replace(sees_commits=sees_commits)
+        abreast = self._replicas.abreast(decision) if sees_commits and compares else frozenset()
         reading = Reading(sql, unbuffered, decision.prepared, (), fingerprint)
         try:
             if self._snapshot is None:
@@ -189,7 +190,7 @@ class Transactions(Statements):
         if self._snapshot is None:
             self._watch(served, decision.consistency)
         # Of one server, too, each statement would have seen what was committed since the last one.
-        if compares and not (sees_commits and self._replicas.is_abreast(served.member)):
+        if compares and served.member.name not in abreast:
             transaction.note_read(sql, fingerprint, read_only)
         self._finish_served(statement, served)
 
