@@ -546,9 +546,9 @@ def test_rules_are_for_those_that_ask_for_the_cluster(shop, configure, opened):
 
 
 def test_one_file_serves_processes_of_all_zones(shop, configure, opened, monkeypatch):
-    configure(rules(shop, ""))
+    configure(rules(shop, "").replace("clusters.shop", "clusters.zoned"))
     monkeypatch.setenv("RWSPLIT_ZONE", "b")
-    assert opened(cluster="shop").cluster.options.zone == "b"
+    assert opened(cluster="zoned").cluster.options.zone == "b"
 
 
 def test_ports_that_are_no_numbers_are_pymysqls_to_refuse(shop, configure):

@@ -361,7 +361,7 @@ def test_reads_never_go_back_in_time(cluster, connect, table):
 def test_a_read_on_the_primary_counts_as_well(cluster, connect, stalled):
     with cluster.connect(cluster.primary) as writer:
         writer.cursor().execute("REPLACE INTO t VALUES (1, 1)")
-    connection = connect(on_lag="primary", after=None)
+    connection = connect(on_lag="primary", after=None, session_id_kind="connection")
     cursor = connection.cursor()
     assert value(cursor) is None
     assert value(cursor, "/* rwsplit: primary */") == 1

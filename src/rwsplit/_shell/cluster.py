@@ -809,7 +809,7 @@ class Cluster:
         primary = self._parities.get(self.primary.name)
         if primary is None:
             return
-        for other, theirs in self._parities.items():
+        for other, theirs in tuple(self._parities.items()):  # others add to it
             if other != self.primary.name:
                 for difference in theirs.differences(primary):
                     self.warn_once("replica %s may answer otherwise: its %s", other, difference)

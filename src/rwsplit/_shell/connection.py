@@ -464,10 +464,14 @@ class Connection(Controls):
                 self._finish_pending()
             self._result = None
             self._last = self._warned
-            if self._kept_warnings is not None:
-                return tuple(self._kept_warnings[1])
+            kept = self._kept_warnings
             if self._skipped and self._warned is self._primary and not self._keeps_warnings:
-                return ()  # nothing was sent, which would have cleared them
+                kept = (), []  # nothing was sent, which would have cleared them
+            else:
+                self._skipped = False
+            if kept is not None:
+                self._told["row_count"] = -1
+                return tuple(kept[1])
             try:
                 with self._in_use(self._warned):
                     return self._warned.connection.show_warnings()

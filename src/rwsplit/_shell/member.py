@@ -32,11 +32,13 @@ __all__ = [
     "ask_and_end",
     "ask_aside",
     "ask_position",
+    "ask_position_sql",
     "default_tracking",
     "keep_tracking",
     "open_primary",
     "open_replica",
     "primary_facts",
+    "told_position",
     "wait_sql",
 ]
 
@@ -307,16 +309,25 @@ def open_replica(
 def ask_position(member: Member, ask: Ask | None = None) -> Position:
     """Ask a member's server where it is, one round trip."""
     connection = member.connection
-    flavor = connection.flavor
     result = connection._result
     connection.asking = True
     try:
-        (reply,) = (ask or connection.ask_all)([_ASK_POSITION[member.role][flavor]])
+        (reply,) = (ask or connection.ask_all)([ask_position_sql(member)])
     finally:
         connection.asking = False
     connection._result = result  # the application's
     raise_first([reply])
-    return parse_position(flavor, reply.rows[0][0] or "")
+    return told_position(member, reply)
+
+
+def ask_position_sql(member: Member) -> str:
+    """Return the statement that asks a member's server where it is."""
+    return _ASK_POSITION[member.role][member.connection.flavor]
+
+
+def told_position(member: Member, reply: Any) -> Position:
+    """Return what a member's server answered to `ask_position_sql`."""
+    return parse_position(member.connection.flavor, reply.rows[0][0] or "")
 
 
 class _Question(Setup):

@@ -25,7 +25,15 @@ from .._drivers.pymysql import Ask, PhysicalConnection, as_text, is_of_tls, lost
 from .account import Account
 from .cluster import FULL_SECONDS, Cluster, words
 from .deadline import Deadline
-from .member import Member, ask_aside, ask_position, open_replica, wait_sql
+from .member import (
+    Member,
+    ask_aside,
+    ask_position,
+    ask_position_sql,
+    open_replica,
+    told_position,
+    wait_sql,
+)
 from .server import Server, logger
 from .sharing import Sharing
 
@@ -55,6 +63,8 @@ class Reading(NamedTuple):
     """What its rows are taken into."""
     killed: bool = False
     """It was repeated already after a KILL of its connection."""
+    known: Position | None = None
+    """What it is to be told of whether the replica had it before; see `Replicas.was_abreast`."""
 
 
 class Served(NamedTuple):
@@ -159,6 +169,8 @@ class Replicas:
         """When that was (monotonic seconds)."""
         self.unsettled: Member | None = None
         """A member whose snapshot was ended, and that was not heard since."""
+        self.was_abreast = False
+        """Whether the replica of the last read had what was known of the primary before it."""
 
     def wait_at_most(self, seconds: float) -> None:
         """Let a read wait so long for a replica: half of what its answer may take at most."""
@@ -408,24 +420,24 @@ class Replicas:
             wanted = wanted | self.seen()
         return wanted
 
-    def abreast(self, route: Route) -> frozenset[str]:
-        """Return the replicas where a read sees all that this process knows the primary to have.
+    def known_of_primary(self) -> Position | None:
+        """Return all that this process knows the primary to have; None if that is in doubt.
 
-        To be asked before the read: later the replica may have what the read did not see.
+        To be asked before a read: see `Reading.known`.
         """
         cluster, session = self._cluster, self._session
         heard = cluster.process.look(cluster.last_seen)
         if heard.doubt:
-            return frozenset()  # something may have been committed that nobody reported
-        wanted = session.base | session.position
+            # Something may have been committed that nobody reported.
+            try:
+                now = self._ask_primary()
+            except _Away:
+                return None
+            cluster.note_sample(now)
+            cluster.process.settle(heard.doubt, now)
         seen = cluster.last_seen()
-        known = heard.position | wanted
-        known = known if seen is None else known | seen
-        # What the session must see, whoever serves it has, or has waited for.
-        every = route.consistency != "eventual" and wanted.covers(known)
-        return frozenset(
-            each.endpoint.name for each in cluster.replicas if every or each.has(known)
-        )
+        known = heard.position | session.base | session.position
+        return known if seen is None else known | seen
 
     def end_snapshot(self, member: Member) -> None:
         """End the transaction that is open on a member; its reply is read when it is needed."""
@@ -917,7 +929,7 @@ class Replicas:
     ) -> float:
         """Send the state's difference, the wait and the statement in one round trip."""
         start = monotonic()
-        sql, unbuffered, prepared, begin, fingerprint, _ = reading
+        sql, unbuffered, prepared, begin, fingerprint, _, known = reading
         session = self._session
         connection = member.connection
         prelude: list[str | bytes] = []
@@ -931,10 +943,11 @@ class Replicas:
         wanted = None if prepared is None else session.prepared[prepared]
         if prepared is not None and wanted and member.prepared.get(prepared) is not wanted:
             prelude.append(wanted.sql)
-        if sql is None:
-            replies = connection.run_all([*prelude, *wait, *begin])
-        else:
-            replies = connection.query_after([*prelude, *wait, *begin], sql)
+        before = [*prelude, *wait, *begin]
+        asks = known is not None and not self._has(member.replica, known)  # type: ignore[arg-type]
+        if asks:
+            before.append(ask_position_sql(member))
+        replies = connection.run_all(before) if sql is None else connection.query_after(before, sql)
         elapsed = monotonic() - start
         try:
             _check_state(replies[: len(prelude)])
@@ -944,6 +957,12 @@ class Replicas:
             if wait:
                 _check_wait(replies[len(prelude)])
             _check_state(replies[len(prelude) + len(wait) :])
+            self.was_abreast = known is not None
+            if known is not None and asks:
+                # Asked afterwards, it could have what the read did not see.
+                position = told_position(member, replies[-1])
+                self.was_abreast = position.covers(known)
+                member.replica.note_position(position)  # type: ignore[union-attr]
         except (_Aside, _Late, err.MySQLError):
             if sql is not None:
                 connection.discard_query()

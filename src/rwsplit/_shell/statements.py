@@ -524,6 +524,8 @@ class Statements(Hold):
         self.route = result.route = self._primary.taken(reason)
         self._affected_rows = result.affected_rows
         self._note_last(self._primary, warned=False)
+        self._skipped = False
+        self._told["row_count"] = -1
         return True
 
     def _ask_before(self, questions: Sequence[str], member: Member | None = None) -> list[Any]:

@@ -169,8 +169,8 @@ class Transactions(Statements):
             fingerprint = Fingerprint(is_ordered(sql))
         sees_commits = session.isolation in _SEEING_COMMITS
         decision = decision._replace(sees_commits=sees_commits)
-        abreast = self._replicas.abreast(decision) if sees_commits and compares else frozenset()
-        reading = Reading(sql, unbuffered, decision.prepared, (), fingerprint)
+        known = self._replicas.known_of_primary() if sees_commits and compares else None
+        reading = Reading(sql, unbuffered, decision.prepared, (), fingerprint, known=known)
         try:
             if self._snapshot is None:
                 begin = (*self._isolation(), "START TRANSACTION READ ONLY")
@@ -190,7 +190,7 @@ class Transactions(Statements):
         if self._snapshot is None:
             self._watch(served, decision.consistency)
         # Of one server, too, each statement would have seen what was committed since the last one.
-        if compares and served.member.name not in abreast:
+        if compares and not (sees_commits and self._replicas.was_abreast):
             transaction.note_read(sql, fingerprint, read_only)
         self._finish_served(statement, served)
 
