@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import inf, isfinite
@@ -79,11 +78,11 @@ class Server:
         "_cluster",
         "_failures",
         "_latency_at",
-        "_load_lock",
         "_looks",
         "_parsed_tail",
         "_position",
         "_probe_at",
+        "_ran",
         "_timeouts",
         "_warned",
         "ahead",
@@ -94,7 +93,6 @@ class Server:
         "endpoint",
         "floor",
         "full_until",
-        "in_use",
         "is_foreign",
         "is_gone",
         "is_stray",
@@ -189,9 +187,8 @@ class Server:
         """How many seconds a round trip takes: the monitor's, and those that `running_one` saw."""
         self._latency_at = 0.0
         """When it was last noted (monotonic seconds)."""
-        self.in_use = 0
-        """How many statements of this process run there, of those that `running_one` saw."""
-        self._load_lock = threading.Lock()
+        self._ran: set[object] = set()
+        """Who runs a statement there: a set, as what interrupts a statement must leave no lock."""
         self.behind = inf
         """How many seconds ago the primary was where it is; infinite while that is not known."""
 
@@ -236,6 +233,11 @@ class Server:
     # What policies go by.
 
     @property
+    def in_use(self) -> int:
+        """How many statements of this process run there, of those that `running_one` saw."""
+        return len(self._ran)
+
+    @property
     def figures(self) -> Figures:
         """What policies may look at."""
         return Figures(self.connected, self.running, self.in_use, self.latency, self.behind)
@@ -250,20 +252,18 @@ class Server:
     def running_one(self, timed: bool = True) -> Iterator[None]:
         """Count a statement while it runs, and note how long it took if that is to count."""
         began = monotonic()
-        with self._load_lock:
-            self.in_use += 1
+        one = object()
         try:
+            self._ran.add(one)
             yield
         finally:
-            with self._load_lock:
-                self.in_use -= 1
-                if timed:
-                    self.note_latency(self._cluster.usual(monotonic() - began))
+            self._ran.discard(one)
+            if timed:
+                self.note_latency(self._cluster.usual(monotonic() - began))
 
     def after_fork(self) -> None:
         """Begin anew in a child: what runs, the parent runs."""
-        self._load_lock = threading.Lock()
-        self.in_use = 0
+        self._ran = set()
         self.connections.after_fork()
 
     # Where it is.

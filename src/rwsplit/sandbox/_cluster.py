@@ -21,7 +21,7 @@ from ._find import find_servers
 from ._flavor import dialect, make_data, server_options
 from ._guard import Guard
 from ._link import Link
-from ._replication import REPLICATOR, Replication, run
+from ._replication import REPLICATOR, Replication, disconnect_clients, run
 from ._server import Server
 from ._template import template
 
@@ -32,6 +32,7 @@ _PASSWORD = "secret"  # noqa: S105 - of a server that lives on loopback for a wh
 _DATABASE = "shop"
 
 _READY_SECONDS = 30.0
+_HEAL_SECONDS = 5.0
 
 
 class Sandbox:
@@ -326,7 +327,10 @@ class Sandbox:
         return self._replication.wait(server, position, seconds)
 
     def healthy(self) -> bool:
-        """Tell whether the primary takes writes and all replicas replicate from it unhindered."""
+        """Tell whether the primary takes writes and all replicas replicate from it unhindered.
+
+        They have caught up, too, or do so within a second.
+        """
         return (
             all(self.running(server) and not server.frozen for server in self._members())
             and all(server.stalled_by is None for server in self._members())
@@ -337,12 +341,21 @@ class Sandbox:
                 and self._replication.runs(server)
                 for server in self.replicas
             )
+            and self._are_abreast(1.0)
         )
+
+    def _are_abreast(self, seconds: float) -> bool:
+        try:
+            self.wait_caught_up(seconds)
+        except TimeoutError:
+            return False
+        return True
 
     def heal(self) -> None:
         """Undo what was done to the primary and the replicas, and wait until all have caught up.
 
-        The roles stay as they are, and a server that is neither is left alone.
+        The roles stay as they are, and a server that is neither is left alone. Clients that keep a
+        replica from catching up are disconnected; one that can't catch up even so is rebuilt.
         """
         for server in self._members():
             self.thaw(server)
@@ -356,7 +369,19 @@ class Sandbox:
             if server.source is not self.primary:
                 self.repoint(server)
             elif not self._replication.runs(server):
+                # Stopped before that, or it goes on trying as it was told to before.
+                self._replication.stop(server)
                 self._replication.start(server)
+        self._have_caught_up()
+
+    def _have_caught_up(self) -> None:
+        """Let the replicas catch up, whatever that takes."""
+        position = self.position(self.primary)
+        late = [each for each in self.replicas if not self._wait(each, position, _HEAL_SECONDS)]
+        for server in late:
+            disconnect_clients(server)
+            if not self._wait(server, position, _HEAL_SECONDS):
+                self.rebuild(server)
         self.wait_caught_up()
 
     def _members(self) -> tuple[Server, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from time import monotonic, sleep
 from typing import Any
@@ -11,7 +12,7 @@ import pymysql
 from ._flavor import Dialect
 from ._server import Server
 
-__all__ = ["REPLICATOR", "Replication", "run"]
+__all__ = ["REPLICATOR", "Replication", "disconnect_clients", "run"]
 
 REPLICATOR = ("replicator", "secret")
 """The account with which a replica connects to its source."""
@@ -22,6 +23,20 @@ def run(server: Server, *statements: str) -> None:
     with server.admin() as connection, connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
+
+
+def disconnect_clients(server: Server) -> None:
+    """End all connections of clients; replication's own threads go on."""
+    with server.admin() as connection, connection.cursor() as cursor:
+        cursor.execute("SHOW FULL PROCESSLIST")
+        # Whoever replicates, or from whom, has a command or a user of its own.
+        for number, user, _, _, command, *_ in cursor.fetchall():
+            own = number == connection.thread_id()
+            if own or user in ("system user", "event_scheduler", REPLICATOR[0]):
+                continue
+            if command not in ("Daemon", "Slave_SQL", "Slave_IO", "Slave_worker"):
+                with contextlib.suppress(pymysql.MySQLError):  # it has gone by itself
+                    cursor.execute(f"KILL {number:d}")
 
 
 class Replication:
