@@ -18,8 +18,9 @@ from rwsplit.sandbox import Sandbox, ServersNotFound, find_servers
 FLAVORS = ("mysql", "mariadb")
 
 PROGRAM = """
-import os, sys, time
+import os, signal, sys, time
 from rwsplit.sandbox import Sandbox
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 with Sandbox(sys.argv[1], replicas=1) as sandbox:
     forked = os.fork()
     if not forked:
