@@ -64,11 +64,15 @@ def test_every_policy_spreads_reads_over_equals(cluster, loose, policy):
         while any(math.isinf(each.behind) for each in connection.cluster.replicas):
             assert time.monotonic() < until
             where(connection, 1)
-    seen = where(connection, 100)
-    assert {*seen} <= {*replica_names(cluster)}
-    # A hiccup of one of them is this one's business, and it may take a while to be forgotten.
-    if policy != "least_response_time":
-        assert len(seen) == 2 and min(seen.values()) >= 20
+    until = time.monotonic() + 10
+    while True:
+        seen = where(connection, 100)
+        assert {*seen} <= {*replica_names(cluster)}
+        # A hiccup of one of them is this one's business, and it may take a while to be forgotten.
+        if policy == "least_response_time" or (len(seen) == 2 and min(seen.values()) >= 20):
+            return
+        # What other tests left running there is counted, too, until it ends.
+        assert time.monotonic() < until, seen
 
 
 def test_a_hash_gives_each_session_id_a_replica_of_its_own(cluster, loose):
