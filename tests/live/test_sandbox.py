@@ -317,35 +317,42 @@ def clean_shutdowns(server):
     return len(re.findall(r"Shutdown complete\b", server.log.read_text()))
 
 
-def test_a_rebuilt_replica_is_an_empty_new_server_and_replicates_everything(cluster):
-    server = cluster.replicas[0]
-    uuid = "SELECT @@GLOBAL.server_uuid" if cluster.flavor == "mysql" else "SELECT 1"
+@pytest.fixture(params=FLAVORS)
+def own(request):
+    """Servers of the test's own: a replica that is rebuilt replicates all that others did."""
+    with Sandbox(request.param, replicas=1) as sandbox:
+        yield sandbox
+
+
+def test_a_rebuilt_replica_is_an_empty_new_server_and_replicates_everything(own):
+    server = own.replicas[0]
+    uuid = "SELECT @@GLOBAL.server_uuid" if own.flavor == "mysql" else "SELECT 1"
     before = asked(server, uuid), server.pid, server.port, server.server_id
-    cluster.rebuild(server, replicate=False)
-    assert cluster.position(server) == ""
+    own.rebuild(server, replicate=False)
+    assert own.position(server) == ""
     assert asked(server, "SELECT COUNT(*) FROM information_schema.schemata") == 4
     assert asked(server, "SELECT @@GLOBAL.read_only") == 1
     assert (server.port, server.server_id) == before[2:]
     assert server.pid != before[1]
-    if cluster.flavor == "mysql":
+    if own.flavor == "mysql":
         assert asked(server, uuid) != before[0]
-    cluster.restart(server)
-    cluster.delay(server, 0.01)
-    assert not state(server, cluster.flavor)
-    assert not cluster.healthy()
-    cluster.replicate(server)
-    cluster.wait_caught_up()
-    cluster.delay(server, 0)
-    assert cluster.healthy()
-    assert refused(cluster, server)
-    cluster.rebuild(server)
-    cluster.wait_caught_up()
-    assert cluster.position(server) == cluster.position(cluster.primary)
-    cluster.rebuild(server, replicate=False)
-    cluster.heal()
-    assert cluster.healthy()
+    own.restart(server)
+    own.delay(server, 0.01)
+    assert not state(server, own.flavor)
+    assert not own.healthy()
+    own.replicate(server)
+    own.wait_caught_up()
+    own.delay(server, 0)
+    assert own.healthy()
+    assert refused(own, server)
+    own.rebuild(server)
+    own.wait_caught_up()
+    assert own.position(server) == own.position(own.primary)
+    own.rebuild(server, replicate=False)
+    own.heal()
+    assert own.healthy()
     with pytest.raises(ValueError, match="primary"):
-        cluster.rebuild(cluster.primary)
+        own.rebuild(own.primary)
 
 
 def test_a_demoted_primary_refuses_writes_also_after_a_restart_until_it_is_healed(cluster):
@@ -605,16 +612,16 @@ def test_new_connections_through_a_link_go_to_its_target_and_open_ones_stay(clus
         assert link.target == other.port
 
 
-def test_a_link_leads_to_its_server_again_after_whatever_was_done_to_it(cluster):
-    server = cluster.replicas[0]
-    with cluster.link(server) as link:
-        cluster.kill(server)
+def test_a_link_leads_to_its_server_again_after_whatever_was_done_to_it(own):
+    server = own.replicas[0]
+    with own.link(server) as link:
+        own.kill(server)
         with pytest.raises(pymysql.err.OperationalError):
-            cluster.connect(server, port=link.port)
-        for action in (cluster.restart, cluster.rebuild, cluster.repoint):
+            own.connect(server, port=link.port)
+        for action in (own.restart, own.rebuild, own.repoint):
             action(server)
-            cluster.wait_caught_up()
-            with cluster.connect(server, port=link.port) as connection:
+            own.wait_caught_up()
+            with own.connect(server, port=link.port) as connection:
                 connection.ping()
 
 

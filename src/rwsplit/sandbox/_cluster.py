@@ -33,6 +33,8 @@ _DATABASE = "shop"
 
 _READY_SECONDS = 30.0
 _HEAL_SECONDS = 5.0
+_ALL_SECONDS = 120.0
+"""A server that was rebuilt may have a long history to replicate."""
 
 
 class Sandbox:
@@ -315,7 +317,7 @@ class Sandbox:
         """Return the transactions that a server has, as it prints them."""
         return self._replication.position(server)
 
-    def wait_caught_up(self, timeout: float = _READY_SECONDS) -> None:
+    def wait_caught_up(self, timeout: float = _ALL_SECONDS) -> None:
         """Wait until every replica has all that the primary has; raises TimeoutError."""
         position = self.position(self.primary)
         until = monotonic() + timeout
