@@ -13,6 +13,18 @@ import rwsplit
 
 pytest_plugins = ["rwsplit.sandbox.pytest_plugin"]
 
+FLAVORS = ("mysql", "mariadb")
+
+
+def pytest_collection_modifyitems(items):
+    """Let one worker of pytest-xdist run all tests of a flavor: they share its servers."""
+    for item in items:
+        params = item.callspec.params.values() if hasattr(item, "callspec") else ()
+        named = [flavor for flavor in FLAVORS if f"{flavor}_cluster" in item.fixturenames]
+        flavors = {*named, *[each for each in params if isinstance(each, str) and each in FLAVORS]}
+        if len(flavors) == 1:
+            item.add_marker(pytest.mark.xdist_group(flavors.pop()))
+
 
 @pytest.fixture
 def connect(cluster):

@@ -101,7 +101,8 @@ def test(arguments: list[str]) -> None:
     get_servers()
     if not have("redis-server"):
         apt_install("redis-server", "Redis, for the tests of session stores, is missing")
-    run(PYTHON, "-m", "pytest", *arguments)
+    # A flavor's tests share its servers; two workers have the two flavors side by side.
+    run(PYTHON, "-m", "pytest", *(arguments or ["-n", "2", "--dist", "loadgroup"]))
 
 
 def check(arguments: list[str]) -> None:
