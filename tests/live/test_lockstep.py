@@ -40,6 +40,7 @@ from .lockstep import (
     SCHEMA,
     TABLES,
     Log,
+    does,
     options,
     programs,
     without_bugs_of_servers,
@@ -292,6 +293,8 @@ class Run:
         self._failed = False
         self._vague = False
         """What may have changed with an error was asked, which costs MariaDB the list."""
+        self._rerun_since_read = False
+        """The plain connection ran reads again: FOUND_ROWS() there is about what they gave now."""
         self.ran: list[str] = []
 
     def close(self) -> None:
@@ -344,6 +347,8 @@ class Run:
         if self.ours.get_autocommit() != self.plain.get_autocommit():
             raise Difference(f"{step}: autocommit is another one")
         self._log.note(step, found, status if told else None)
+        if does(step) == "read" and not _is_error(expected):
+            self._rerun_since_read = False
         if "warnings" in step.lower() or self._failed:
             self._vague = self._failed or self._vague
         self._failed = self._stage.flavor == "mariadb" and _is_error(expected)
@@ -351,7 +356,7 @@ class Run:
     def _is_vague(self, step: str) -> bool:
         """Tell whether a step asks MariaDB what an error before it has left to chance."""
         if "FOUND_ROWS" in step:
-            return self._failed or self._vague
+            return self._failed or self._vague or self._rerun_since_read
         return "warnings" in step.lower() and self._vague
 
     def _may_have_begun(self) -> bool:
@@ -388,6 +393,7 @@ class Run:
                 raise Difference("error 1213, and what was read is the same")
         for connection in (self.ours, self.plain):
             connection.rollback()
+        self._rerun_since_read = True
         self._log.note("ROLLBACK", (), 0)
 
     def _begin_again(self) -> None:
