@@ -570,6 +570,49 @@ FOUND = {
         {"autocommit": False},
         ["BEGIN", "conn.show_warnings()", "SELECT ROW_COUNT()", "ROLLBACK"],
     ),
+    "COMMIT that chains begins one like the one that was not sent": (
+        {"autocommit": False},
+        [
+            "SET completion_type = 1",
+            "START TRANSACTION READ ONLY",
+            "COMMIT",
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+        ],
+    ),
+    "ROLLBACK AND CHAIN of a transaction that was read on a replica": (
+        {"autocommit": False},
+        [
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SELECT id, v FROM t ORDER BY id",
+            "ROLLBACK AND CHAIN",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+            "COMMIT",
+        ],
+    ),
+    "the level for one transaction ends with it, where a BEGIN ends it": (
+        {"autocommit": False},
+        [
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SELECT id, v FROM t ORDER BY id",
+            "BEGIN",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+        ],
+    ),
+    "the level for one transaction ends with it, where conn.begin() ends it": (
+        {"autocommit": True},
+        [
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "START TRANSACTION READ ONLY",
+            "conn.begin()",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+        ],
+    ),
     "autocommit() of what it is already sends nothing": (
         {"autocommit": True},
         ["SELECT v FROM t WHERE id = 1", "conn.autocommit(True)", "SELECT ROW_COUNT()"],

@@ -43,6 +43,8 @@ class Step(Enum):
     """Not sent: its snapshot is taken on a replica at once, else it is for the primary."""
     END = "end"
     """Not sent: the primary has nothing to commit or to roll back."""
+    CHAIN = "chain"
+    """On the primary, where the transaction that it ends begins first: the next one is like it."""
 
 
 class Repeatable(NamedTuple):
@@ -139,12 +141,16 @@ class Transaction:
                 return Step.BEGIN
             on_replica = _reads_only(does, session) and session.isolation == "REPEATABLE-READ"
             return Step.OPEN if on_replica else Step.USUAL
+        completion = session.value("completion_type")
+        chains = does in _LAST and completion in ("CHAIN", "1")
+        if self.has_begun and (chains or does in ("commit chain", "rollback chain")):
+            return Step.CHAIN
         if does in ("commit", "rollback"):
             real = (
                 self.touched
                 or session.pins
                 or session.next_transaction
-                or session.value("completion_type") not in (None, "NO_CHAIN")
+                or completion not in (None, "NO_CHAIN")
             )
             return Step.USUAL if real else Step.END
         autocommit = bool(session.status & AUTOCOMMIT)
@@ -163,6 +169,16 @@ class Transaction:
             stays = stays or bool(self.why_unverifiable())
             return Step.READ if stays or not self._grows_out(statement) else Step.MOVE
         return Step.APART if self._is_apart(statement) else Step.MOVE
+
+    def leaves_its_level(self, statement: Statement, session: Session, flavor: str) -> bool:
+        """Tell whether the primary still has for the next transaction what was for this one.
+
+        A BEGIN ends this one, and the primary knows nothing of it. MySQL's BEGIN ends a transaction
+        and leaves its level to the next one (tried): there is nothing to do about that one.
+        """
+        does = statement.transaction or ""
+        pending = self.has_begun and bool(session.next_transaction)
+        return flavor == "mariadb" and pending and does.startswith("begin")
 
     def begin_as_read(self, session: Session, flavor: str) -> bytes:
         """Return the BEGIN of a transaction whose reads on a replica are not repeated.

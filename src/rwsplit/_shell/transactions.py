@@ -65,6 +65,9 @@ class Transactions(Statements):
             decision = self._decide(statement, in_snapshot=True)
             if decision.destination is not _REPLICA:
                 bound = decision.reason
+        if transaction.leaves_its_level(statement, session, self._cluster.flavor):
+            self._end_here()
+            self._run_on_primary("COMMIT AND NO CHAIN")
         step = transaction.step(statement, session, bound or "")
         match step:
             case Step.READ:
@@ -87,6 +90,11 @@ class Transactions(Statements):
                 if step is Step.OPEN and not self._open_now():
                     transaction.clear()
                     return False
+            case Step.CHAIN:
+                begin = transaction.begin or b"START TRANSACTION"
+                self._end_here()
+                self._run_on_primary(begin)
+                return False
             case Step.KEEP:
                 transaction.keep(statement, sql)
             case Step.USUAL:
@@ -97,6 +105,16 @@ class Transactions(Statements):
                 return False
         self._skip(statement, step, quiet)
         return True
+
+    def _run_on_primary(self, sql: str | bytes) -> None:
+        """Run what the application did not say now, and what does not count."""
+        self._have_primary()
+        try:
+            (reply,) = self.driver_connection.run_all([sql])
+        except err.MySQLError as error:
+            raise self._note_loss(error, _REPEATED, IN_TRANSACTION) from error
+        raise_first([reply])
+        self._learn()
 
     def _note_on_primary(self, statement: Statement) -> None:
         """Note what a statement of the transaction means for those to come."""
