@@ -120,6 +120,8 @@ def steps(*texts, status=0, verifies=True):
         (["COMMIT"], Step.END),
         (["SELECT * FROM t", "ROLLBACK"], Step.END),
         (["COMMIT AND CHAIN"], Step.MOVE),
+        (["SELECT * FROM t", "COMMIT AND CHAIN"], Step.CHAIN),
+        (["START TRANSACTION READ ONLY", "ROLLBACK AND CHAIN"], Step.CHAIN),
         (["BEGIN"], Step.BEGIN),
         (["BEGIN", "SELECT * FROM t"], Step.MOVE),
         (["BEGIN", "COMMIT"], Step.END),
@@ -207,6 +209,16 @@ def test_characteristics_of_the_next_transaction_count():
     state.next_transaction = "SET TRANSACTION READ ONLY;"
     assert transaction.step(read, state, "") is Step.READ
     assert transaction.step(classify("COMMIT"), state, "") is Step.USUAL
+
+
+def test_the_session_may_say_that_every_commit_chains():
+    state, transaction = session(), Transaction(verifies=True)
+    state.set_variable("completion_type", "CHAIN")
+    assert transaction.step(classify("COMMIT"), state, "") is Step.USUAL
+    transaction.begun(
+        classify("START TRANSACTION READ ONLY"), b"START TRANSACTION READ ONLY", state
+    )
+    assert transaction.step(classify("ROLLBACK"), state, "") is Step.CHAIN
 
 
 def test_rows_are_ordered_where_the_text_says_so():
