@@ -375,8 +375,9 @@ class Run:
             return True
         status = self.ours.driver_connection.server_status | self.ours._session.status
         ended = before[1] and not now[1]
-        # Who begins another one ends the one that there was.
-        return ended and bool(status & IN_TRANSACTION) and not BEGINS.match(step)
+        # Who begins another one ends the one that there was; so does who chains one to it.
+        goes_on = bool(status & IN_TRANSACTION) and does(step) != "end"
+        return ended and goes_on and not BEGINS.match(step)
 
     def _note(self, step: str, found: Any, expected: Any) -> None:
         same = "" if found == expected else f"  PLAIN {expected}"
@@ -589,6 +590,15 @@ FOUND = {
             "other: UPDATE t SET v = v + 100 WHERE id = 1",
             "SELECT id, v FROM t ORDER BY id",
             "COMMIT",
+        ],
+    ),
+    "COMMIT AND CHAIN compares nothing": (
+        {"autocommit": False},
+        [
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "COMMIT AND CHAIN",
+            "SELECT id, v FROM t ORDER BY id",
         ],
     ),
     "the level for one transaction ends with it, where a BEGIN ends it": (
