@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from ._core.cause import Cause
     from ._core.route import RouteTaken
     from ._core.statement import Kind, Statement
+    from ._patch import patch
     from ._shell.cluster import Cluster
     from ._shell.outcome import OutcomeUnknown
     from ._shell.ruling import tags
@@ -86,6 +87,7 @@ _LAZY = {
     "Stored": "._stores",
     "connect": ".connections",
     "connections": ".connections",
+    "patch": "._patch",
     "session_id": "._shell.sharing",
     "tags": "._shell.ruling",
 }
@@ -192,6 +194,7 @@ __all__ = [
     "get_client_info",
     "install_as_MySQLdb",
     "paramstyle",
+    "patch",
     "session_id",
     "tags",
     "thread_safe",

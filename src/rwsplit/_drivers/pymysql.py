@@ -51,6 +51,7 @@ __all__ = [
     "Ask",
     "Identity",
     "PhysicalConnection",
+    "PlainConnection",
     "Result",
     "Setup",
     "Wire",
@@ -66,6 +67,9 @@ __all__ = [
 
 Ask = Callable[[Sequence[str]], list[Any]]
 """What runs questions of ours: a connection's `ask_all`, or what also keeps what they change."""
+
+PlainConnection = Connection
+"""PyMySQL's own class, whatever `rwsplit.patch()` has put under its name."""
 
 CONNECT_KEYWORDS = frozenset(inspect.signature(Connection.__init__).parameters) - {"self"}
 """The keywords of PyMySQL's own `connect()`."""

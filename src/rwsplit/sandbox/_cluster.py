@@ -17,6 +17,7 @@ from typing import Any
 
 import pymysql
 
+from .._drivers.pymysql import PlainConnection
 from ._find import find_servers
 from ._flavor import dialect, make_data, server_options
 from ._guard import Guard
@@ -188,7 +189,7 @@ class Sandbox:
         """Connect straight to a server as the ordinary account, autocommit on."""
         account = {**self.connect_options, "port": server.port, "autocommit": True}
         del account["replicas"]
-        return pymysql.connect(**{**account, **options})
+        return PlainConnection(**{**account, **options})
 
     def create_database(self, name: str) -> str:
         """Create another database and let the ordinary account do everything in it."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pymysql
 
+from .._drivers.pymysql import PlainConnection
 from ._guard import Guard
 from ._link import Link
 
@@ -118,7 +119,7 @@ class Server:
         # PyMySQL's own time-out ends with the connect, which the kernel answers.
         if self.frozen:
             raise TimeoutError(f"{self.name} is frozen")
-        return pymysql.connect(
+        return PlainConnection(
             **{
                 "unix_socket": self.unix_socket,
                 "user": "root",
