@@ -62,7 +62,7 @@ OPTION_KEYWORDS = _table(
         Holds.SHARE: "primary_share",
         Holds.SWITCH: "track_positions",
         Holds.LIST: "replicas",
-        Holds.TABLE: "functions hints tags",
+        Holds.TABLE: "functions hints session_variables tags",
     }
 )
 """rwsplit's."""

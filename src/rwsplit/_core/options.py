@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -9,6 +10,7 @@ from .endpoint import Endpoint, parse_replicas
 from .policies import POLICIES, Policy, checked
 from .position import decode
 from .problems import shown
+from .session import begins_with
 from .session_id import KINDS, SPELT, check_session_id
 from .statement import Hint
 
@@ -23,6 +25,7 @@ __all__ = [
     "ClusterOptions",
     "GroupOptions",
     "Options",
+    "SystemValue",
     "parse_cluster_options",
     "parse_options",
     "read_replicas",
@@ -30,6 +33,12 @@ __all__ = [
 
 CONNECT = "connect"
 """Of `after`: where the primary is at that moment. No position is written so."""
+
+
+SystemValue = str | int | float
+"""What a system variable may be given."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
 
 class GroupOptions(NamedTuple):
@@ -132,6 +141,8 @@ class Options(NamedTuple):
     """A carried position to begin with; CONNECT for where the primary is; None for nothing."""
     track_positions: bool = True
     """Whether a replica's reads tell where it is, on MySQL."""
+    session_variables: Mapping[str, SystemValue] = {}
+    """System variables that the session begins with."""
 
     def __repr__(self) -> str:
         """Show what was asked for, but for the store's address, which may hold a password."""
@@ -325,6 +336,31 @@ def _hints(key: str, value: object) -> Mapping[str, Hint]:
     return found
 
 
+def _session_variables(key: str, value: object) -> Mapping[str, SystemValue]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"{key}: expected a dict of variables, got {type(value).__name__}")
+    found: dict[str, SystemValue] = {}
+    for name, given in value.items():
+        why = _no_session_variable(name)
+        if why:
+            raise ValueError(f"{key}[{shown(name)}]: {why}")
+        if not isinstance(given, str | int | float) or given != given:  # noqa: PLR0124 - NaN
+            raise ValueError(f"{key}[{name!r}]: expected a text or a number")
+        found[name.lower()] = given
+    return found
+
+
+def _no_session_variable(name: object) -> str:
+    """Tell why a session cannot be given a variable of this name from the start; or nothing."""
+    if not isinstance(name, str) or not _VARIABLE.fullmatch(name):
+        return "expected the name of a system variable"
+    if name.lower().startswith(("autocommit", "character_set_", "collation_")):
+        return "it has a keyword of its own: autocommit, charset or collation"
+    if not begins_with(name.lower()):
+        return "a session cannot begin with it on a replica"
+    return ""
+
+
 _CLUSTER_CHECKS: dict[str, Callable[[str, object], Any]] = {
     "pool_size": _size,
     "pool_max_idle": _seconds,
@@ -364,6 +400,7 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "max_staleness": _seconds_or_none,
     "after": _after,
     "track_positions": _bool,
+    "session_variables": _session_variables,
 }
 
 _TEXTS = frozenset(

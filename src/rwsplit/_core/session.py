@@ -26,9 +26,11 @@ __all__ = [
     "Commits",
     "Prepared",
     "Session",
+    "begins_with",
     "can_commit",
     "can_write",
     "runs_code",
+    "spelt",
 ]
 
 IN_TRANSACTION = 0x0001
@@ -773,6 +775,20 @@ class Session:
     def _names_temporary(self, statement: Statement) -> bool:
         names = {table.name.lower() for table in self.temporary}
         return any(table.name.lower() in names for table in statement.tables)
+
+
+def begins_with(name: str) -> bool:
+    """Tell whether a session can begin with a value of this variable, on every member."""
+    return name in _TRANSACTIONAL or not _NEVER_REPLAYED.match(name)
+
+
+def spelt(name: str, flavor: str) -> str:
+    """Return what a flavor calls a variable; the two differ in those of transactions.
+
+    >>> spelt("transaction_isolation", "mariadb"), spelt("tx_isolation", "mysql")
+    ('tx_isolation', 'transaction_isolation')
+    """
+    return _SPELT[flavor].get(_TRANSACTIONAL.get(name, ""), name)
 
 
 def can_write(statement: Statement) -> bool:

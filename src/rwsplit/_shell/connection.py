@@ -21,7 +21,7 @@ from .._core.options import CONNECT, SHARED_KEYWORDS, ClusterOptions, Options, p
 from .._core.position import Position, decode, empty, encode
 from .._core.problems import shown
 from .._core.route import Destination, Route
-from .._core.session import Session
+from .._core.session import IN_TRANSACTION, Session
 from .._core.session_id import check_session_id, parse_database
 from .._core.statement import Kind, because
 from .._core.tracking import Changes
@@ -34,7 +34,7 @@ from .config_file import current_config, reads_are_switched_off
 from .controls import Controls
 from .cursor import routed
 from .facts import PrimaryFacts
-from .member import Member, default_tracking, open_primary
+from .member import Member, begun_with, default_tracking, open_primary
 from .replicas import Replicas
 from .server import logger
 from .statements import NOTHING
@@ -109,6 +109,9 @@ class Connection(Controls):
         a position, as `connection.position` gave it elsewhere, or None for nothing.
     :param track_positions: whether a read tells where its replica is, on MySQL (default True). With
         False a connection stays on the replica of its last read, as it does on MariaDB.
+    :param session_variables: system variables that the session begins with, as a dict:
+        `{"transaction_isolation": "READ-COMMITTED", "sql_mode": "ANSI"}`. Set as the connection is
+        made, with no round trip of its own.
     :param on_lag: when no replica has caught up, `"wait"` (default) or go to the `"primary"`.
     :param max_wait: how long a read waits for a replica, in seconds (default 0.1).
     :param transactions: where a transaction reads before its first statement that is no read:
@@ -222,7 +225,9 @@ class Connection(Controls):
         )
         self._own_init = options.pop("init_command") if own_init else None
         self._connect_options = options
-        self.driver_connection = primary = open_primary({**options, "defer_connect": True})
+        self.driver_connection = primary = open_primary(
+            {**options, "defer_connect": True}, self._options.session_variables
+        )
         """The physical connection to the primary."""
         _check_replica_options(self._options.replicas or ())
         self._revives = self._options.replicas is not None
@@ -395,6 +400,9 @@ class Connection(Controls):
         session.set_variable("character_set_client", self.charset)
         for name, value in variables.items():
             session.set_variable(name, value)
+        given = self._options.session_variables
+        for name, own in begun_with(self.driver_connection, given).items():
+            session.set_variable(name, own)
         self._lexing = ()
         self._choose_classifier()
         if self.sql_mode is not None:
@@ -719,6 +727,25 @@ class Connection(Controls):
         self._result = None
         if "_session" in self.__dict__:
             self._note_last(self._primary, warned=False)
+
+    def is_usable(self) -> bool:
+        """Tell, without asking a server, whether the next statement finds a connection that works.
+
+        For pools and health checks. A connection to the primary that was lost while nothing hung on
+        it is made again by itself; that of a transaction, or of a session with locks or temporary
+        tables, is not.
+        """
+        if not self._turn.acquire(False):
+            return True  # another thread's statement is under way
+        try:
+            if not self.open:
+                return False
+            if not self._revives:
+                return not self.driver_connection.has_ended()
+            session = self._session
+            return not self._has_left() or not (session.bound or session.status & IN_TRANSACTION)
+        finally:
+            self._turn.release()
 
     def cancel(self) -> None:
         """End the statement that another thread runs on this connection: it gets error 1317.

@@ -108,3 +108,4 @@ class ConnectKeywords(_PyMySQLKeywords, total=False):
     max_staleness: float | None
     after: str | None
     track_positions: bool
+    session_variables: Mapping[str, str | int | float]

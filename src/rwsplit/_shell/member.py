@@ -9,6 +9,7 @@ from pymysql import err
 
 from .._core.cause import Reason
 from .._core.defaults import DEFAULTS, packed, unpacked
+from .._core.options import SystemValue
 from .._core.position import (
     GtidList,
     GtidSet,
@@ -18,7 +19,7 @@ from .._core.position import (
     parse_position,
 )
 from .._core.route import RouteTaken
-from .._core.session import Prepared, Session
+from .._core.session import Prepared, Session, spelt
 from .._core.values import literal
 from .._drivers.pymysql import Ask, PhysicalConnection, Setup, raise_first
 from .account import Account
@@ -33,6 +34,7 @@ __all__ = [
     "ask_aside",
     "ask_position",
     "ask_position_sql",
+    "begun_with",
     "default_tracking",
     "keep_tracking",
     "open_primary",
@@ -191,9 +193,19 @@ _AS_FRESH = {"mysql": "SELECT 1 LIMIT 0", "mariadb": "SELECT 1"}
 
 
 class _PrimarySetup(Setup):
+    def __init__(self, variables: Mapping[str, SystemValue]) -> None:
+        self._variables = variables
+
     def statements(self, connection: PhysicalConnection) -> list[str]:
         flavor = connection.flavor
-        return [_ASK_PRIMARY[flavor], _AS_FRESH[flavor], *_TRACK_PRIMARY[flavor]]
+        own = []
+        if self._variables:
+            given = {spelt(name, flavor): value for name, value in self._variables.items()}
+            said = ",".join([f"@@SESSION.{name}={literal(given[name])}" for name in given])
+            names = ",".join([f"CAST(@@SESSION.{name} AS BINARY)" for name in given])
+            own = [f"SET {said}", f"SELECT {names} LIMIT 1"]
+        # Asked first: what others of the process learn of the primary is not this session's.
+        return [_ASK_PRIMARY[flavor], *own, _AS_FRESH[flavor], *_TRACK_PRIMARY[flavor]]
 
 
 class _ReplicaSetup(Setup):
@@ -216,9 +228,30 @@ class ForeignServer(err.InterfaceError):  # type: ignore[misc]
     """A server that is no replica of this cluster's primary."""
 
 
-def open_primary(options: Mapping[str, Any]) -> PhysicalConnection:
-    """Make the connection to the primary; its errors are PyMySQL's."""
-    return PhysicalConnection(_PrimarySetup(), **options)
+def open_primary(
+    options: Mapping[str, Any], variables: Mapping[str, SystemValue]
+) -> PhysicalConnection:
+    """Make the connection to the primary; its errors are PyMySQL's.
+
+    `variables` are what the session begins with.
+    """
+    return PhysicalConnection(_PrimarySetup(variables), **options)
+
+
+def begun_with(
+    connection: PhysicalConnection, variables: Mapping[str, SystemValue]
+) -> dict[str, object]:
+    """Return what the session began with, as the server has it.
+
+    While the primary is away that is what was asked for.
+    """
+    given: dict[str, object] = {
+        spelt(name, connection.flavor): value for name, value in variables.items()
+    }
+    if given and connection.setup_rows:
+        row = [None if value is None else _text(value) for value in connection.setup_rows[3][0]]
+        given = dict(zip(given, row, strict=True))
+    return given
 
 
 def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
