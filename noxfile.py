@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import sys
 
 import nox
 
@@ -82,3 +83,17 @@ def django(session: nox.Session) -> None:
     """Django's `migrate`, twice, within the lag of the replicas."""
     session.install("-e", ".", "django==5.2.*")
     session.run("python", "tests/suites/django_migrate.py", *session.posargs)
+
+
+@nox.session
+def peewee(session: nox.Session) -> None:
+    """peewee's own tests of its MySQL backend, unchanged, by `python -m rwsplit run`."""
+    session.install("-e", ".")
+    # The tests are neither in peewee's packages nor in its sdist: Debian has the whole sources.
+    folder = pathlib.Path(session.create_tmp()) / "peewee"
+    if not folder.is_dir():
+        sys.path.append("tools")
+        import debian  # noqa: PLC0415
+
+        debian.unpack_source(folder, "peewee", f"unpack peewee's sources into {folder}")
+    session.run("python", "tests/suites/peewee_suite.py", folder, *session.posargs)

@@ -49,12 +49,37 @@ def unpack(target: Path, packages: Sequence[str], what: str, otherwise: str) -> 
 
 def download(work: Path, packages: Sequence[str], what: str, otherwise: str) -> list[Path]:
     """Download the packages and their dependencies as for an empty system."""
+    apt = apt_of_its_own(work, "deb", otherwise)
+    say("reading the list of Debian's packages in sid")
+    run([*apt, "update"])
+    say(f"downloading {what}")
+    run([*apt, "install", "-y", "--download-only", *packages])
+    return sorted((work / "cache" / "archives").glob("*.deb"))
+
+
+def unpack_source(target: Path, package: str, otherwise: str) -> None:
+    """Unpack the upstream sources of a package into a folder."""
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        apt = apt_of_its_own(work, "deb-src", otherwise)
+        say(f"downloading the sources of Debian's {package} in sid")
+        run([*apt, "update"])
+        run([*apt, "source", "--download-only", package], cwd=work)
+        (archive,) = work.glob("*.orig.tar.*")
+        shutil.unpack_archive(archive, work / "unpacked")
+        (folder,) = (work / "unpacked").iterdir()
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.move(folder, target)
+
+
+def apt_of_its_own(work: Path, kind: str, otherwise: str) -> list[str]:
+    """The command for an apt that knows sid alone, and keeps what it knows in a folder."""
     mirror = debian_mirror(otherwise)
     for folder in ("lists/partial", "cache/archives/partial"):
         (work / folder).mkdir(parents=True)
     (work / "status").touch()
     signed = f"[signed-by={KEYRING}] " if KEYRING.exists() else ""
-    (work / "sources.list").write_text(f"deb {signed}{mirror} sid main\n")
+    (work / "sources.list").write_text(f"{kind} {signed}{mirror} sid main\n")
     options = {
         "Dir::State::Lists": work / "lists",
         "Dir::State::Status": work / "status",
@@ -68,16 +93,13 @@ def download(work: Path, packages: Sequence[str], what: str, otherwise: str) -> 
         "Debug::NoLocking": "1",
         "Acquire::Retries": "3",
     }
-    apt = ["apt-get", "-q", *[f"-o{name}={value}" for name, value in options.items()]]
-    say("reading the list of Debian's packages in sid")
-    run([*apt, "update"])
-    say(f"downloading {what}")
-    run([*apt, "install", "-y", "--download-only", *packages])
-    return sorted((work / "cache" / "archives").glob("*.deb"))
+    return ["apt-get", "-q", *[f"-o{name}={value}" for name, value in options.items()]]
 
 
-def run(command: list[str]) -> None:
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+def run(command: list[str], cwd: Path | None = None) -> None:
+    done = subprocess.run(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd
+    )
     if done.returncode:
         sys.exit(f"{done.stdout[-3000:]}\n{command[0]} failed; see above")
 
