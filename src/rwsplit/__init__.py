@@ -61,13 +61,15 @@ from . import charset, constants, converters, cursors, err, times
 if TYPE_CHECKING:
     from . import connections
     from ._core.cause import Cause
+    from ._core.position import join_positions
     from ._core.route import RouteTaken
     from ._core.statement import Kind, Statement
     from ._patch import patch
     from ._shell.cluster import Cluster
+    from ._shell.context import session_id, using
     from ._shell.outcome import OutcomeUnknown
     from ._shell.ruling import tags
-    from ._shell.sharing import session_id
+    from ._shell.scope import Scope, current_scope, scope
     from ._stores import SessionStore, Stored, StoreError
     from .connections import Connection
 
@@ -81,6 +83,7 @@ _LAZY = {
     "Kind": "._core.statement",
     "OutcomeUnknown": "._shell.outcome",
     "RouteTaken": "._core.route",
+    "Scope": "._shell.scope",
     "SessionStore": "._stores",
     "Statement": "._core.statement",
     "StoreError": "._stores",
@@ -88,8 +91,12 @@ _LAZY = {
     "connect": ".connections",
     "connections": ".connections",
     "patch": "._patch",
-    "session_id": "._shell.sharing",
+    "current_scope": "._shell.scope",
+    "join_positions": "._core.position",
+    "scope": "._shell.scope",
+    "session_id": "._shell.context",
     "tags": "._shell.ruling",
+    "using": "._shell.context",
 }
 """Imported when first asked for (PEP 562): what only imports rwsplit pays for little more than
 PyMySQL."""
@@ -172,6 +179,7 @@ __all__ = [
     "OutcomeUnknown",
     "ProgrammingError",
     "RouteTaken",
+    "Scope",
     "SessionStore",
     "Statement",
     "StoreError",
@@ -189,16 +197,20 @@ __all__ = [
     "connections",
     "constants",
     "converters",
+    "current_scope",
     "cursors",
     "err",
     "get_client_info",
     "install_as_MySQLdb",
+    "join_positions",
     "paramstyle",
     "patch",
+    "scope",
     "session_id",
     "tags",
     "thread_safe",
     "threadsafety",
     "times",
+    "using",
     "version_info",
 ]

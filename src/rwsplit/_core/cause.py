@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-__all__ = ["ASIDE", "RESERVED", "Cause", "Reason", "none_usable", "not_split"]
+__all__ = ["ASIDE", "ONLY_ASKED", "RESERVED", "Cause", "Reason", "none_usable", "not_split"]
 
 
 class Cause(StrEnum):
@@ -109,6 +109,8 @@ class Reason(str):
 
 ASIDE = "left aside by this session"
 """The state of a replica that met an error with this session, and may serve others."""
+ONLY_ASKED = Reason("reads='primary' switches splitting off", Cause.SWITCHED_OFF)
+"""The connection's own keyword asks for the primary; a block of code may choose otherwise."""
 RESERVED = "not for this read"
 """The state of a replica that has no weight, or serves nothing but what a rule sends to it."""
 
@@ -128,7 +130,7 @@ def not_split(
     if disabled:
         return Reason("the policy is 'disable'", Cause.SWITCHED_OFF)
     if reads == "primary":
-        return Reason("reads='primary' switches splitting off", Cause.SWITCHED_OFF)
+        return ONLY_ASKED
     return None
 
 

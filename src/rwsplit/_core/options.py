@@ -22,10 +22,13 @@ __all__ = [
     "CONNECT",
     "KEYWORDS",
     "SHARED_KEYWORDS",
+    "Choice",
     "ClusterOptions",
     "GroupOptions",
     "Options",
     "SystemValue",
+    "parse_after",
+    "parse_choice",
     "parse_cluster_options",
     "parse_options",
     "read_replicas",
@@ -150,6 +153,34 @@ class Options(NamedTuple):
         if shows["session_store"] != "memory":
             shows["session_store"] = "..."
         return f"<Options {', '.join(f'{key}={value!r}' for key, value in shows.items())}>"
+
+
+class Choice(NamedTuple):
+    """What a block of code chooses for its reads; None where it says nothing."""
+
+    consistency: str | None = None
+    reads: str | None = None
+    max_staleness: float | None = None
+    """Seconds."""
+    group: str | None = None
+    """The group of replicas that serves them."""
+
+    def over(self, outer: Choice | None) -> Choice:
+        """Return what holds in this block within another."""
+        if outer is None:
+            return self
+        return outer._replace(**{k: v for k, v in self._asdict().items() if v is not None})
+
+
+def parse_choice(given: Mapping[str, Any]) -> Choice:
+    """Check what a block of code chooses; raises ValueError, naming the key."""
+    said = {key: value for key, value in given.items() if value is not None}
+    return Choice(**{key: _CHOICE_CHECKS[key](key, value) for key, value in said.items()})
+
+
+def parse_after(value: object) -> str | None:
+    """Check what a session or a scope begins with; raises ValueError, naming the key."""
+    return _after("after", value)
 
 
 def parse_options(
@@ -401,6 +432,11 @@ _CHECKS: dict[str, Callable[[str, object], Any]] = {
     "after": _after,
     "track_positions": _bool,
     "session_variables": _session_variables,
+}
+
+_CHOICE_CHECKS = {
+    **{key: _CHECKS[key] for key in ("consistency", "reads", "max_staleness")},
+    "group": _text_or_none,
 }
 
 _TEXTS = frozenset(

@@ -32,9 +32,11 @@ __all__ = [
     "encode",
     "includes",
     "intersection",
+    "join_positions",
     "lineage",
     "parse_history",
     "parse_position",
+    "strange",
     "whole",
     "within",
 ]
@@ -542,6 +544,49 @@ def decode(text: str) -> Position:
     if encode(position) != text:
         raise ValueError(f"no carried position as encode() writes it: {shown(text)}")
     return position
+
+
+def join_positions(*texts: str | None) -> str:
+    """Join carried positions: the text of the least one that covers them all.
+
+    None and `""` stand for nothing; nothing at all is `""`. So one text alone is checked, and comes
+    back. Raises ValueError for what is no carried position, and for those of different flavors.
+
+    >>> join_positions("ma1.0-1-7", None, "ma1.0-1-9.5-2-3")
+    'ma1.0-1-9.5-2-3'
+    >>> join_positions("", None)
+    ''
+    """
+    found: Position | None = None
+    for text in texts:
+        if text:
+            try:
+                position = decode(text)
+            except ValueError as error:
+                raise ValueError(f"position: {error}") from None
+            if found is not None and found.flavor != position.flavor:
+                raise ValueError(
+                    f"positions of {found.flavor} and of {position.flavor} can't be joined"
+                )
+            found = position if found is None else found | position
+    return "" if found is None else encode(found)
+
+
+def strange(position: Position, primary: Position) -> Position:
+    """Return the part of a position that is of sources or domains of which the primary has nothing.
+
+    It may be another cluster's.
+
+    >>> strange(GtidList.parse("0-1-500,7-1-1"), GtidList.parse("0-1-7"))
+    GtidList('7-1-1')
+    """
+    if isinstance(position, GtidSet) and isinstance(primary, GtidSet):
+        known = primary._sources
+        return GtidSet({key: have for key, have in position._sources.items() if key not in known})
+    if isinstance(position, GtidList) and isinstance(primary, GtidList):
+        domains = primary._domains
+        return GtidList({key: at for key, at in position._domains.items() if key not in domains})
+    raise _flavors_differ(position, primary)
 
 
 def _flavors_differ(one: object, other: object) -> TypeError:

@@ -160,6 +160,7 @@ class Session:
         "asked",
         "asking",
         "base",
+        "began",
         "doubt",
         "had_schema",
         "hearsay",
@@ -182,7 +183,7 @@ class Session:
         "version",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - all that there is of a session
         self, position: Position, schema: str | None, commits: Commits | None = None
     ) -> None:
         self.version = 0
@@ -200,6 +201,8 @@ class Session:
         self.asked = position
         """What the application asked to see, whoever the session is shared with. It may be made up:
         nobody else is told."""
+        self.began = position
+        """Where the primary was when the connection was made, if that is where it begins."""
         self.doubt = 0
         """The number of what made the position unknown, for those who share the process."""
         self.position_known = True
@@ -276,6 +279,10 @@ class Session:
         self._position = self._position | added
         self._written = self._written | added
 
+    def tell(self, commits: Commits | None) -> None:
+        """Let others hear what it commits from now on."""
+        self._commits = commits
+
     def published(self) -> None:
         """Note that others of the session's id know what it has written."""
         self._written = self.origin
@@ -285,9 +292,21 @@ class Session:
         self.asked = self.asked | position
         self.position = self.position | position
 
-    def begin_with(self, position: Position, base: Position, known: bool) -> None:
-        """Be another's session from now on: one that must see this, and what was asked for."""
+    def begin_at(self, position: Position) -> None:
+        """Begin where the primary was when the connection was made."""
+        self.began = position
+        self.position = self.position | position
+
+    def begin_with(
+        self, position: Position, base: Position, known: bool, anew: bool = False
+    ) -> None:
+        """Be another's session from now on: one that must see this, and what was asked for.
+
+        And what the connection began with, but where the session begins `anew`.
+        """
         self.position = position | self.asked
+        if not anew:
+            self.position = self.position | self.began
         self.base = base
         self.position_known = known
         self._written = self.origin
@@ -323,6 +342,7 @@ class Session:
         self._position = within(self._position, now)
         self._written = within(written, now)
         self.asked = within(self.asked, now)
+        self.began = within(self.began, now)
         self.base = self.origin
 
     def prune(self, common: Position) -> None:
@@ -330,7 +350,7 @@ class Session:
         # What is carried elsewhere must still name it; what all have takes less to write.
         kept = self.base | self.position
         self.base = common if common.covers(kept) else kept
-        self._position = self.asked = self.origin
+        self._position = self.asked = self.began = self.origin
 
     # Learning from the primary.
 

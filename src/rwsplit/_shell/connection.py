@@ -260,7 +260,8 @@ class Connection(Controls):
         self._abandon_mark()
         cluster, primary = self._cluster, self.driver_connection
         off = reads_are_switched_off()
-        self._unsplit = not_split(cluster.splits, self._options.reads, off, disabled=False)
+        reads = self._options.reads
+        self._unsplit = self._never_split = not_split(cluster.splits, reads, off, disabled=False)
         if facts.no_gtids and self._splits and self._options.consistency != "eventual":
             cluster.warn_once(
                 "primary %s hands out no GTIDs (%s): reads under consistency='session' and "
@@ -290,12 +291,12 @@ class Connection(Controls):
         self._unsent = []
         self._skipped = False
         self._must_see = self._options.consistency != "eventual"
-        self._level = self._options.consistency
+        self._block_level = self._choice = None
         self._primary_share = self._options.primary_share
         self._free = False
         self._sharing = None
         self._alone = None
-        self._context_id = None
+        self._context = self._scope = self._part = self._outside = None
         self._key = None
         self._id_kind = self._options.session_id_kind
         self._share_process()
@@ -323,7 +324,7 @@ class Connection(Controls):
             # It counts under a session id, too: an id brings others' writes, not where one begins.
             at = facts.position
             if at is not None and self._splits:
-                session.ask_for(at)
+                session.begin_at(at)
         elif after is not None:
             session.ask_for(self._decode(after))
 
@@ -500,13 +501,14 @@ class Connection(Controls):
             raise ValueError(
                 f"consistency: expected eventual, session or global, got {shown(level)}"
             )
-        before = self._level
-        self._set_level(level)
+        before, self._block_level = self._block_level, level
+        self._choose_level()
         self._note_freedom()
         try:
             yield
         finally:
-            self._set_level(before)
+            self._block_level = before
+            self._choose_level()
             self._note_freedom()
 
     @property
@@ -518,11 +520,12 @@ class Connection(Controls):
         application may ask about the statement before, and what it still has to read of it, stays.
         """
         with self._having_turn():
+            self._look_at_block()
             session, replicas = self._session, self._replicas
             replicas.settle()
             if self._sharing is not None:
                 self._look_at_store(Route(Destination.REPLICA, _ASKED))
-            elif self._has_news():
+            if self._has_news():
                 self._hear()
             known = session.base | session.position | replicas.seen()
             untold = replicas.seen_at is not None and not replicas.seen_tail
@@ -541,6 +544,7 @@ class Connection(Controls):
         """
         wanted = self._decode(position)
         with self._having_turn():
+            self._look_at_block()
             self._session.ask_for(wanted)
             self._note_freedom()
             if not self._splits:
@@ -783,8 +787,9 @@ class Connection(Controls):
             session = self._session
             session.lose_position()
             session.pins["protocol"] = _SPEAKS
-            self._unsplit, self._transacts = _SPEAKS, False
-            self._set_level(self._level)
+            self._unsplit = self._never_split = _SPEAKS
+            self._transacts = False
+            self._choose_level()
             self._note_freedom()
             self._last = self._counted = self._warned = self._primary
             primary = self.driver_connection

@@ -86,7 +86,7 @@ class Controls(Ruling):
         elif name == RATIO:
             share = options.primary_share if value is None else 1 - float(value) / 100
             self._primary_share = share
-            self._set_level(self._level)
+            self._choose_level()
         elif name == TIMEOUT:
             self._replicas.wait_at_most(options.max_wait if value is None else float(value))
         else:
@@ -103,19 +103,19 @@ class Controls(Ruling):
         # Who switches splitting off for a process has the last word.
         off = reads_are_switched_off()
         reads = self._options.reads if name is None else "replicas"
-        self._unsplit = not_split(self._cluster.splits, reads, off, name == "disable")
+        self._never_split = not_split(self._cluster.splits, reads, off, name == "disable")
+        self._choose_reads()
         if name is None:
             self._replicas.take_policy(self._options.policy)
         elif name != "disable":
             self._replicas.take_policy(POLICIES[name])
         # An open transaction goes on as it began.
-        self._context_id = AGAIN
+        self._context = AGAIN
         self._share()
-        self._set_level(self._level)
 
     def _share(self) -> None:
         super()._share()
-        if self._context_id is not AGAIN and self._splits:
+        if self._context is not AGAIN and self._splits:
             self._transacts = self._may_transact()
 
     def _value_of(self, name: str, is_global: bool) -> Any:

@@ -19,6 +19,7 @@ from .account import Account
 from .cluster import FULL, Cluster, words
 from .facts import PrimaryFacts
 from .member import Member, ask_aside, ask_position, primary_facts
+from .scope import ScopePosition
 from .server import logger
 
 __all__ = ["Hold"]
@@ -41,6 +42,7 @@ class Hold:
     """Which of the cluster's primaries it is connected to."""
     _aimed_at: str
     """The endpoint that the physical connection was made for."""
+    _part: ScopePosition | None
     _holds: bool
     """The pool counts the connection."""
 
@@ -183,7 +185,8 @@ class Hold:
         if physical._sock is not None:
             self._drop_primary()
         before = cluster.generation, self._generation
-        heard = cluster.process.look(cluster.last_seen).position
+        holders = [cluster.process, *([self._part] if self._part is not None else [])]
+        heard = [each.look(cluster.last_seen).position for each in holders]
         facts = self._reach_primary()
         try:
             session.forget_hearsay()
@@ -201,7 +204,8 @@ class Hold:
         if before[0] != before[1] or self._generation != before[0]:
             self._forget_lost(facts)
             if facts.position is not None:
-                cluster.process.let_go(heard, facts.position)
+                for each, before_that in zip(holders, heard, strict=True):
+                    each.let_go(before_that, facts.position)
         return facts
 
     def _forget_lost(self, facts: PrimaryFacts) -> None:

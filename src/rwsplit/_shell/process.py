@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,10 +12,17 @@ from weakref import WeakValueDictionary
 from .._core.endpoint import Endpoint
 from .._core.position import Position, empty, parse_position, within
 
-__all__ = ["Heard", "ProcessPosition", "position_of"]
+__all__ = ["Heard", "ProcessPosition", "doubt_number", "position_of"]
 
 _MOST_PENDING = 100
 _MOST_PIECES = 16
+_numbers = itertools.count(1)
+"""Of doubts, in the order in which they came, whoever hears them."""
+
+
+def doubt_number() -> int:
+    """Return the number of a new doubt."""
+    return next(_numbers)
 
 
 class Heard(NamedTuple):
@@ -76,7 +84,7 @@ class ProcessPosition:
                 near = whole()
                 if near is not None and near.flavor == self._flavor:
                     position = self._position = position | near
-            doubt = self._doubts if self._doubts != self._settled else 0
+            doubt = self._doubts if self._doubts > self._settled else 0
             return Heard(position, doubt, self._unsure)
 
     def _add_up(self) -> Position:
@@ -87,13 +95,17 @@ class ProcessPosition:
             self._position = self._position | parse_position(self._flavor, ",".join(said))
         return self._position
 
-    def doubt(self, unsure: bool) -> int:
-        """Note that something may have been committed that nobody reported; see `Session`."""
+    def doubt(self, unsure: bool, number: int = 0) -> int:
+        """Note that something may have been committed that nobody reported; see `Session`.
+
+        `number` is what it was given already, where others hear of it, too.
+        """
+        number = number or doubt_number()
         with self._lock:
-            self._unsure = unsure and (self._unsure or self._doubts == self._settled)
-            self._doubts += 1
+            self._unsure = unsure and (self._unsure or self._doubts <= self._settled)
+            self._doubts = max(self._doubts, number)
             self.latest = object()
-            return self._doubts
+            return number
 
     def settle(self, doubt: int, position: Position) -> None:
         """Note where the primary was when it was asked because of this doubt, or a later one."""

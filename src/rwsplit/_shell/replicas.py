@@ -34,10 +34,11 @@ from .member import (
     told_position,
     wait_sql,
 )
+from .scope import ScopePosition
 from .server import Server, logger
 from .sharing import Sharing
 
-__all__ = ["Reading", "Replicas", "Served", "Unserved"]
+__all__ = ["Reading", "Replicas", "Seen", "Served", "Unserved"]
 
 _LOOK_SECONDS = 0.001
 """A wait just long enough to learn whether a replica has caught up."""
@@ -65,6 +66,15 @@ class Reading(NamedTuple):
     """It was repeated already after a KILL of its connection."""
     known: Position | None = None
     """What it is to be told of whether the replica had it before; see `Replicas.was_abreast`."""
+
+
+class Seen(NamedTuple):
+    """What the reads of a session have seen."""
+
+    at: str | None
+    tail: bytes
+    position: Position
+    on_primary: bool
 
 
 class Served(NamedTuple):
@@ -161,6 +171,8 @@ class Replicas:
         """A read ran on the primary since: what it saw is not known yet."""
         self.asks_late = False
         """A read on a replica had to ask the primary where it was, for reads that ran there."""
+        self.scope: ScopePosition | None = None
+        """What the scope must see that the connection is used in."""
         self.sharing: Sharing | None = None
         """Who else must see what the session must see, if it has a session id."""
         self._looked_in = 0
@@ -537,6 +549,32 @@ class Replicas:
                 self._seen = self._seen | seen
         return self._seen
 
+    def take_seen(self) -> Seen:
+        """Begin anew with what must not be seen less of; returns what it was before."""
+        self.settle()
+        position = self.seen()
+        seen = Seen(self.seen_at, self.seen_tail, position, self.saw_primary)
+        self.go_on_with(Seen(None, b"", self._session.origin, on_primary=False))
+        return seen
+
+    def go_on_with(self, seen: Seen) -> None:
+        """Go on with what `take_seen` returned."""
+        self.seen_at, self.seen_tail, self._seen, self.saw_primary = seen
+        self.asks_late = False
+
+    def joined_seen(self, one: Seen, other: Seen) -> Seen:
+        """Return what a session has seen that has seen both."""
+        if other.at is None and not other.position and not other.on_primary:
+            return one
+        told = other.at is None or bool(other.tail)
+        # Where nobody told what was seen, the primary is asked: no replica has more.
+        return Seen(
+            one.at,
+            one.tail,
+            one.position | other.position,
+            one.on_primary or other.on_primary or (not told and other.at != one.at),
+        )
+
     @property
     def sees_freely(self) -> bool:
         """Whether the next read need only go where the last one went, or where there is more."""
@@ -714,6 +752,8 @@ class Replicas:
         cluster, session = self._cluster, self._session
         self._looked_at = monotonic()
         heard = cluster.process.look(cluster.last_seen).position
+        scope = self.scope
+        of_scope = None if scope is None else scope.look(cluster.last_seen).position
         wanted = session.position
         try:
             now = self._ask_primary()
@@ -733,6 +773,8 @@ class Replicas:
             )
         session.let_go(now)
         cluster.process.let_go(heard, now)
+        if scope is not None and of_scope is not None:
+            scope.let_go(of_scope, now)
         if self.sharing is not None:
             self.sharing.let_go()
         return None if needed is None else within(needed, now)
@@ -750,7 +792,8 @@ class Replicas:
         if why is not _NOT_CAUGHT_UP or monotonic() - self._looked_at < _LOOK_AGAIN_SECONDS:
             return None
         # What a server has told is there, until another is the primary.
-        told = not self._session.asked and self.sharing is None
+        asked = self._session.asked or (self.scope is not None and self.scope.asked is not None)
+        told = not asked and self.sharing is None
         if told and self._looked_in == self._cluster.generation:
             return None
         kept = self._let_go(needed)

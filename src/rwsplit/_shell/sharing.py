@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
@@ -13,36 +11,15 @@ from typing import Any
 from pymysql import err
 
 from .._core.position import GtidList, GtidSet, Position
-from .._core.session_id import check_session_id
 from .._stores import MemoryStore, SessionStore, Stored, StoreError, StoreIsDamaged, StoreIsEmpty
 from .server import logger
 
-__all__ = ["Sharing", "current_session_id", "end_abandoned", "session_id"]
+__all__ = ["Sharing", "end_abandoned"]
 
 _UNREACHABLE = 2003
 _MOST_PIECES = 4096
 _MEND_SECONDS = 1.0
 """How far apart attempts to mend what a store has are at least."""
-
-current_session_id: ContextVar[str | None] = ContextVar("rwsplit_session_id", default=None)
-
-
-@contextmanager
-def session_id(value: str | int) -> Iterator[str]:
-    """Give all connections used in this block this session id: that of a web request, say.
-
-    It is a context variable, so each thread and each task has its own. Raises ProgrammingError for
-    an id that is not 1 to 255 printable characters.
-    """
-    try:
-        checked = check_session_id(value)
-    except ValueError as error:
-        raise err.ProgrammingError(str(error)) from None
-    token = current_session_id.set(checked)
-    try:
-        yield checked
-    finally:
-        current_session_id.reset(token)
 
 
 class Sharing:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pymysql import err
 from pymysql.constants import CR, ER, SERVER_STATUS
 
-from .._core.cause import Cause, Reason
+from .._core.cause import ONLY_ASKED, Cause, Reason
 from .._core.dialect import Dialect
 from .._core.failure import PACKET_TOO_LARGE, was_killed
 from .._core.following import (
@@ -24,6 +24,7 @@ from .._core.following import (
     shows_data,
     shows_tracking,
 )
+from .._core.options import Choice
 from .._core.position import Position, encode
 from .._core.route import OPEN, Destination, Route, RouteTaken, route
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION, LEXING, can_commit, can_write, runs_code
@@ -43,15 +44,17 @@ from .._drivers.pymysql import (
 )
 from .._stores import SessionStore
 from .catalogue import changes_functions
+from .context import Context, current
 from .deadline import Deadline
 from .hold import Hold, refuses_writes
 from .member import Member, keep_tracking
 from .outcome import OutcomeUnknown, deadlock, loss
 from .process import ProcessPosition
 from .read_back import read_back, report, user_variables
-from .replicas import Reading, Replicas, Served, Unserved
+from .replicas import Reading, Replicas, Seen, Served, Unserved
+from .scope import Listeners, Scope, ScopePosition
 from .server import logger
-from .sharing import Sharing, current_session_id
+from .sharing import Sharing
 
 if TYPE_CHECKING:
     from .._core.rules import Matched
@@ -102,8 +105,10 @@ _ANSWERABLE = frozenset(
 """Verbs of statements that ask when they run, and in whose text a value may stand."""
 _WORDS = re.compile(r"[\w@.,()*\s]*", re.ASCII)
 """A text that is read alike under every sql_mode and in every character set of a client."""
-AGAIN = ""
-"""No session id: who shares the session has to be looked at again."""
+_NO_CHOICE = Choice()
+AGAIN: Any = object()
+"""No context: what the block says has to be looked at again."""
+_USING_PRIMARY = Reason("using(reads='primary') asks for the primary", Cause.SWITCHED_OFF)
 
 
 def _gone() -> err.OperationalError:
@@ -125,7 +130,9 @@ class Statements(Hold):
     sql_mode: str | None
     _replicas: Replicas
     _unsplit: Reason | None
-    """Why no reads of this connection go to replicas; None if they do."""
+    """Why no reads go to replicas now; None if they do."""
+    _never_split: Reason | None
+    """Why no reads of this connection do, whatever a block chooses."""
     _result: Any
     """What the application sees of the last statement; None once PyMySQL would not know it."""
     _turn: Any
@@ -156,6 +163,13 @@ class Statements(Hold):
 
     # What reads must see, and who shares it.
     _level: str
+    _own_level: str
+    """What the connection says itself."""
+    _block_level: str | None
+    """What a block says that was made with this connection in hand."""
+    _max_staleness: float | None
+    _group: str | None
+    """The group of replicas that a block chooses."""
     _primary_share: float
     """The part of the reads for replicas that the primary serves."""
     _must_see: bool
@@ -168,10 +182,17 @@ class Statements(Hold):
     _named_id: str | None
     _keeps_position: bool
     """Who shares the session changes, and what it must see does not."""
-    _context_id: str | None
+    _context: Context | None
+    """What the block says that the session has been brought to."""
+    _choice: Choice | None
+    _scope: Scope | None
+    _part: ScopePosition | None
+    """What the scope must see of this primary."""
+    _outside: Seen | None
+    """What reads outside of all scopes have seen."""
     _key: str | None
     _process: ProcessPosition
-    """What others of this process have committed, where they share the session."""
+    """What others have committed that share the session: of this process, or of a scope."""
     _heard: object
     """What there was of that when it was last looked at."""
 
@@ -248,7 +269,7 @@ class Statements(Hold):
         if self._pending:
             self._finish_pending()
         session = self._session
-        if current_session_id.get() is not self._context_id:
+        if current.get() is not self._context:
             self._share()
         if session.unread and not session.unread.isdisjoint(LEXING) and not self._only_asks(sql):
             report(session, self.driver_connection, sorted(session.unread & LEXING))
@@ -565,9 +586,11 @@ class Statements(Hold):
         """Add to the route of a read for replicas what its rule says, and what others wrote."""
         if self._rule is not None:
             decision = self._by_rule(self._rule, statement, decision)
+        if self._group is not None:
+            decision = decision._replace(group=self._group)
         if self._sharing is not None:
             decision = self._look_at_store(decision)
-        elif decision.consistency != "eventual" and self._has_news():
+        if decision.consistency != "eventual" and self._has_news():
             self._hear()
         return decision
 
@@ -598,7 +621,7 @@ class Statements(Hold):
         if self._pending:
             self._finish_pending()
         self._check_lost()
-        if current_session_id.get() is not self._context_id:
+        if current.get() is not self._context:
             self._share()
 
     def _have_primary(self) -> None:
@@ -1291,7 +1314,7 @@ class Statements(Hold):
         for change in changes:
             session.learn(change, statement)
             if change.schema is not None and self._id_kind == "database":
-                self._context_id = AGAIN
+                self._context = AGAIN
             if change.gtids:
                 session.has_committed(change.gtids)
         if statement is not None:
@@ -1368,20 +1391,27 @@ class Statements(Hold):
         self.route = self._primary.taken(_BY_METHOD.get(what) or Reason(what, Cause.SESSION))
 
     def _set_level(self, level: str) -> None:
-        self._level = level
+        self._own_level = level
+        self._choose_level()
+
+    def _choose_level(self) -> None:
+        """Take in what the connection, and the blocks that it is used in, say of its reads."""
+        choice = self._choice or _NO_CHOICE
+        self._level = level = self._block_level or choice.consistency or self._own_level
+        self._max_staleness = choice.max_staleness or self._options.max_staleness
+        self._group = choice.group
         self._must_see = level != "eventual"
         self._may_be_free = (
             self._splits
             and level != "global"
-            and self._options.max_staleness is None
+            and self._max_staleness is None
+            and self._group is None
             and not self._primary_share
             and (self._cluster.has_gtids or not self._must_see)
         )
 
     def _route(self, statement: Statement, in_snapshot: bool = False) -> Route:
-        return route(
-            statement, self._session, self._level, self._options.max_staleness, in_snapshot
-        )
+        return route(statement, self._session, self._level, self._max_staleness, in_snapshot)
 
     def _use_with_id(self, statement: Statement, sql: bytes) -> tuple[Statement, bytes] | None:
         """Take a session id from a USE: the statement without it; None for all others."""
@@ -1400,30 +1430,47 @@ class Statements(Hold):
         return self._classifier.statement(sql), sql
 
     def _share(self) -> None:
-        """Share consistency with whom the session id says; in a transaction, from the next one."""
+        """Be the session that the block and the session id say; in a transaction, from the next.
+
+        Raises ValueError where a scope must see a position of another flavor.
+        """
         session = self._session
+        context = current.get()
+        scope: Scope | None = None if context is None else context.scope
         if session.status & IN_TRANSACTION or self._transaction.is_open:
-            self._context_id = AGAIN
+            self._context = AGAIN
+            self._tell(scope)
             return
-        self._context_id = context_id = current_session_id.get()
-        key = self._session_key(context_id)
+        cluster = self._cluster
+        part = None if scope is None else scope.part(cluster, self._account)
+        self._context = context
+        choice = None if context is None else context.choice
+        if choice is not self._choice:
+            self._choice = choice
+            self._choose_reads()
+        if part is not self._part:
+            self._enter_scope(part, scope is None or scope.begins_anew)
+        self._scope = scope
+        self._tell(scope)
+        key = self._session_key(None if context is None else context.session_id)
         if key == self._key:
             self._keeps_position = False
+            self._note_freedom()
             return
         mine = session.base | session.position, session.position_known
         if self._key is None:
-            # What this connection wrote for itself waits until it is by itself again.
-            self._alone = session.position, session.base, session.position_known
+            self._set_aside(in_scope=part is not None)
         self._key = key
         self._end_mark()
         self._replicas.view.key = self._shared_id() or ""
+        anew = scope is not None and scope.begins_anew
         if key is None:
             self._sharing = None
-            session.begin_with(*(self._alone or (session.origin, session.origin, True)))
+            self._go_on_alone(part, anew)
         else:
-            store = self._store if self._store is not None else self._cluster.memory
+            store = self._store if self._store is not None else cluster.memory
             self._sharing = Sharing(store, key, self._ask_primary)
-            session.begin_with(session.origin, session.origin, True)
+            session.begin_with(session.origin, session.origin, True, anew)
         self._replicas.sharing = self._sharing
         self._share_process()
         if self._keeps_position:
@@ -1434,10 +1481,85 @@ class Statements(Hold):
                 session.lose_position()
         self._note_freedom()
 
+    def _look_at_block(self) -> None:
+        """Be the session that the block says, if that has changed."""
+        if current.get() is not self._context:
+            self._share()
+
+    def _enter_scope(self, part: ScopePosition | None, anew: bool) -> None:
+        """Be used in a scope from now on, or in none."""
+        replicas = self._replicas
+        seen = replicas.take_seen()
+        outside = self._outside
+        self._outside = seen if outside is None else replicas.joined_seen(outside, seen)
+        if self._key is None:
+            self._set_aside(in_scope=self._part is not None)
+        if part is None:
+            replicas.go_on_with(self._outside)
+            self._outside = None
+        self._part = replicas.scope = part
+        if self._key is None:
+            self._go_on_alone(part, anew)
+        self._share_process()
+
+    def _set_aside(self, in_scope: bool) -> None:
+        """Keep what this connection wrote for itself until it is by itself again."""
+        session = self._session
+        if not in_scope:
+            self._alone = session.position, session.base, session.position_known
+            return
+        # What it wrote in a scope is seen behind that, too.
+        position, base, known = self._alone or (session.origin, session.origin, True)
+        self._alone = position | session.written, base, known and session.position_known
+
+    def _go_on_alone(self, part: ScopePosition | None, anew: bool) -> None:
+        """Be the session of nobody's id: the connection's own, or a scope's."""
+        session = self._session
+        if part is None:
+            session.begin_with(*(self._alone or (session.origin, session.origin, True)))
+        else:
+            session.begin_with(session.origin, session.origin, True, anew)
+
+    def _tell(self, scope: Scope | None) -> None:
+        """Let those hear what is committed who share the session, and those of the block.
+
+        They are not the same where the block began within the transaction.
+        """
+        process, part = self._cluster.process, self._part
+        if scope is None and part is None:
+            self._session.tell(process)
+            return
+        positions: list[ProcessPosition] = [process]
+        scopes: list[Scope] = []
+        if part is not None:
+            positions.append(part)
+        if scope is not None:
+            inner = scope.part(self._cluster, self._account, joins=False)
+            if inner is not part:
+                positions.append(inner)
+            scopes += scope.around()
+        if self._scope is not None:
+            scopes += [each for each in self._scope.around() if each not in scopes]
+        self._session.tell(Listeners(tuple(positions), tuple(scopes)))
+
+    def _choose_reads(self) -> None:
+        """Take in what a block chooses for the reads."""
+        choice = self._choice
+        self._unsplit = self._never_split
+        if choice is not None and choice.reads is not None:
+            if choice.reads == "primary":
+                self._unsplit = self._never_split or _USING_PRIMARY
+            elif self._never_split == ONLY_ASKED:
+                self._unsplit = None
+        self._choose_level()
+
     def _share_process(self) -> None:
-        """Share the session of the process, where no session id says otherwise."""
+        """Share the session of the scope, or of the process where no session id says otherwise."""
         shares = self._key is None and self._id_kind == "process"
-        self._process = self._cluster.process if shares else _NOBODY
+        if self._part is not None:
+            self._process = self._part
+        else:
+            self._process = self._cluster.process if shares else _NOBODY
         self._heard = None
 
     def _has_news(self) -> bool:
@@ -1447,6 +1569,9 @@ class Statements(Hold):
     def _hear(self) -> None:
         """Take in what other connections of this process have committed."""
         process, session = self._process, self._session
+        part = self._part
+        if part is not None and part.unchecked:
+            self._check_asked(part)
         # In this order: what comes meanwhile is heard the next time.
         self._heard = process.latest
         position, doubt, unsure = process.look(self._cluster.last_seen)
@@ -1454,6 +1579,19 @@ class Statements(Hold):
             session.hear_doubt(doubt, unsure)
         if not self._replicas.all_have(position):
             session.position = session.position | position
+
+    def _check_asked(self, part: ScopePosition) -> None:
+        """Ask the primary, once, where a scope must see what may be of another cluster.
+
+        A wait for that would be in vain.
+        """
+        if part.may_be_elsewhere(self._cluster.last_seen()):
+            try:
+                now = self._ask_primary()
+            except err.MySQLError:
+                return
+            self._cluster.note_sample(now)
+            part.take_primary(now)
 
     def _session_key(self, context_id: str | None) -> str | None:
         named = context_id if context_id is not None else self._named_id

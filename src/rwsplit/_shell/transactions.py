@@ -307,7 +307,7 @@ class Transactions(Statements):
         """Take a snapshot on a replica at once; False if none can."""
         if self._why_not_split(_SNAPSHOT):
             return False
-        bound = self._options.max_staleness
+        bound = self._max_staleness
         decision = Route(_REPLICA, _SNAPSHOT.reason, self._level, max_staleness=bound)
         decision = self._bounded(_SNAPSHOT, decision)
         if decision.destination is not _REPLICA:
