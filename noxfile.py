@@ -61,28 +61,39 @@ def bench(session: nox.Session) -> None:
     session.run("python", "-m", "benchmarks", *session.posargs)
 
 
+def sources_of(session: nox.Session, package: str) -> pathlib.Path:
+    """Fetch the sources of what is installed: tests are in them alone."""
+    show = f"import {package}; print({package}.__version__)"
+    version = session.run("python", "-c", show, silent=True).strip()
+    folder = pathlib.Path(session.create_tmp())
+    sources = folder / f"{package}-{version}"
+    if not sources.is_dir():
+        exact = f"{package}=={version}"
+        options = ("-q", "--no-deps", "--no-binary", package, "-d", folder, exact)
+        session.run("python", "-m", "pip", "download", *options)
+        shutil.unpack_archive(f"{sources}.tar.gz", folder)
+    return sources
+
+
 @nox.session
 def sqlalchemy(session: nox.Session) -> None:
     """SQLAlchemy's own tests of its MySQL dialects through `module=rwsplit`, replicas 1 s late."""
     session.install("-e", ".", "sqlalchemy==2.0.*", "pytest")
-    # The tests are in the sources alone; of the version that was installed.
-    show = "import sqlalchemy; print(sqlalchemy.__version__)"
-    version = session.run("python", "-c", show, silent=True).strip()
-    folder = pathlib.Path(session.create_tmp())
-    sources = folder / f"sqlalchemy-{version}"
-    if not sources.is_dir():
-        exact = f"sqlalchemy=={version}"
-        options = ("-q", "--no-deps", "--no-binary", "sqlalchemy", "-d", folder, exact)
-        session.run("python", "-m", "pip", "download", *options)
-        shutil.unpack_archive(f"{sources}.tar.gz", folder)
+    sources = sources_of(session, "sqlalchemy")
     session.run("python", "tests/suites/sqlalchemy_suite.py", sources, *session.posargs)
 
 
 @nox.session
-def django(session: nox.Session) -> None:
-    """Django's `migrate`, twice, within the lag of the replicas."""
-    session.install("-e", ".", "django==5.2.*")
-    session.run("python", "tests/suites/django_migrate.py", *session.posargs)
+@nox.parametrize("series", ["5.2", "6"])
+def django(session: nox.Session, series: str) -> None:
+    """Django's `migrate` twice within the lag, and its own tests, replicas 1 s late."""
+    if series == "6" and sys.version_info < (3, 12):
+        session.skip("Django 6 needs Python 3.12")
+    session.install("-e", ".", f"django=={series}.*", "tblib")
+    if not session.posargs:
+        session.run("python", "tests/suites/django_migrate.py")
+    sources = sources_of(session, "django")
+    session.run("python", "tests/suites/django_suite.py", sources, *session.posargs)
 
 
 @nox.session

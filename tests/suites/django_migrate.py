@@ -2,7 +2,9 @@
 
 `nox -s django` runs this. By default settings the second run must find the first one's work: the
 migrations' table is read and so is what a data migration changes. It fails if anything is applied
-twice. `--naive` switches off what makes it right, to see it go wrong.
+twice. It does so with the engine `rwsplit.django`, and with Django's own over
+`rwsplit.install_as_MySQLdb()`; `--naive` switches off what makes the latter right, to see it go
+wrong.
 """
 
 from __future__ import annotations
@@ -19,7 +21,8 @@ FILES = {
     "manage.py": """
 import os, sys
 import rwsplit
-rwsplit.install_as_MySQLdb()
+if %(engine)r != "rwsplit.django":
+    rwsplit.install_as_MySQLdb()
 os.environ["DJANGO_SETTINGS_MODULE"] = "settings"
 from django.core.management import execute_from_command_line
 execute_from_command_line(sys.argv)
@@ -30,7 +33,7 @@ USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = ["django.contrib.contenttypes", "django.contrib.auth", "shop"]
 DATABASES = {"default": {
-    "ENGINE": "django.db.backends.mysql", "NAME": "shop", "USER": "app", "PASSWORD": "secret",
+    "ENGINE": %(engine)r, "NAME": "shop", "USER": "app", "PASSWORD": "secret",
     "HOST": %(host)r, "PORT": %(port)r, "OPTIONS": %(options)r,
 }}
 """,
@@ -74,6 +77,8 @@ class Migration(migrations.Migration):
     operations = [migrations.RunPython(deliver)]
 """,
 }
+ENGINES = ("rwsplit.django", "django.db.backends.mysql")
+SETTINGS = ("manage.py", "settings.py")
 NAIVE = {"after": None, "session_id_kind": "connection"}
 
 
@@ -84,11 +89,12 @@ def manage(folder: Path, *arguments: str) -> str:
     return done.stdout if done.returncode == 0 else f"failed: {done.stderr}"
 
 
-def migrate_twice(flavor: str, late: float, options: dict[str, object]) -> bool:
+def migrate_twice(flavor: str, engine: str, late: float, options: dict[str, object]) -> bool:
     with Sandbox(flavor, replicas=2) as cluster, tempfile.TemporaryDirectory() as name:
-        print(f"== {flavor} {cluster.version}, replicas {late:g} s late", flush=True)
+        print(f"== {flavor} {cluster.version}, {engine}, replicas {late:g} s late", flush=True)
         host, port = cluster.primary.host, cluster.primary.port
         values = {
+            "engine": engine,
             "host": host,
             "port": port,
             "options": {"replicas": cluster.connect_options["replicas"], **options},
@@ -96,7 +102,7 @@ def migrate_twice(flavor: str, late: float, options: dict[str, object]) -> bool:
         folder = Path(name)
         for file, text in FILES.items():
             (folder / file).parent.mkdir(parents=True, exist_ok=True)
-            (folder / file).write_text(text % values if file == "settings.py" else text)
+            (folder / file).write_text(text % values if file in SETTINGS else text)
         for replica in cluster.replicas:
             cluster.delay(replica, late)
         # In two steps, so that each of two processes has found some applied and some not.
@@ -121,8 +127,14 @@ def main() -> None:
     parser.add_argument("--naive", action="store_true", help="without what makes it right")
     arguments = parser.parse_args()
     options = NAIVE if arguments.naive else {}
+    engines = ("django.db.backends.mysql",) if arguments.naive else ENGINES
     flavors = arguments.flavor or ("mysql", "mariadb")
-    failed = [each for each in flavors if not migrate_twice(each, arguments.late, options)]
+    failed = [
+        f"{flavor} with {engine}"
+        for flavor in flavors
+        for engine in engines
+        if not migrate_twice(flavor, engine, arguments.late, options)
+    ]
     if failed:
         sys.exit(f"applied twice, or not at all, on {', '.join(failed)}")
 

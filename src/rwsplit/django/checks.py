@@ -1,0 +1,121 @@
+"""System checks: what is set wrong is named by `manage.py check`, before anything connects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from django.apps import apps
+from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
+from django.db import connections, router
+from django.db.utils import DEFAULT_DB_ALIAS
+
+import rwsplit
+
+from .._core.session_id import parse_database
+
+__all__ = ["check_databases", "register"]
+
+_TRIES = 3
+"""How often a router is asked: many draw lots."""
+
+
+def register() -> None:
+    """Let `manage.py check` run them."""
+    checks.register(check_databases, "rwsplit")
+
+
+def check_databases(app_configs: Any = None, **_: Any) -> list[checks.CheckMessage]:
+    """Check the databases that rwsplit serves; connects to nothing."""
+    found: list[checks.CheckMessage] = []
+    replicas: dict[tuple[str, int], str] = {}
+    aliases = [alias for alias in connections if _is_ours(alias)]
+    for alias in aliases:
+        connection, message = _configured(alias)
+        if message is not None:
+            found.append(message)
+        if connection is not None:
+            endpoints = connection._options.replicas or ()
+            replicas.update({(each.host.lower(), each.port): alias for each in endpoints})
+            if not endpoints and connection._options.discover is None:
+                found.append(_no_replicas(alias))
+    found += _replicas_with_an_alias(replicas)
+    if aliases:
+        found += _routers_that_split(set(aliases))
+    return found
+
+
+def _is_ours(alias: str) -> bool:
+    # Not every project can import the engine of every database that it names.
+    engine = connections.settings[alias].get("ENGINE")
+    return engine == __package__ or hasattr(connections[alias], "end_migrating")
+
+
+def _configured(alias: str) -> tuple[Any, checks.CheckMessage | None]:
+    """Return a connection that is not connected, or what keeps it from that."""
+    wrapper = connections[alias]
+    name = wrapper.settings_dict["NAME"]
+    try:
+        clean, session_id = parse_database(str(name or ""))
+        if session_id is not None:
+            return None, checks.Error(
+                f"The NAME of database '{alias}' carries a session id.",
+                hint=f"Write NAME {clean!r}, and OPTIONS['session_id']: Django makes other names "
+                "of it, for tests and the shell.",
+                id="rwsplit.E002",
+            )
+        params = wrapper.get_connection_params()
+        return rwsplit.connect(**{**params, "defer_connect": True}), None
+    except (ImproperlyConfigured, TypeError, ValueError, rwsplit.Error) as error:
+        return None, checks.Error(
+            f"Database '{alias}' can't be connected to as it is configured: {error}",
+            hint="HOST, PORT and OPTIONS are the keywords of rwsplit.connect().",
+            id="rwsplit.E001",
+        )
+
+
+def _no_replicas(alias: str) -> checks.CheckMessage:
+    return checks.Warning(
+        f"Database '{alias}' has no replicas: all of it runs on the primary.",
+        hint="Name them in OPTIONS['replicas'], or a cluster of rwsplit.toml in "
+        "OPTIONS['cluster'].",
+        id="rwsplit.W001",
+    )
+
+
+def _replicas_with_an_alias(replicas: dict[tuple[str, int], str]) -> Iterator[checks.CheckMessage]:
+    for alias in connections:
+        settings = connections.settings[alias]
+        host, port = str(settings.get("HOST") or "").lower(), settings.get("PORT") or 3306
+        owner = replicas.get((host, int(port))) if str(port).isdigit() else None
+        if owner is not None and owner != alias:
+            yield checks.Warning(
+                f"Database '{alias}' is a replica of database '{owner}', which reads there itself.",
+                hint=f"What is read through '{alias}' may be older than what was just written. "
+                f"Take it out of DATABASES; with rwsplit.using(max_staleness=...) says that old "
+                "rows will do.",
+                id="rwsplit.W002",
+            )
+
+
+def _routers_that_split(ours: set[str]) -> Iterator[checks.CheckMessage]:
+    """Find routers that send reads elsewhere than writes: rwsplit would not know of those."""
+    if not router.routers:
+        return
+    for model in apps.get_models():
+        try:
+            writes = router.db_for_write(model) or DEFAULT_DB_ALIAS
+            asked = [router.db_for_read(model) or DEFAULT_DB_ALIAS for _ in range(_TRIES)]
+        except Exception:  # noqa: S112 - a router's own faults are not for this check
+            continue
+        reads = next((alias for alias in asked if alias != writes), writes)
+        if reads != writes and ours & {reads, writes}:
+            yield checks.Warning(
+                f"A router reads {model._meta.label} from database '{reads}' and writes it to "
+                f"'{writes}'.",
+                hint="The two know nothing of each other, so reads miss what was just written. "
+                f"Let DATABASE_ROUTERS leave both to '{writes}': rwsplit splits them.",
+                id="rwsplit.W003",
+            )
+            return

@@ -1,0 +1,52 @@
+"""Test databases."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import Any
+
+from django.db.backends.mysql import creation
+
+from .client import DatabaseClient, shell_settings
+
+__all__ = ["DatabaseCreation"]
+
+
+class DatabaseCreation(creation.DatabaseCreation):
+    """Django's own; the tests themselves read on replicas again."""
+
+    def create_test_db(self, *args: Any, **keywords: Any) -> Any:
+        """Create the test database, on the primary."""
+        try:
+            return super().create_test_db(*args, **keywords)
+        finally:
+            self.connection.end_migrating()
+
+    def _clone_db(self, source_database_name: str, target_database_name: str) -> None:
+        """Copy a database for one of several test processes, over the primary."""
+        settings = shell_settings(self.connection)
+        (_, *account, _), env = DatabaseClient.settings_to_cmd_args_env(settings, [])
+        environment = {**os.environ, **(env or {})}
+        dump = [
+            *("mysqldump", *account, "--routines", "--events", *_for_replicas()),
+            source_database_name,
+        ]
+        load = [DatabaseClient.executable_name, *account, target_database_name]
+        with subprocess.Popen(dump, stdout=subprocess.PIPE, env=environment) as dumping:  # noqa: S603
+            subprocess.run(  # noqa: S603 - its own programs, as Django runs them
+                load, stdin=dumping.stdout, stdout=subprocess.DEVNULL, env=environment, check=False
+            )
+            assert dumping.stdout is not None
+            dumping.stdout.close()  # so that it ends, where the other has ended early
+
+
+def _for_replicas() -> tuple[str, ...]:
+    """Return what lets replicas have the copy: MySQL's mysqldump would keep it from them."""
+    said = subprocess.run(
+        ["mysqldump", "--version"],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    return () if "MariaDB" in said else ("--set-gtid-purged=OFF", "--no-tablespaces")

@@ -1,0 +1,416 @@
+"""Django's databases with `ENGINE = "rwsplit.django"`, in the example's project."""
+
+# ruff: noqa: E402 - Django is set up before its parts can be imported
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+django = pytest.importorskip("django")
+
+import rwsplit
+
+PROJECT = Path(__file__).parents[2] / "examples" / "teashop"
+sys.path.append(str(PROJECT))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "teashop.settings")
+django.setup()
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, connections, transaction
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.utils import IntegrityError
+from django.test import Client, override_settings
+from teashop.models import Item
+
+from rwsplit.django import base
+from rwsplit.django.checks import check_databases
+from rwsplit.django.client import shell_settings
+
+NAME = "teashop"
+
+
+def replicas_of(cluster):
+    return cluster.connect_options["replicas"]
+
+
+@pytest.fixture
+def empty(cluster):
+    """The default database of Django, with nothing in it."""
+    cluster.create_database(NAME)
+    cluster.wait_caught_up()
+    use(HOST=cluster.primary.host, PORT=str(cluster.primary.port), NAME=NAME)
+    use(OPTIONS={"replicas": replicas_of(cluster)})
+    yield connections["default"]
+    connections["default"].close()
+    cluster.drop_database(NAME)
+
+
+@pytest.fixture
+def shop(empty, cluster):
+    """The same with the shop's tables, coffee and tea, and replicas that have them."""
+    call_command("migrate", verbosity=0)
+    cluster.wait_caught_up()
+    return empty
+
+
+def use(**changed):
+    """Change the settings of the default database."""
+    if hasattr(connections._connections, "default"):
+        connections["default"].close()
+    connections.settings["default"].update(changed)
+    connections["default"] = connections.create_connection("default")
+
+
+def read():
+    """Read the items; returns where."""
+    list(Item.objects.all())
+    return connections["default"].connection.route
+
+
+def manage(cluster, *arguments, **environment):
+    """Run `manage.py` as a process of its own."""
+    its = {
+        "SHOP_DATABASE": NAME,
+        "SHOP_HOST": cluster.primary.host,
+        "SHOP_PORT": str(cluster.primary.port),
+        "SHOP_REPLICAS": ",".join(replicas_of(cluster)),
+        "PYTHONPATH": os.pathsep.join([str(Path(rwsplit.__file__).parents[1]), *sys.path]),
+    }
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=PROJECT,
+        env={**os.environ, **its, **environment},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+# Where statements go.
+
+
+def test_reads_go_to_replicas_and_all_else_to_the_primary(shop):
+    assert read().role == "replica"
+    Item.objects.filter(name="tea").update(amount=9)
+    assert shop.connection.route.role == "primary"
+    assert Item.objects.get(name="tea").amount == 9
+
+
+def test_an_atomic_block_reads_on_a_replica_until_it_locks_or_writes(shop):
+    with transaction.atomic():
+        assert read().role == "replica"
+        with transaction.atomic():
+            assert read().role == "replica"
+            Item.objects.select_for_update().get(name="tea")
+            assert shop.connection.route.role == "primary"
+        assert read().role == "primary"
+    assert read().role == "replica"
+
+
+def test_a_block_that_fails_leaves_nothing(shop):
+    with pytest.raises(IntegrityError), transaction.atomic():
+        assert Item.objects.count() == 2
+        Item.objects.create(name="milk")
+        Item.objects.create(name="milk")
+    assert {item.name for item in Item.objects.all()} == {"coffee", "tea"}
+
+
+def test_a_request_in_a_transaction_reads_on_a_replica(shop):
+    use(ATOMIC_REQUESTS=True)
+    try:
+        assert Client().get("/").headers["X-Read-From"].startswith("replica")
+        assert Client().post("/buy", {"item": "tea"}).status_code == 302
+        assert Client().get("/").json() == {"coffee": 10, "tea": 9}
+    finally:
+        use(ATOMIC_REQUESTS=False)
+
+
+def test_what_django_asks_of_the_server_is_asked_of_the_primary(shop):
+    shop.__dict__.pop("mysql_server_data", None)
+    assert roles_in(shop, lambda: shop.mysql_server_data) == {"primary"}
+    assert shop.mysql_server_data["sql_auto_is_null"] is False
+    assert read().role == "replica"
+
+
+# Connecting.
+
+
+def test_the_isolation_level_is_part_of_the_connection(shop, cluster):
+    shop.close()
+    shop.force_debug_cursor = True
+    try:
+        shop.ensure_connection()
+        assert shop.queries == []
+        variable = "tx_isolation" if cluster.flavor == "mariadb" else "transaction_isolation"
+        for hint in ("primary", "replica"):
+            with shop.cursor() as cursor:
+                cursor.execute(f"SELECT @@{variable} /* rwsplit: {hint} */")
+                assert cursor.fetchone() == ("READ-COMMITTED",)
+                assert cursor.route.role == hint
+    finally:
+        shop.force_debug_cursor = False
+    sent = shop.connection.driver_connection.writes
+    use(OPTIONS={**connections.settings["default"]["OPTIONS"], "isolation_level": None})
+    connections["default"].ensure_connection()
+    assert connections["default"].connection.driver_connection.writes <= sent
+
+
+def test_isolation_level_and_session_variables_may_be_chosen(shop, cluster):
+    chosen = {"isolation_level": "repeatable read", "session_variables": {"lc_time_names": "de_DE"}}
+    use(OPTIONS={"replicas": replicas_of(cluster), **chosen})
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT @@lc_time_names, @@sql_auto_is_null")
+        assert cursor.fetchone() == ("de_DE", 0)
+    use(OPTIONS={"isolation_level": "no such"})
+    with pytest.raises(ImproperlyConfigured):
+        connections["default"].ensure_connection()
+
+
+def test_a_health_check_makes_no_round_trip(shop):
+    physical = shop.connection.driver_connection
+    sent = physical.writes
+    assert shop.is_usable()
+    assert physical.writes == sent
+
+
+def test_a_connection_that_was_lost_between_two_requests_is_no_error(shop, cluster):
+    use(CONN_MAX_AGE=None, CONN_HEALTH_CHECKS=True)
+    try:
+        for request in range(3):
+            close_old_connections()  # as Django does before and after a request
+            assert Item.objects.count() == 2
+            Item.objects.filter(name="tea").update(amount=request)
+            with cluster.admin(cluster.primary) as admin, admin.cursor() as cursor:
+                cursor.execute(f"KILL {connections['default'].connection.thread_id()}")
+    finally:
+        use(CONN_MAX_AGE=0, CONN_HEALTH_CHECKS=False)
+
+
+def test_the_next_request_s_connection_uses_the_wire_of_the_one_before(shop):
+    threads = set()
+    for _ in range(3):
+        request_started.send(sender=None)
+        assert Item.objects.count() == 2
+        threads.add(connections["default"].connection.thread_id())
+        request_finished.send(sender=None)  # CONN_MAX_AGE is 0
+        assert connections["default"].connection is None
+    assert len(threads) < 3
+
+
+def test_a_named_cluster(shop, cluster, tmp_path, monkeypatch):
+    file = tmp_path / "rwsplit.toml"
+    file.write_text(
+        f'[clusters.teashop]\nprimary = "{cluster.primary.host}:{cluster.primary.port}"\n'
+        f'user = "app"\npassword = "secret"\nreplicas = {replicas_of(cluster)}\n'
+    )
+    monkeypatch.setenv("RWSPLIT_CONFIG", str(file))
+    before = dict(connections.settings["default"])
+    use(HOST="", PORT="", USER="", PASSWORD="", OPTIONS={"cluster": "teashop"})
+    try:
+        assert read().role == "replica"
+        assert not check_databases()
+        found = shell_settings(connections["default"])
+    finally:
+        use(**before)
+    assert (found["HOST"], found["PORT"]) == (cluster.primary.host, str(cluster.primary.port))
+    assert (found["USER"], found["PASSWORD"], found["NAME"]) == ("app", "secret", NAME)
+
+
+def test_mysqlclient_is_neither_needed_nor_disturbed():
+    program = (
+        "import sys, types\n"
+        "theirs = sys.modules['MySQLdb'] = types.ModuleType('MySQLdb')\n"
+        "from rwsplit.django.base import DatabaseWrapper\n"
+        "import rwsplit\n"
+        "assert DatabaseWrapper.Database is rwsplit\n"
+        "assert sys.modules['MySQLdb'] is theirs\n"
+        "assert 'django.db.backends.mysql.base' not in sys.modules\n"
+        "assert not [name for name in sys.modules if name.startswith('MySQLdb.')]\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=60)
+
+
+# Migrations.
+
+
+def test_migrate_twice_by_two_processes_within_the_lag(empty, cluster):
+    for replica in cluster.replicas:
+        cluster.delay(replica, 2.0)
+    first = manage(cluster, "migrate", "teashop", "0001")
+    assert first.returncode == 0, first.stderr
+    second = manage(cluster, "migrate")
+    assert "0002_first_delivery... OK" in second.stdout, second.stderr
+    again = manage(cluster, "migrate")
+    assert "No migrations to apply" in again.stdout, again.stderr
+    assert manage(cluster, "migrate", "--check").returncode == 0
+    assert "[ ]" not in manage(cluster, "showmigrations").stdout
+    with cluster.connect(cluster.primary, database=NAME) as connection:
+        cursor = connection.cursor()
+        cursor.execute("SELECT name, amount FROM teashop_item ORDER BY name")
+        assert cursor.fetchall() == (("coffee", 10), ("tea", 10))
+        cursor.execute("SELECT COUNT(*) FROM django_migrations")
+        assert cursor.fetchone() == (2,)
+
+
+def roles_in(wrapper, work):
+    """Where the statements of some work went."""
+    roles = set()
+
+    def note(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        roles.add(context["cursor"].route.role)
+        return result
+
+    with wrapper.execute_wrapper(note):
+        work()
+    return roles - {"none"}
+
+
+def test_migrate_runs_on_the_primary_and_what_follows_does_not(empty, cluster):
+    assert roles_in(empty, lambda: call_command("migrate", verbosity=0)) == {"primary"}
+    cluster.wait_caught_up()
+    assert read().role == "replica"
+    assert roles_in(empty, lambda: call_command("migrate", verbosity=0)) == {"primary"}
+    assert read().role == "replica"
+
+
+def test_a_request_ends_what_a_migrate_has_begun(shop):
+    call_command("migrate", plan=True, verbosity=0)
+    shop.close()
+    assert read().role == "primary"
+    request_started.send(sender=None)
+    assert read().role == "replica"
+
+
+@pytest.mark.parametrize("command", ["showmigrations", "flush", "inspectdb"])
+def test_its_kin_run_on_the_primary(shop, command, capsys):
+    options = {"flush": {"interactive": False}}.get(command, {})
+    assert roles_in(shop, lambda: call_command(command, **options)) == {"primary"}
+    assert read().role == "replica" or command == "flush"
+
+
+# Tests and the shell.
+
+
+def programs(cluster, folder):
+    """A PATH on which mysql's own programs are those of the server's flavor."""
+    home = cluster._programs.home
+    if home is not None:
+        for name in ("mysql", "mysqldump"):
+            command = [*cluster._programs.command[:-1], str(home / "usr" / "bin" / name)]
+            script = folder / name
+            script.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+            script.chmod(0o755)
+    return os.pathsep.join([str(folder), os.environ["PATH"]])
+
+
+def test_the_example_s_tests(cluster, tmp_path):
+    """With two processes each, and once more in the databases that were kept."""
+    names = [f"test_{NAME}", f"test_{NAME}_1", f"test_{NAME}_2"]
+    for name in names:
+        cluster.create_database(name)
+    try:
+        for _ in range(2):
+            done = manage(cluster, "test", "--noinput", "--keepdb")
+            assert done.returncode == 0, done.stderr
+        path = programs(cluster, tmp_path)
+        done = manage(cluster, "test", "--noinput", "--parallel=2", PATH=path)
+        assert done.returncode == 0, done.stderr
+        assert "Cloning" in done.stderr
+    finally:
+        for name in names:
+            cluster.drop_database(name)
+
+
+def test_the_shell_is_the_primary_s(shop, cluster, tmp_path):
+    path = programs(cluster, tmp_path)
+    asked = manage(cluster, "dbshell", "--", "-N", "-e", "SELECT @@port", PATH=path)
+    assert asked.stdout.split() == [str(cluster.primary.port)], asked.stderr
+
+
+# What is set wrong.
+
+
+def names(messages):
+    return [message.id for message in messages]
+
+
+@pytest.mark.parametrize(
+    ("options", "which", "text"),
+    [
+        ({"replicas": ["db2"]}, [], ""),
+        ({"replicas": "discover"}, [], ""),
+        ({"replicas": []}, ["rwsplit.W001"], "no replicas"),
+        ({}, ["rwsplit.W001"], "no replicas"),
+        ({"replicas": ["db2"], "max_wiat": 1}, ["rwsplit.E001"], "max_wait"),
+        ({"replicas": ["db2"], "pool": True}, ["rwsplit.E001"], "'pool'"),
+        ({"replicas": ["db2:x"]}, ["rwsplit.E001"], r"replicas\[0\]"),
+        ({"isolation_level": "none such"}, ["rwsplit.E001"], "isolation level"),
+        ({"cluster": "no such"}, ["rwsplit.E001"], "cluster"),
+    ],
+)
+def test_options_are_checked_before_anything_connects(options, which, text):
+    use(HOST="db1", PORT="", OPTIONS=options)
+    found = check_databases()
+    assert names(found) == which
+    assert all(re.search(text, message.msg) for message in found)
+
+
+def test_a_session_id_in_the_name_is_named():
+    before = connections.settings["default"]["NAME"]
+    use(NAME="shop?sessionId=42", OPTIONS={"replicas": ["db2"]})
+    try:
+        (found,) = check_databases()
+    finally:
+        use(NAME=before)
+    assert found.id == "rwsplit.E002"
+    assert "42" not in found.msg
+
+
+class ReadsElsewhere:
+    def db_for_read(self, model, **hints):
+        return "replica"
+
+    def db_for_write(self, model, **hints):
+        return "default"
+
+
+def test_a_router_that_still_splits_is_named():
+    use(HOST="db1", PORT="3307", OPTIONS={"replicas": ["db2"]})
+    connections.settings["replica"] = {**connections.settings["default"], "HOST": "db2"}
+    try:
+        from django.db import router
+
+        with override_settings(DATABASE_ROUTERS=[f"{__name__}.ReadsElsewhere"]):
+            router.__dict__.pop("routers", None)
+            found = check_databases()
+            router.__dict__.pop("routers", None)
+    finally:
+        del connections.settings["replica"]
+        if hasattr(connections._connections, "replica"):
+            del connections["replica"]
+    assert names(found) == ["rwsplit.W002", "rwsplit.W003"]
+    assert "teashop.Item" in found[1].msg
+
+
+def test_check_runs_them():
+    use(HOST="db1", OPTIONS={"replicas": ["db2"], "nonsense": 1})
+    with pytest.raises(Exception, match="nonsense"):
+        call_command("check")
+
+
+def test_it_is_the_engine(shop):
+    assert MigrationRecorder.Migration._meta.db_table == base._MIGRATIONS
+    assert settings.DATABASES["default"]["ENGINE"] == "rwsplit.django"
+    assert isinstance(shop, base.DatabaseWrapper)
+    assert shop.vendor == "mysql"
