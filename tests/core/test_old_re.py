@@ -37,7 +37,12 @@ re._compile = record
 import rwsplit
 for module in pkgutil.walk_packages(rwsplit.__path__, "rwsplit."):
     if not module.name.endswith("__main__"):
-        importlib.import_module(module.name)
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            # What is for Django needs it.
+            if error.name.partition(".")[0] == "rwsplit":
+                raise
 
 from rwsplit._core import classify, comments, controls, lexer, templates
 from rwsplit._core.dialect import Dialect
