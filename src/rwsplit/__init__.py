@@ -61,9 +61,11 @@ from . import charset, constants, converters, cursors, err, times
 if TYPE_CHECKING:
     from . import connections
     from ._core.cause import Cause
+    from ._core.endpoint import Endpoint
     from ._core.position import join_positions
     from ._core.route import RouteTaken
     from ._core.statement import Kind, Statement
+    from ._drivers.sources import Secured
     from ._patch import patch
     from ._shell.cluster import Cluster
     from ._shell.context import session_id, using
@@ -80,10 +82,12 @@ _LAZY = {
     "Cluster": "._shell.cluster",
     "Connect": ".connections",
     "Connection": ".connections",
+    "Endpoint": "._core.endpoint",
     "Kind": "._core.statement",
     "OutcomeUnknown": "._shell.outcome",
     "RouteTaken": "._core.route",
     "Scope": "._shell.scope",
+    "Secured": "._drivers.sources",
     "SessionStore": "._stores",
     "Statement": "._core.statement",
     "StoreError": "._stores",
@@ -168,6 +172,7 @@ __all__ = [
     "DatabaseError",
     "Date",
     "DateFromTicks",
+    "Endpoint",
     "Error",
     "IntegrityError",
     "InterfaceError",
@@ -180,6 +185,7 @@ __all__ = [
     "ProgrammingError",
     "RouteTaken",
     "Scope",
+    "Secured",
     "SessionStore",
     "Statement",
     "StoreError",

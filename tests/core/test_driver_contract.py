@@ -5,7 +5,7 @@ import inspect
 import pymysql
 from pymysql import connections, converters, cursors, protocol
 
-from rwsplit._drivers.pymysql import CONNECT_KEYWORDS, DEFAULT_ENCODERS
+from rwsplit._drivers.pymysql import CONNECT_KEYWORDS, DEFAULT_ENCODERS, PYMYSQL_KEYWORDS
 
 
 def test_the_version_is_one_that_was_read():
@@ -63,4 +63,5 @@ def test_the_escaping_that_templates_rely_on_is_pymysqls_default():
 
 def test_every_keyword_of_pymysql_is_known():
     assert {"host", "read_timeout", "ssl_ca", "init_command", "db"} <= CONNECT_KEYWORDS
-    assert len(CONNECT_KEYWORDS) == 40
+    assert len(PYMYSQL_KEYWORDS) == 40
+    assert {"dial"} == CONNECT_KEYWORDS - PYMYSQL_KEYWORDS

@@ -883,3 +883,20 @@ def test_the_monitor_goes_on_with_an_account_that_is_let_in(cluster, connect, ta
     with cluster.admin(cluster.primary) as admin, admin.cursor() as cursor:
         cursor.execute("SET sql_log_bin = 0")
         cursor.execute("DROP USER picky@'%'")
+
+
+def test_a_tls_file_that_is_gone_is_no_error_of_a_read(mysql_cluster, tmp_path, caplog):
+    """The sandbox's MariaDB has no TLS."""
+    authority = tmp_path / "ca.pem"
+    authority.write_bytes((mysql_cluster.primary.data / "ca.pem").read_bytes())
+    options = {**mysql_cluster.connect_options, "ssl_ca": str(authority), "ssl_verify_cert": True}
+    connection = rwsplit.connect(**options, autocommit=True)
+    try:
+        authority.unlink()
+        cursor = connection.cursor()
+        cursor.execute("SELECT 1 FROM information_schema.schemata LIMIT 1")
+        assert cursor.fetchall() == ((1,),)
+        assert cursor.route.role == "primary"
+        assert "refuses the account" in caplog.text
+    finally:
+        connection.close()

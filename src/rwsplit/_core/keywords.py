@@ -47,10 +47,10 @@ CONNECT_KEYWORDS = _table(
         Holds.SWITCH: "autocommit use_unicode local_infile binary_prefix ssl_disabled"
         " ssl_verify_cert ssl_verify_identity",
         Holds.TABLE: "ssl",
-        Holds.OBJECT: "conv cursorclass auth_plugin_map defer_connect compress named_pipe",
+        Holds.OBJECT: "conv cursorclass auth_plugin_map defer_connect compress named_pipe dial",
     }
 )
-"""PyMySQL's own."""
+"""PyMySQL's own, and `dial`: those that each connection to a server takes."""
 
 OPTION_KEYWORDS = _table(
     {

@@ -38,9 +38,11 @@ from pymysql.connections import MAX_PACKET_LEN, TEXT_TYPES, Connection, MySQLRes
 from pymysql.constants import CLIENT, COMMAND, CR, ER, FIELD_TYPE, SERVER_STATUS
 from pymysql.protocol import FieldDescriptorPacket
 
+from .._core.endpoint import Endpoint, address
 from .._core.fingerprint import Fingerprint
 from .._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
 from .._core.values import quote_identifier
+from .sources import Dial, Whose, check_dial, check_password, dialed, key_of, protects, token_of
 
 if TYPE_CHECKING:
     from pymysql.protocol import MysqlPacket
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CONNECT_KEYWORDS",
     "DEFAULT_ENCODERS",
+    "PYMYSQL_KEYWORDS",
     "Ask",
     "Identity",
     "PhysicalConnection",
@@ -71,8 +74,11 @@ Ask = Callable[[Sequence[str]], list[Any]]
 PlainConnection = Connection
 """PyMySQL's own class, whatever `rwsplit.patch()` has put under its name."""
 
-CONNECT_KEYWORDS = frozenset(inspect.signature(Connection.__init__).parameters) - {"self"}
+PYMYSQL_KEYWORDS = frozenset(inspect.signature(Connection.__init__).parameters) - {"self"}
 """The keywords of PyMySQL's own `connect()`."""
+
+CONNECT_KEYWORDS = PYMYSQL_KEYWORDS | {"dial"}
+"""Those that each connection to a server takes."""
 
 DEFAULT_ENCODERS: dict[Any, Any] = {
     bool: converters.escape_bool,
@@ -415,6 +421,9 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     `setup` are statements to run right after authentication, in the same round trip as SET NAMES;
     their rows are kept in `setup_rows`. `tails` collects the ends of OK packets in which the server
     reported a change and that nobody has read yet.
+
+    `password` may be a function, and `dial` makes the socket if it is given (see `sources`).
+    `endpoint` is the server as they are told of it.
     """
 
     client_flag: int
@@ -428,9 +437,24 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     _current_timeout: float | None
     host_info: str
     user: Any
+    password: Any
     db: Any
 
-    def __init__(self, setup: Setup | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        setup: Setup | None = None,
+        *,
+        dial: Dial | None = None,
+        endpoint: Endpoint | None = None,
+        **options: Any,
+    ) -> None:
+        check_dial(dial)
+        self.dial = dial
+        self.endpoint = endpoint
+        self._token: bytes | None = None
+        """What a function gave as the password, from then until it is sent."""
+        self._is_protected = False
+        """Nobody reads what goes through the socket that was handed in."""
         self.tails: list[bytes] = []
         self._columns: dict[bytes, tuple[FieldDescriptorPacket, Any]] = {}
         self._columns_encoding = ""
@@ -467,6 +491,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self.made_at = 0.0
         """When the connection to the server was made (monotonic seconds)."""
         super().__init__(**{**options, "client_flag": self._asked_flags | _WANTED})
+        check_password(self.password)
 
     # Connecting.
 
@@ -481,6 +506,13 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             return
         super()._get_server_information()
         self.flavor = "mariadb" if "MariaDB" in self.server_version else "mysql"
+        if isinstance(self._sock, ssl.SSLSocket):
+            # Python can't put TLS into TLS: it would speak it in place of the one that is there.
+            if self._ssl_required:
+                raise self._cannot_connect(
+                    "its socket speaks TLS already, and ssl keywords ask for it"
+                )
+            self.server_capabilities &= ~CLIENT.SSL
         supported = self.server_capabilities & _WANTED
         self.client_flag = (self.client_flag & ~_WANTED) | supported
         self.tracks = supported == _WANTED
@@ -488,7 +520,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
     def _request_authentication(self) -> None:
         if self._wire is None:
-            super()._request_authentication()
+            self._authenticate()
             return
         # As PyMySQL leaves them.
         if isinstance(self.user, str):
@@ -496,8 +528,59 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if isinstance(self.db, str):
             self.db = self.db.encode(self.encoding)
 
+    def _authenticate(self) -> None:
+        token, self._token = self._token, None
+        if token is None:
+            super()._request_authentication()
+            return
+        speaks_tls = self.ssl and self.server_capabilities & CLIENT.SSL
+        if not (speaks_tls or self._secure or self._is_protected):
+            raise err.OperationalError(
+                CR.CR_SSL_CONNECTION_ERROR,
+                f"the password that a function gave is not sent to {self._server().name!r} over a "
+                "plain socket, and the server offers no TLS",
+            )
+        source, self.password = self.password, token
+        try:
+            super()._request_authentication()
+        finally:
+            self.password = source
+
+    def _server(self) -> Endpoint:
+        if self.endpoint is not None:
+            return self.endpoint
+        name = self.unix_socket or address(self.host, self.port)
+        return Endpoint(name, self.host, self.port, self.unix_socket, "primary")
+
+    def _cannot_connect(self, why: str) -> err.OperationalError:
+        text = f"Can't connect to MySQL server on {self._server().name!r} ({why})"
+        return err.OperationalError(CR.CR_CONN_HOST_ERROR, text)
+
+    def _ask_sources(self, sock: Any) -> Any:
+        """Ask the application's functions for the password and the socket, if it has such."""
+        if self._wire is not None:
+            return sock
+        # A server that had TLS, or was reached in another way, need not be so now.
+        self._secure = self._closed = False
+        try:
+            if callable(self.password):
+                # Before the server is: it waits for nobody for long.
+                self._token = token_of(self.password, self._server(), self.connect_timeout)
+            if sock is None and self.dial is not None:
+                server = self._server()
+                sock, self._is_protected = dialed(self.dial, server, self.connect_timeout)
+                self.host_info = f"socket dialed for {server.name}"
+            else:
+                self._is_protected = protects(sock)
+        except BaseException:
+            self._token = None
+            self._force_close()
+            raise
+        return sock
+
     def connect(self, sock: Any = None) -> None:
         """Connect, authenticate and run the set-up (PyMySQL's errors)."""
+        sock = self._ask_sources(sock)
         self._connecting = True
         patience = self._read_timeout
         # PyMySQL would wait for ever for a frozen server that accepts connections.
@@ -519,6 +602,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         finally:
             self._connecting = False
             self._read_timeout = patience
+            self._token = None
 
     def pretend(self, flavor: str, version: str) -> None:
         """Take on what is known of a server that can't be connected to now."""
@@ -542,7 +626,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             (self.host, self.port, self.unix_socket, self.bind_address),
             # PyMySQL makes it bytes when it connects.
             self.user.encode(self.encoding) if isinstance(self.user, str) else self.user,
-            _Secret(self.password),
+            Whose(self.password) if callable(self.password) else _Secret(self.password),
+            key_of(self.dial),
             (self.ssl, self._ssl_required, getattr(self, "ctx", None)),
             (self._asked_flags, self._local_infile, self.max_allowed_packet),
             (self.charset, self.collation, self.use_unicode),

@@ -39,7 +39,7 @@ class Account:
         }
 
     def options(self, endpoint: Endpoint) -> dict[str, Any]:
-        """Return PyMySQL's keywords for a replica: the primary's, and what it overrides."""
+        """Return the keywords for a replica: the primary's, and what it overrides."""
         given, primary = self._given, self._primary
         options = {key: value for key, value in given.items() if key not in _PRIMARY_ONLY}
         options.update(
@@ -51,6 +51,7 @@ class Account:
         )
         options.update(endpoint.overrides)
         options.update(host=endpoint.host, port=endpoint.port, unix_socket=endpoint.unix_socket)
+        options["endpoint"] = endpoint
         return options
 
     def probe_options(self, endpoint: Endpoint) -> dict[str, Any]:
@@ -65,6 +66,7 @@ class Account:
             "host": endpoint.host,
             "port": endpoint.port,
             "unix_socket": endpoint.unix_socket,
+            "endpoint": endpoint,
         }
 
 

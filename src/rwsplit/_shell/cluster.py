@@ -37,11 +37,12 @@ from .._core.position import (
 )
 from .._core.roles import Sight, find_primary
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
+from .._drivers.sources import Whose, key_of
 from .._stores import MemoryStore
 from .catalogue import Catalogue
 from .config_file import read_config
 from .facts import PrimaryFacts
-from .pool import Pool
+from .pool import LOST_FUNCTIONS, Pool, warn_of_functions
 from .process import position_of
 from .registry import Registry
 from .server import Probe, Server, logger
@@ -919,16 +920,25 @@ _lock = threading.Lock()
 
 
 def cluster_of(
-    primary: Endpoint, replicas: tuple[Endpoint, ...], discover: Any, options: ClusterOptions
+    primary: Endpoint,
+    replicas: tuple[Endpoint, ...],
+    discover: Any,
+    options: ClusterOptions,
+    dial: Any = None,
 ) -> Cluster:
     """Return the process's cluster for these servers.
+
+    Whom another `dial` leads to are others, whatever they are called.
 
     Raises ValueError if it is in use with other options.
     """
     # A named one has rules, which are for those alone that ask for it.
-    key = (options.name, _where(primary), tuple(map(_where, replicas)), discover)
+    servers = (options.name, _where(primary), tuple(map(_where, replicas)), discover)
+    key = (*servers, key_of(dial))
     with _lock:
         known = _clusters.get(key)
+        if known is None and dial is not None:
+            _look_for_lost_dials(servers)
         if known is not None:
             why = _conflict(known, primary, replicas, options)
             if not why:
@@ -946,6 +956,12 @@ def cluster_of(
             cluster.memory.whole = cluster.last_seen
         _clusters[key] = cluster
     return cluster
+
+
+def _look_for_lost_dials(servers: tuple[Any, ...]) -> None:
+    dials = [dial for *others, dial in _clusters if tuple(others) == servers]
+    if sum(isinstance(dial, Whose) and dial.is_gone for dial in dials) >= LOST_FUNCTIONS:
+        warn_of_functions("dial")
 
 
 def configured(config: ClusterConfig) -> Cluster:

@@ -27,6 +27,7 @@ from .._core.statement import Kind, because
 from .._core.tracking import Changes
 from .._core.transaction import Transaction
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, as_text, lost
+from .._drivers.sources import check_protection
 from .._stores import open_store
 from .account import Account
 from .cluster import Cluster, cluster_of, configured
@@ -82,6 +83,10 @@ class Connection(Controls):
     Takes every keyword of `pymysql.connect` for the primary, or a URL
     (`rwsplit://user:password@host:port/database?keyword=value`), and:
 
+    :param password: also a function that returns it, asked at each connect to a server; the
+        endpoint is handed to one that takes it (docs/passwords.md). Never sent over a plain socket.
+    :param dial: a function `dial(endpoint)` that returns a connected socket, asked in place of
+        connecting to the endpoint's address (docs/passwords.md).
     :param replicas: the replicas: a list of `"host[:port]"`, `"[v6]:port"`, or dicts with `host`,
         `port`, `unix_socket`, `name`, `weight`, `rank`, `group`, `zone` and any connect keyword for
         that endpoint; or `"discover"`, or a callable that returns such a list. Without it
@@ -234,6 +239,9 @@ class Connection(Controls):
         if self._revives:
             check_no_account("host", primary.host)
         self._account = Account(options, primary, self._options.replica_connect_timeout)
+        check_protection(options)
+        for replica in self._options.replicas or ():
+            check_protection(self._account.options(replica))
         self._generation = 0
         self._holds = False
         self._turn = primary.turn
@@ -358,7 +366,8 @@ class Connection(Controls):
             return options.cluster
         endpoint = Endpoint(name, primary.host, primary.port, primary.unix_socket, "primary")
         shared = ClusterOptions(**{key: getattr(options, key) for key in SHARED_KEYWORDS})
-        return cluster_of(endpoint, options.replicas or (), options.discover, shared)
+        replicas = options.replicas or ()
+        return cluster_of(endpoint, replicas, options.discover, shared, primary.dial)
 
     def _connect_first(self, sock: Any) -> PrimaryFacts:
         """Connect to the primary; while it is away, go on with what is known of it."""

@@ -51,6 +51,7 @@ class Hold:
         cluster, physical = self._cluster, self.driver_connection
         generation, endpoint = cluster.generation, cluster.primary
         self._let_go()
+        physical.endpoint = endpoint
         if sock is not None or not self._revives:
             physical.connect(sock)
         else:

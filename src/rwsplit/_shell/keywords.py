@@ -10,6 +10,7 @@ from pymysql.cursors import Cursor
 from typing_extensions import TypedDict
 
 from .._core.policies import Policy
+from .._drivers.sources import Dial, PasswordSource
 from .._stores import SessionStore
 from .cluster import Cluster
 
@@ -33,7 +34,7 @@ class _PyMySQLKeywords(TypedDict, total=False):
     """PyMySQL's own."""
 
     user: str | None
-    password: str | bytes
+    password: str | bytes | PasswordSource
     host: str | None
     database: str | None
     unix_socket: str | None
@@ -77,6 +78,7 @@ class _PyMySQLKeywords(TypedDict, total=False):
 class ConnectKeywords(_PyMySQLKeywords, total=False):
     """PyMySQL's, and rwsplit's."""
 
+    dial: Dial | None
     replicas: (
         Sequence[str | Mapping[str, Any]]
         | Literal["discover"]

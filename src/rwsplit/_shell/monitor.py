@@ -97,7 +97,7 @@ class _Line:
         self.compared = False
         try:
             connection = _connect(account.probe_options(endpoint))
-        except (err.MySQLError, RuntimeError) as error:
+        except (err.MySQLError, RuntimeError, OSError) as error:
             known = self._let_in
             if known is None or known is account or lost(error):
                 raise
@@ -205,7 +205,7 @@ class Monitor:
             if line.connection is None:
                 line.connection = line.connect(account, server.endpoint)
             probe = _ask(server, line.connection, self._cluster)
-        except (err.MySQLError, ValueError, RuntimeError) as error:
+        except (err.MySQLError, ValueError, RuntimeError, OSError) as error:
             line.failures += 1
             line.drop()
             self._cluster.note_unreached(server, error, line.failures)

@@ -5,15 +5,22 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import cache
 from time import monotonic
 from typing import Any, NamedTuple
 
-from .._drivers.pymysql import PhysicalConnection, Wire
+from .._drivers.pymysql import Identity, PhysicalConnection, Wire
+from .._drivers.sources import Whose
 from .reaper import watch
+from .server import logger
 
-__all__ = ["Pool"]
+__all__ = ["LOST_FUNCTIONS", "Pool", "warn_of_functions"]
 
 _MOST_KEYS = 1000
+LOST_FUNCTIONS = 3
+"""So many functions that are gone are no accident: each connection is given one of its own."""
+_ORPHAN_SECONDS = 1.0
+"""How far apart it is looked whether somebody still has the functions of idle wires' accounts."""
 
 
 class _Kept(NamedTuple):
@@ -49,6 +56,8 @@ class Pool:
         # A connection that nobody holds any more is given back wherever that is noticed.
         self._lock = threading.RLock()
         self._closed = False
+        self._orphans = 0
+        """How many accounts' functions were gone while wires of theirs were idle."""
 
     def __repr__(self) -> str:
         """Tell how many wires are idle, and how many connections are in use."""
@@ -127,7 +136,7 @@ class Pool:
             idle = self._idle.setdefault(key, [])
             idle.append(_Kept(wire, until))
             surplus, idle[:] = idle[:-size], idle[-size:]
-        watch(self, until)
+        watch(self, _look_at(key, until, now))
         return [kept.wire for kept in surplus]
 
     def close_expired(self, now: float) -> float | None:
@@ -135,13 +144,24 @@ class Pool:
         expired: list[Wire] = []
         with self._lock:
             for key, idle in [*self._idle.items()]:
-                expired += [kept.wire for kept in idle if kept.until <= now]
-                idle[:] = [kept for kept in idle if kept.until > now]
+                orphaned = any(part.is_gone for part in _functions(key))
+                self._orphans += orphaned
+                expired += [kept.wire for kept in idle if orphaned or kept.until <= now]
+                idle[:] = [kept for kept in idle if not orphaned and kept.until > now]
                 if not idle:
                     del self._idle[key]
-            due = min((kept.until for idle in self._idle.values() for kept in idle), default=None)
+            due = min(
+                (
+                    _look_at(key, kept.until, now)
+                    for key, idle in self._idle.items()
+                    for kept in idle
+                ),
+                default=None,
+            )
         for wire in expired:
             wire.close()
+        if self._orphans >= LOST_FUNCTIONS:
+            warn_of_functions("password")
         return due
 
     def close_idle(self, endpoint: str | None = None) -> None:
@@ -164,3 +184,24 @@ class Pool:
         self._idle.clear()
         for each in kept:
             each.wire.drop()
+
+
+def _functions(key: tuple[Any, ...]) -> list[Whose]:
+    """Return the application's functions that a key's account has."""
+    identity: Identity = key[-1]
+    return [part for part in identity if isinstance(part, Whose)]
+
+
+def _look_at(key: tuple[Any, ...], until: float, now: float) -> float:
+    """Return when to look at a wire again: nobody tells when a function is gone."""
+    return min(until, now + _ORPHAN_SECONDS) if _functions(key) else until
+
+
+@cache
+def warn_of_functions(keyword: str) -> None:
+    """Log once a process that connections share nothing, as each has a function of its own."""
+    logger.warning(
+        "%s: connections were given functions that are gone by now, so that no other connection "
+        "could share what they had opened; give each connect() the same function",
+        keyword,
+    )

@@ -22,6 +22,7 @@ from .._core.route import Route
 from .._core.session import Session
 from .._core.tracking import parse, state_block
 from .._drivers.pymysql import Ask, PhysicalConnection, as_text, is_of_tls, lost
+from .._drivers.sources import key_of
 from .account import Account
 from .cluster import FULL_SECONDS, Cluster, words
 from .deadline import Deadline
@@ -881,7 +882,7 @@ class Replicas:
             raise err.InterfaceError(0, "")  # by another thread, amid a statement
         account = (
             physical.user,
-            physical.password,
+            key_of(physical.password),
             getattr(physical, "ctx", None),
             self._session.schema,
         )
@@ -917,8 +918,8 @@ class Replicas:
                 raise _Aside from error
             replica.rest(words(error))
             raise Unreachable(2013, words(error)) from error
-        except RuntimeError as error:
-            # A package is missing that the account's authentication needs here.
+        except (RuntimeError, OSError, ValueError) as error:
+            # A package is missing that the account's authentication needs here, or a file of it.
             raise self._refused_account(replica, account, error) from error
         finally:
             replica.opening -= 1
