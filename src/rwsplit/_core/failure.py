@@ -9,6 +9,7 @@ from enum import Enum
 
 __all__ = [
     "PACKET_TOO_LARGE",
+    "TRANSACTION_IS_READ_ONLY",
     "Meaning",
     "is_read_only",
     "meaning",
@@ -31,7 +32,7 @@ class Meaning(Enum):
 _QUERY_INTERRUPTED = 1317
 _OUT_OF_TIME = frozenset({1969, 3024})
 """MariaDB's max_statement_time and MySQL's max_execution_time are over."""
-_TRANSACTION_IS_READ_ONLY = 1792
+TRANSACTION_IS_READ_ONLY = 1792
 _OPTION_PREVENTS = 1290
 _READ_ONLY_SERVER = frozenset({1836, 1874})
 """ER_READ_ONLY_MODE and ER_INNODB_READ_ONLY: innodb_read_only, and replicas of hosts."""
@@ -59,7 +60,7 @@ def meaning(code: object, text: str, has_own_limit: bool) -> Meaning:
     """
     if code == _QUERY_INTERRUPTED or (code in _OUT_OF_TIME and has_own_limit):
         return Meaning.OVER
-    if code == _TRANSACTION_IS_READ_ONLY or is_read_only(code, text):
+    if code == TRANSACTION_IS_READ_ONLY or is_read_only(code, text):
         return Meaning.REFUSED
     return Meaning.ASK_PRIMARY
 

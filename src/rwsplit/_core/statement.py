@@ -68,6 +68,14 @@ class Hint(NamedTuple):
     max_staleness: float | None = None
     """Seconds."""
 
+    def under(self, closer: Hint | None) -> Hint:
+        """Return what is asked for where another hint, closer to the statement, goes before."""
+        if closer is None:
+            return self
+        asks = self if closer.route is None else closer
+        staleness = self.max_staleness if closer.max_staleness is None else closer.max_staleness
+        return Hint(asks.route, asks.replica, closer.consistency or self.consistency, staleness)
+
 
 class Statement(NamedTuple):
     """One SQL text, classified. Equal texts under one dialect give equal statements."""

@@ -186,6 +186,9 @@ class Connection(Controls):
     protocol_version = _OfPrimary()
     salt = _OfPrimary()
 
+    begins_read_only = False
+    """Whether a framework begins its transactions READ ONLY; that framework's to keep."""
+
     _cluster: Cluster = _NOT_CONNECTED
     _primary: Member = _NOT_CONNECTED
     _last: Member = _NOT_CONNECTED
@@ -249,6 +252,7 @@ class Connection(Controls):
         self._result = None
         self._affected_rows = 0
         self._pending = self._shows_tracking = self._ended = False
+        self._asked, self._only_reads = None, False
         self.route = None
         if not defer:
             self.connect()
@@ -560,6 +564,18 @@ class Connection(Controls):
                 return True
             return self._replicas.wait_for(wanted, timeout)
 
+    def begin_session(self) -> None:
+        """Begin where the primary is, as far as this process knows, as `connect()` begins.
+
+        For pools, whose connections begin anew when they are handed out. At no round trip, and only
+        where `after` is `"connect"`.
+        """
+        if self._options.after == CONNECT and self._splits:
+            known = self._cluster.last_seen()
+            if known is not None and not self._replicas.all_have(known):
+                self._session.ask_for(known)
+                self._note_freedom()
+
     def _decode(self, text: str) -> Position:
         position = decode(text)
         if position.flavor != self._cluster.flavor:
@@ -861,6 +877,20 @@ class Connection(Controls):
             and self._revives
             and not (self._ended or self.driver_connection._closed or self._session.bound)
             and not self._transaction.lost
+        )
+
+    def goes_on(self) -> bool:
+        """Tell, at no round trip, whether this connection works, at the latest after a rollback.
+
+        Not if it was closed, or lost with what can't be had on another: temporary tables, locks.
+        """
+        primary = self.driver_connection
+        if primary.open and not primary.has_ended():
+            return True
+        return (
+            "_session" in self.__dict__
+            and self._revives
+            and not (self._ended or primary._closed or self._session.bound)
         )
 
     def close(self) -> None:

@@ -955,7 +955,7 @@ class Replicas:
             # A long result behind a wait that failed would have to be read and thrown away.
             self._run_after(member, [wait], reading._replace(sql=None))
             elapsed = monotonic() - start
-            member.connection.query(reading.sql, unbuffered=True)
+            self._run_after(member, [], reading._replace(begin=()))
         else:
             elapsed = self._run_after(member, [wait], reading)
         replica = member.replica

@@ -14,7 +14,7 @@ from pymysql.constants import CR, ER, SERVER_STATUS
 
 from .._core.cause import ONLY_ASKED, Cause, Reason
 from .._core.dialect import Dialect
-from .._core.failure import PACKET_TOO_LARGE, was_killed
+from .._core.failure import PACKET_TOO_LARGE, TRANSACTION_IS_READ_ONLY, was_killed
 from .._core.following import (
     ASKED,
     asks_more,
@@ -29,7 +29,7 @@ from .._core.position import Position, encode
 from .._core.route import OPEN, Destination, Route, RouteTaken, route
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION, LEXING, can_commit, can_write, runs_code
 from .._core.session_id import parse_use
-from .._core.statement import Kind, Statement, because
+from .._core.statement import Hint, Kind, Statement, because
 from .._core.tracking import only_gtid, parse_tails
 from .._core.transaction import Transaction
 from .._core.values import quote_identifier
@@ -111,6 +111,13 @@ AGAIN: Any = object()
 _USING_PRIMARY = Reason("using(reads='primary') asks for the primary", Cause.SWITCHED_OFF)
 
 
+_READS = (
+    *(Kind.READ, Kind.PRIMARY_READ, Kind.FOLLOW_READ),
+    *(Kind.SESSION, Kind.TRANSACTION),
+)
+"""Of kinds: those that a server runs in a READ ONLY transaction."""
+
+
 def _gone() -> err.OperationalError:
     return err.OperationalError(CR.CR_SERVER_GONE_ERROR, "MySQL server has gone away")
 
@@ -139,6 +146,10 @@ class Statements(Hold):
     """Held by the thread whose statement is running."""
     _affected_rows: Any
     _template: tuple[Any, str] | None
+    _asked: Hint | None
+    """What is asked for beside the text; what the text asks for itself goes before it."""
+    _only_reads: bool
+    """What may write is refused."""
 
     _transaction: Transaction
     _transacts: bool
@@ -231,6 +242,20 @@ class Statements(Hold):
             turn.release()
 
     @contextmanager
+    def asking(self, hint: Hint, only_reads: bool = False) -> Iterator[None]:
+        """Give the statements of this block a hint beside their texts.
+
+        For frameworks, which must not change a text. With `only_reads`, what may write raises
+        OperationalError 1792 before anything is sent.
+        """
+        before = self._asked, self._only_reads
+        self._asked, self._only_reads = hint, only_reads
+        try:
+            yield
+        finally:
+            self._asked, self._only_reads = before
+
+    @contextmanager
     def _having_turn(self) -> Iterator[None]:
         """Do what has a method of its own; raises InterfaceError amid another thread's statement.
 
@@ -283,6 +308,7 @@ class Statements(Hold):
         if (
             self._free
             and statement.plain
+            and self._asked is None
             and self._rule is None
             and not self._transaction.begin
             and (self._process.latest is self._heard or not self._must_see)
@@ -315,6 +341,13 @@ class Statements(Hold):
             )
         if statement.foreign_hints and self._options.hints:
             statement = self._translate_hints(statement)
+        if self._asked is not None:
+            statement = statement._replace(hint=self._asked.under(statement.hint))
+        if self._only_reads and statement.kind not in _READS:
+            raise err.OperationalError(
+                TRANSACTION_IS_READ_ONLY,
+                f"Cannot execute statement in a READ ONLY transaction ({statement.reason}).",
+            )
         if statement.bad_hint is not None:
             self._cluster.warn_once("%s; it is not followed", statement.bad_hint)
         if statement.kind is Kind.UNKNOWN:
