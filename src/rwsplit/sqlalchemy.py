@@ -202,10 +202,7 @@ def _asking(cursor: Any, context: Any) -> AbstractContextManager[object]:
     connection = getattr(cursor, "connection", None)
     if not isinstance(connection, Connection):
         return _NOTHING
-    hint, only_reads = _asked(options)
-    if only_reads and connection.begins_read_only and not connection.get_autocommit():
-        only_reads = False  # the server sees to it, and knows better
-    return connection.asking(hint, only_reads)
+    return connection.asking(*_asked(options))
 
 
 _NOTHING: AbstractContextManager[object] = nullcontext()

@@ -29,7 +29,10 @@ READ = {
     "after": ("connect", "connect"),
     "functions": ("is_open:read,next_no:write", {"is_open": "read", "next_no": "write"}),
     "tags": ("app:web,tier:1", {"app": "web", "tier": "1"}),
-    "session_variables": ("sql_mode:ANSI,sort_buffer_size:65536", {"sql_mode": "ANSI", "sort_buffer_size": "65536"}),
+    "session_variables": (
+        "sql_mode:ANSI,sort_buffer_size:65536",
+        {"sql_mode": "ANSI", "sort_buffer_size": 65536},
+    ),
     "hints": (
         "maxscale route to slave:replica,hostgroup=1:primary",
         {"maxscale route to slave": "replica", "hostgroup=1": "primary"},

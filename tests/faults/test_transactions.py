@@ -680,3 +680,20 @@ def test_a_stream_on_the_primary_has_begun_a_transaction_there(both):
 
     plain, ours = both(program, autocommit=False)
     assert ours == plain
+
+
+def test_a_stream_that_waited_for_its_replica_is_verified_whole(cluster, connect, other):
+    """Its rows came behind the wait, in a round trip of their own, and were not kept to compare."""
+    connection = connect(autocommit=False, max_wait=5.0, max_snapshot=60.0)
+    waited = 0
+    for number in range(5):
+        connection.cluster._habits.clear()
+        cursor = connection.cursor(pymysql.cursors.SSCursor)
+        cursor.execute("UPDATE t SET v = %s WHERE id = 2", (number,))
+        connection.commit()
+        cursor.execute(ALL)
+        waited += bool(cursor.route.role == "replica" and cursor.route.waited)
+        assert [*cursor.fetchall()] == [(1, 10), (2, number)]
+        cursor.execute("UPDATE t SET v = v + 1 WHERE id = 2")
+        connection.commit()
+    assert waited

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -27,6 +28,8 @@ _OF_SSL = {
 """What PyMySQL's `ssl` calls them. With a CA there it verifies, and with its keyword `ssl_ca` it
 does not; SQLAlchemy's dialects have always meant the first."""
 _KNOWN = {**_KINDS, **_OF_SSL}
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
 
 Query = Mapping[str, str | Sequence[str]]
 
@@ -80,14 +83,15 @@ def _split(text: str) -> list[str]:
     return [part for part in text.split(",") if part]
 
 
-def _table(key: str, text: str) -> dict[str, str]:
-    """Read `name:value,name:value`."""
-    found = {}
+def _table(key: str, text: str) -> dict[str, str | int]:
+    """Read `name:value,name:value`; the value of a variable may be a number."""
+    found: dict[str, str | int] = {}
     for part in _split(text):
         name, colon, value = part.partition(":")
         if not colon or name in found:
             raise ValueError(f"{key}: expected name:value,name:value with each name once")
-        found[name] = value
+        number = key == "session_variables" and _NUMBER.fullmatch(value)
+        found[name] = int(value) if number else value
     return found
 
 
