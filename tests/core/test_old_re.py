@@ -40,7 +40,7 @@ for module in pkgutil.walk_packages(rwsplit.__path__, "rwsplit."):
         try:
             importlib.import_module(module.name)
         except ModuleNotFoundError as error:
-            # What is for Django needs it.
+            # What is for a framework needs that framework.
             if error.name.partition(".")[0] == "rwsplit":
                 raise
 
