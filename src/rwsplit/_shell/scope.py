@@ -223,7 +223,7 @@ class Scope(Block):
             self._entered = True
             if outer is not None and outer.scope is not None and outer.scope is not self:
                 self._outer, self._root = outer.scope, outer.scope._root
-            self._root._begin(self)
+            self._root._begin(self._after, self._begins_at_process)
         super()._enter()
 
     def within(self, outer: Context | None) -> Context:
@@ -233,19 +233,18 @@ class Scope(Block):
         id_ = outer.session_id if self._session_id is None else self._session_id
         return outer._replace(block=self, outer=outer, session_id=id_, scope=self)
 
-    def _begin(self, inner: Scope) -> None:
+    def _begin(self, after: Position | None, at_process: bool = False) -> None:
         """Take in what a scope within this one, or this one itself, begins with."""
         with self._lock:
             parts = [*self._parts.values()]
-            self._at_process = self._at_process or inner._begins_at_process
-            after = inner._after
+            self._at_process = self._at_process or at_process
             if after is not None:
                 known = self._asked.get(after.flavor)
                 self._asked[after.flavor] = after if known is None else known | after
         for part in parts:
             if after is not None and part.flavor == after.flavor:
                 part.ask_for(after)
-            if inner._begins_at_process:
+            if at_process:
                 part.begin_at_process()
 
     # For connections.
@@ -309,6 +308,16 @@ class Scope(Block):
         if len(found) > 1:
             raise ValueError("what the scope must see is of MySQL and of MariaDB")
         return "".join(map(encode, found.values()))
+
+    def see(self, position: str | None) -> None:
+        """Let the block see a position from now on, too: one that another service has answered.
+
+        None and `""` are nothing. Raises ValueError for what is none.
+        """
+        after = parse_after(position)
+        if after is not None:
+            at_process = after == CONNECT
+            self._root._begin(None if at_process else decode(after), at_process)
 
     @property
     def settled(self) -> bool:
