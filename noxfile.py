@@ -9,8 +9,9 @@ import nox
 nox.options.sessions = ["lint", "core", "test"]
 
 PROJECT = nox.project.load_toml("pyproject.toml")
-TEST = PROJECT["dependency-groups"]["test"]
-LINT = PROJECT["dependency-groups"]["lint"]
+GROUPS = PROJECT["dependency-groups"]
+TEST, LINT = GROUPS["test"], GROUPS["lint"]
+ALL = [*TEST, *GROUPS["integrations"], *GROUPS["examples"]]
 
 
 @nox.session
@@ -32,14 +33,14 @@ def core(session: nox.Session) -> None:
 @nox.session
 def test(session: nox.Session) -> None:
     """Everything, on real servers."""
-    session.install("-e", ".", *TEST)
+    session.install("-e", ".", *ALL)
     session.run("pytest", *session.posargs)
 
 
 @nox.session
 def slow(session: nox.Session) -> None:
     """Everything, with the long checks at their full length."""
-    session.install("-e", ".", *TEST)
+    session.install("-e", ".", *ALL)
     env = {"RWSPLIT_TEST_SECONDS": "600"}
     session.run("pytest", "--timeout=7200", *session.posargs, env=env)
 

@@ -57,7 +57,7 @@ def make_venv() -> None:
         apt_install("python3-venv", "Python's venv module is missing")
     say("installing rwsplit and its tools into .venv")
     run(sys.executable, "-m", "venv", VENV)
-    packages = requirements("test", "integrations", "lint")
+    packages = requirements("test", "integrations", "examples", "lint")
     run(PYTHON, "-m", "pip", "install", "-q", "-e", ".", *packages)
     stamp.write_bytes(project)
 

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from .._core.endpoint import Endpoint
-from .._core.position import Position, empty, parse_position, within
+from .._core.position import Position, empty, encode, join_positions, parse_position, within
 
-__all__ = ["Heard", "ProcessPosition", "doubt_number", "position_of"]
+__all__ = ["Heard", "ProcessPosition", "committed_here", "doubt_number", "position_of"]
 
 _MOST_PENDING = 100
 _MOST_PIECES = 16
@@ -138,3 +138,14 @@ def position_of(primary: Endpoint) -> ProcessPosition:
     """Return the one of this process, whatever replicas each of its connections is given."""
     where = primary.host, primary.port, primary.unix_socket
     return _positions.setdefault(where, ProcessPosition())
+
+
+def committed_here() -> str:
+    """Return all that this process has committed, as a carried position; `""` for nothing.
+
+    Raises ValueError where that is not known, or of both flavors, which one text can't hold.
+    """
+    heard = [position.look(lambda: None) for position in list(_positions.values())]
+    if any(each.doubt for each in heard):
+        raise ValueError("something may have been committed that nobody reported")
+    return join_positions(*(encode(each.position) for each in heard if each.position))
