@@ -107,8 +107,13 @@ class RWSplitDialect(MySQLDialect_pymysql):
         return
 
     def do_ping(self, dbapi_connection: Any) -> bool:
-        """Tell without a round trip whether a pooled connection can be handed out."""
+        """Tell without a round trip whether a pooled connection can be handed out.
+
+        Raises InterfaceError, as PyMySQL does, for one that was closed or can't go on.
+        """
         if isinstance(dbapi_connection, Connection):
+            if not dbapi_connection.goes_on():
+                raise rwsplit.InterfaceError(0, "")
             return dbapi_connection.is_usable()
         return bool(super().do_ping(dbapi_connection))
 

@@ -1,42 +1,61 @@
-"""A pytest plugin: engines on PyMySQL are made with `module=rwsplit`, as docs/drop-in.md shows.
+"""A pytest plugin for SQLAlchemy's own tests: what goes by the driver's name, and the figures.
 
-`RWSPLIT_SUITE` holds the connect arguments, as JSON.
+`RWSPLIT_SUITE` names a file for the figures, as JSON.
 """
 
 import json
 import os
+import time
 from collections import Counter
+from pathlib import Path
 
 import sqlalchemy
+from sqlalchemy.testing import exclusions
 
-import rwsplit
-
-ARGUMENTS = json.loads(os.environ["RWSPLIT_SUITE"])
-_create_engine = sqlalchemy.create_engine
-
-
-def create_engine(url, **options):
-    made = sqlalchemy.make_url(url)
-    on_pymysql = made.get_backend_name() in ("mysql", "mariadb") and "+pymysql" in made.drivername
-    if on_pymysql and not {"module", "creator", "strategy"} & options.keys():
-        options["module"] = rwsplit
-        options["connect_args"] = {**ARGUMENTS, **options.get("connect_args", {})}
-    return _create_engine(made, **options)
-
-
-sqlalchemy.create_engine = create_engine
-
-
+READS = ("SELECT", "SHOW", "DESC")
 ROLES: Counter[str] = Counter()
+WHY: Counter[str] = Counter()
+
+_holds = exclusions.SpecPredicate.__call__
+
+
+def holds(self, config):
+    """What is said of PyMySQL is said of rwsplit, whose cursors are PyMySQL's."""
+    if _holds(self, config):
+        return True
+    if not self.db.endswith("+pymysql") or self.op is not None:
+        return False
+    ours = exclusions.SpecPredicate(self.db.replace("+pymysql", "+rwsplit"))
+    return _holds(ours, config)
+
+
+exclusions.SpecPredicate.__call__ = holds
 
 
 @sqlalchemy.event.listens_for(sqlalchemy.Engine, "after_cursor_execute")
 def count(connection, cursor, statement, parameters, context, many):
     route = getattr(cursor, "route", None)
-    if route is not None and statement.lstrip().upper().startswith(("SELECT", "SHOW", "DESC")):
+    if route is not None and statement.lstrip().upper().startswith(READS):
         ROLES[route.role] += 1
+        if route.role == "primary":
+            WHY[route.cause] += 1
 
 
-def pytest_terminal_summary(terminalreporter):
-    told = ", ".join(f"{count} on the {role}" for role, count in ROLES.most_common())
-    terminalreporter.write_line(f"SELECT, SHOW and DESCRIBE: {told}")
+def pytest_collection_modifyitems(items):
+    """Let the one test that asks for a cursor's kind by the driver's name know ours."""
+    for item in items:
+        for cls in getattr(item, "cls", None).__mro__ if getattr(item, "cls", None) else ():
+            if "_is_server_side" in vars(cls) and "_is_ours" not in vars(cls):
+                cls._is_ours = cls._is_server_side
+                cls._is_server_side = is_server_side
+
+
+def is_server_side(self, cursor):
+    if self.engine.dialect.driver == "rwsplit":
+        return isinstance(cursor, __import__("pymysql.cursors").cursors.SSCursor)
+    return self._is_ours(cursor)
+
+
+def pytest_sessionfinish():
+    figures = {"cpu": time.process_time(), "roles": ROLES, "why": WHY}
+    Path(os.environ["RWSPLIT_SUITE"]).write_text(json.dumps(figures))

@@ -8,7 +8,6 @@ from typing import Any
 
 from .endpoint import DEFAULT_PORT, parse_primary
 from .keywords import ALIASES, CONNECT_KEYWORDS, OPTION_KEYWORDS, Holds, from_text
-from .problems import meant
 
 __all__ = ["read_query"]
 
@@ -27,7 +26,6 @@ _OF_SSL = {
 }
 """What PyMySQL's `ssl` calls them. With a CA there it verifies, and with its keyword `ssl_ca` it
 does not; SQLAlchemy's dialects have always meant the first."""
-_KNOWN = {**_KINDS, **_OF_SSL}
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 
@@ -43,8 +41,9 @@ def read_query(
     """Return the keywords that stand in a URL's query, its host and its port.
 
     A key that was given more than once has a sequence of texts. The first of several hosts is the
-    primary, the others are replicas. `others` are the keywords that the rest of the URL has.
-    Raises ValueError, naming the key and showing no password.
+    primary, the others are replicas. `others` are the keywords that the rest of the URL has. A key
+    that nobody knows stays text, and `connect()` names it. Raises ValueError, naming the key and
+    showing no password.
     """
     keywords: dict[str, Any] = {}
     ssl: dict[str, Any] = {}
@@ -58,8 +57,6 @@ def read_query(
         holds = _KINDS.get(key)
         if holds is Holds.LIST:
             text = ",".join(texts)
-        elif key not in _KNOWN:
-            raise ValueError(f"URL: unknown key {given!r:.80}{meant(given, _KNOWN)}")
         elif len(texts) != 1 or key in keywords or key in others:
             raise ValueError(f"{given}: given twice in the URL")
         else:
@@ -70,8 +67,9 @@ def read_query(
             keywords[key] = text
         elif holds is Holds.TABLE and key in OPTION_KEYWORDS:
             keywords[key] = _table(given, text)
+        elif holds is None:
+            keywords[key] = text
         else:
-            assert holds is not None
             keywords[key] = from_text(given, holds, text)
     _add_hosts(keywords, hosts, host, port)
     if ssl:
