@@ -34,6 +34,8 @@ _ROUTE, _CONSISTENCY = "rwsplit_route", "rwsplit_consistency"
 _STALENESS, _READONLY = "rwsplit_max_staleness", "mysql_readonly"
 _ORDER = (_ROUTE, _CONSISTENCY, _STALENESS, _READONLY)
 _OPTIONS = frozenset(_ORDER)
+_VERSIONS = "alembic_version"
+"""Alembic's table: which migrations are applied is asked of the primary."""
 _EXPECTED = {
     _ROUTE: "primary, replica or a replica's name",
     _CONSISTENCY: "eventual, session or global",
@@ -152,13 +154,13 @@ class RWSplitDialect(MySQLDialect_pymysql):
 
     def do_execute(self, cursor: Any, statement: str, parameters: Any, context: Any = None) -> None:
         """Run a statement as its execution options ask for."""
-        with _asking(cursor, context):
+        with _asking(cursor, context, statement):
             super().do_execute(cursor, statement, parameters, context)
         _log(cursor, statement)
 
     def do_execute_no_params(self, cursor: Any, statement: str, context: Any = None) -> None:
         """Run a statement without parameters as its execution options ask for."""
-        with _asking(cursor, context):
+        with _asking(cursor, context, statement):
             super().do_execute_no_params(cursor, statement, context)
         _log(cursor, statement)
 
@@ -166,7 +168,7 @@ class RWSplitDialect(MySQLDialect_pymysql):
         self, cursor: Any, statement: str, parameters: Any, context: Any = None
     ) -> None:
         """Run a statement with many parameters as its execution options ask for."""
-        with _asking(cursor, context):
+        with _asking(cursor, context, statement):
             super().do_executemany(cursor, statement, parameters, context)
         _log(cursor, statement)
 
@@ -198,16 +200,23 @@ def _is_ours(key: str) -> bool:
     return key.startswith(("rwsplit_", _READONLY))
 
 
-def _asking(cursor: Any, context: Any) -> AbstractContextManager[object]:
+def _asking(cursor: Any, context: Any, statement: str) -> AbstractContextManager[object]:
     """Ask for what the execution options of a statement, or of its connection, say."""
-    options = None if context is None else context.execution_options
-    if not options or not any(map(_is_ours, options)):
+    options: Mapping[str, Any] = {} if context is None else context.execution_options
+    says = any(map(_is_ours, options))
+    migrates = _VERSIONS in statement
+    if not (says or migrates):
         return _NOTHING
-    _check_names(options)
     connection = getattr(cursor, "connection", None)
     if not isinstance(connection, Connection):
         return _NOTHING
-    return connection.asking(*_asked(options))
+    hint, only_reads = Hint(), False
+    if says:
+        _check_names(options)
+        hint, only_reads = _asked(options)
+    if migrates:
+        hint = hint._replace(route="primary", replica=None)
+    return connection.asking(hint, only_reads)
 
 
 _NOTHING: AbstractContextManager[object] = nullcontext()

@@ -423,6 +423,18 @@ def test_a_checkout_begins_a_session(cluster, engine, table, stalled):
         assert connection.execute(READ, {"id": 1}).scalar() == 5
 
 
+def test_a_checkout_in_a_scope_sees_what_the_scope_says(cluster, engine, table, stalled):
+    """What others wrote keeps no read of a scope from the replicas; behind it, it does."""
+    made = engine(pool_size=1, max_overflow=0)
+    with made.begin() as connection:
+        connection.execute(WRITE, {"id": 1, "v": 1})
+    with rwsplit.scope(after=None), made.connect() as connection:
+        assert role(connection.execute(JUST_READ, {"id": 1})) == "replica"
+    with made.connect() as connection:
+        result = connection.execute(JUST_READ, {"id": 1})
+        assert (role(result), result.scalar()) == ("primary", 1)
+
+
 def test_nothing_stale_between_two_blocks(engine, table, late):
     for pool in (QueuePool, NullPool):
         made = engine(poolclass=pool)

@@ -292,10 +292,14 @@ class Session:
         self.asked = self.asked | position
         self.position = self.position | position
 
-    def begin_at(self, position: Position) -> None:
-        """Begin where the primary was when the connection was made."""
-        self.began = position
-        self.position = self.position | position
+    def begin_at(self, position: Position, counts: bool = True) -> None:
+        """Begin where the primary was when the connection was made, or given out by a pool.
+
+        `counts` is whether this is seen already, or once the session is not in its scope any more.
+        """
+        self.began = self.began | position
+        if counts:
+            self.position = self.position | position
 
     def begin_with(
         self, position: Position, base: Position, known: bool, anew: bool = False

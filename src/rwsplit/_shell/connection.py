@@ -570,11 +570,16 @@ class Connection(Controls):
         For pools, whose connections begin anew when they are handed out. At no round trip, and only
         where `after` is `"connect"`.
         """
-        if self._options.after == CONNECT and self._splits:
-            known = self._cluster.last_seen()
-            if known is not None and not self._replicas.all_have(known):
-                self._session.ask_for(known)
-                self._note_freedom()
+        if self._options.after != CONNECT or not self._splits:
+            return
+        known = self._cluster.last_seen()
+        if known is None or self._replicas.all_have(known):
+            return
+        with self._having_turn():
+            self._look_at_block()
+            scope = self._scope
+            self._session.begin_at(known, counts=scope is None or not scope.begins_anew)
+            self._note_freedom()
 
     def _decode(self, text: str) -> Position:
         position = decode(text)
