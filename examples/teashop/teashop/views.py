@@ -5,6 +5,8 @@ from django.db.models import Sum
 from django.http import HttpRequest, JsonResponse
 from django.shortcuts import get_object_or_404, redirect
 
+import rwsplit
+
 from .models import Item
 
 
@@ -23,6 +25,7 @@ def buy(request: HttpRequest):
     return redirect("/")
 
 
+@rwsplit.using(consistency="eventual", max_staleness=60)
 def report(request: HttpRequest) -> JsonResponse:
     """How much is there in all; a minute ago will do."""
     return answer(Item.objects.aggregate(items=Sum("amount")))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.apps import apps
@@ -25,8 +23,6 @@ __all__ = ["CursorWrapper", "DatabaseWrapper"]
 
 _MIGRATIONS = "django_migrations"
 """The table that tells which migrations were applied. Django has no setting for it."""
-_SPLIT_NOTHING = "SET @@read_write_splitting_policy = 'disable'"
-_SPLIT_AGAIN = "SET @@read_write_splitting_policy = DEFAULT"
 
 
 class CursorWrapper(mysql_base.CursorWrapper):
@@ -38,8 +34,8 @@ class CursorWrapper(mysql_base.CursorWrapper):
 
     def execute(self, query: Any, args: Any = None) -> Any:
         """Run a statement."""
-        if isinstance(query, str) and _MIGRATIONS in query:
-            with self._wrapper.on_primary():
+        if self._wrapper.migrates or (isinstance(query, str) and _MIGRATIONS in query):
+            with rwsplit.using(reads="primary"):
                 return super().execute(query, args)
         return super().execute(query, args)
 
@@ -54,8 +50,8 @@ class DatabaseWrapper(mysql_base.DatabaseWrapper):
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
         super().__init__(*args, **keywords)
-        self._on_primary = 0
-        self._migrating = False
+        self.migrates = False
+        """`migrate` has begun: all that is read is read on the primary."""
 
     # Connecting.
 
@@ -72,13 +68,6 @@ class DatabaseWrapper(mysql_base.DatabaseWrapper):
         params.setdefault("autocommit", self.settings_dict["AUTOCOMMIT"])
         return params
 
-    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
-        """Connect."""
-        connection = super().get_new_connection(conn_params)
-        if self._on_primary:
-            _tell(connection, _SPLIT_NOTHING)
-        return connection
-
     def init_connection_state(self) -> None:
         """Have the version checked; all else the connection has begun with."""
         BaseDatabaseWrapper.init_connection_state(self)
@@ -94,50 +83,22 @@ class DatabaseWrapper(mysql_base.DatabaseWrapper):
     @cached_property
     def mysql_server_data(self) -> dict[str, Any]:
         """What Django wants to know of the server, which is the primary."""
-        with self.on_primary():
+        with rwsplit.using(reads="primary"):
             return super().mysql_server_data  # type: ignore[no-any-return]
 
-    # What runs on the primary altogether.
-
-    @contextmanager
-    def on_primary(self) -> Iterator[None]:
-        """Run what this block does on the primary; an open transaction goes on where it is."""
-        self._enter_primary()
-        try:
-            yield
-        finally:
-            self._leave_primary()
-
-    def _enter_primary(self) -> None:
-        self._on_primary += 1
-        if self._on_primary == 1 and self.connection is not None:
-            _tell(self.connection, _SPLIT_NOTHING)
-
-    def _leave_primary(self) -> None:
-        self._on_primary -= 1
-        if not self._on_primary and self.connection is not None:
-            _tell(self.connection, _SPLIT_AGAIN)
+    # Migrations.
 
     def prepare_database(self) -> None:
         """Stay on the primary from now on: `migrate` begins so, and asks what was applied next."""
         super().prepare_database()
-        if not self._migrating:
-            self._migrating = True
-            self._enter_primary()
-            request_started.connect(_end_all_migrating, dispatch_uid=__name__)
-            # By now the applications have connected theirs, so this one is the last.
-            post_migrate.connect(_note_migrated, dispatch_uid=__name__)
+        self.migrates = True
+        request_started.connect(_end_all_migrating, dispatch_uid=__name__)
+        # By now the applications have connected theirs, so this one is the last.
+        post_migrate.connect(_note_migrated, dispatch_uid=__name__)
 
     def end_migrating(self) -> None:
         """Read on replicas again."""
-        if self._migrating:
-            self._migrating = False
-            self._leave_primary()
-
-
-def _tell(connection: Any, control: str) -> None:
-    if connection.open and connection.cluster.splits:
-        connection.query(control)
+        self.migrates = False
 
 
 def _note_migrated(sender: Any, using: str, **_: Any) -> None:

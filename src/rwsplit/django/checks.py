@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,7 +30,7 @@ def register() -> None:
 def check_databases(app_configs: Any = None, **_: Any) -> list[checks.CheckMessage]:
     """Check the databases that rwsplit serves; connects to nothing."""
     found: list[checks.CheckMessage] = []
-    replicas: dict[tuple[str, int], str] = {}
+    owners: dict[tuple[str, int], list[str]] = defaultdict(list)
     aliases = [alias for alias in connections if _is_ours(alias)]
     for alias in aliases:
         connection, message = _configured(alias)
@@ -37,10 +38,11 @@ def check_databases(app_configs: Any = None, **_: Any) -> list[checks.CheckMessa
             found.append(message)
         if connection is not None:
             endpoints = connection._options.replicas or ()
-            replicas.update({(each.host.lower(), each.port): alias for each in endpoints})
+            for each in endpoints:
+                owners[each.host.lower(), each.port].append(alias)
             if not endpoints and connection._options.discover is None:
                 found.append(_no_replicas(alias))
-    found += _replicas_with_an_alias(replicas)
+    found += _replicas_with_an_alias(owners)
     if aliases:
         found += _routers_that_split(set(aliases))
     return found
@@ -84,12 +86,15 @@ def _no_replicas(alias: str) -> checks.CheckMessage:
     )
 
 
-def _replicas_with_an_alias(replicas: dict[tuple[str, int], str]) -> Iterator[checks.CheckMessage]:
+def _replicas_with_an_alias(
+    owners: dict[tuple[str, int], list[str]],
+) -> Iterator[checks.CheckMessage]:
     for alias in connections:
         settings = connections.settings[alias]
         host, port = str(settings.get("HOST") or "").lower(), settings.get("PORT") or 3306
-        owner = replicas.get((host, int(port))) if str(port).isdigit() else None
-        if owner is not None and owner != alias:
+        found = owners.get((host, int(port)), []) if str(port).isdigit() else []
+        owner = next((each for each in found if each != alias), None)
+        if owner is not None:
             yield checks.Warning(
                 f"Database '{alias}' is a replica of database '{owner}', which reads there itself.",
                 hint=f"What is read through '{alias}' may be older than what was just written. "

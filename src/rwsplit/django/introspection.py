@@ -6,6 +6,8 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+import rwsplit
+
 from ._django import mysql_introspection
 
 __all__ = ["DatabaseIntrospection"]
@@ -18,7 +20,7 @@ class DatabaseIntrospection(mysql_introspection.DatabaseIntrospection):
 def _asked_of_primary(method: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(method)
     def asked(self: Any, *args: Any, **keywords: Any) -> Any:
-        with self.connection.on_primary():
+        with rwsplit.using(reads="primary"):
             return method(self, *args, **keywords)
 
     return asked
