@@ -28,17 +28,20 @@ django.setup()
 
 from asgiref.sync import sync_to_async
 from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.exception import convert_exception_to_response
 from django.core.management import call_command
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, connections, transaction
 from django.db.migrations.recorder import MigrationRecorder
 from django.db.utils import ConnectionRouter, IntegrityError
-from django.test import Client
+from django.http import StreamingHttpResponse
+from django.test import AsyncClient, Client, RequestFactory, override_settings
 from teashop.models import Item
 
 from rwsplit.django import base, checks
 from rwsplit.django.checks import check_databases
 from rwsplit.django.client import shell_settings
+from rwsplit.django.middleware import RWSplitMiddleware
 
 NAME = "teashop"
 
@@ -177,14 +180,116 @@ def test_a_view_says_what_its_reads_need(shop):
     assert asyncio.run(requests()) == ["primary", "replica", "primary", "primary"]
 
 
-def test_a_view_may_do_with_what_is_a_little_older(shop, cluster):
-    for replica in cluster.replicas:
-        cluster.delay(replica, 1.5)
-    Item.objects.filter(name="tea").update(amount=0)
-    assert Client().get("/").headers["X-Read-From"].startswith("primary")
-    report = Client().get("/report")
+def test_a_view_may_do_with_what_is_a_little_older(late):
+    browser = Client()
+    browser.post("/buy", {"item": "tea"})
+    assert browser.get("/").headers["X-Read-From"].startswith("primary")
+    report = browser.get("/report")
     assert report.headers["X-Read-From"].startswith("replica")
     assert report.json() == {"items": 20}
+
+
+# From request to request.
+
+
+@pytest.fixture
+def late(shop, cluster):
+    """Replicas that have not got on when a test ends."""
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    yield shop
+    for replica in cluster.replicas:
+        cluster.resume(replica)
+
+
+def test_a_redirect_shows_what_the_post_wrote(late):
+    browser = Client()
+    for left in (9, 8, 7):
+        posted = browser.post("/buy", {"item": "tea"})
+        assert posted.status_code == 302
+        assert posted.headers["Cache-Control"] == "private, no-store"
+        cookie = posted.cookies["rwsplit"]
+        assert (cookie["httponly"], cookie["samesite"], cookie["path"]) == (True, "Lax", "/")
+        got = browser.get("/")
+        assert got.json()["tea"] == left
+        assert got.headers["X-Read-From"].startswith("primary")
+        assert not got.cookies, "it wrote nothing"
+    # Who carries nothing does not wait for others' writes.
+    stranger = Client().get("/")
+    assert stranger.headers["X-Read-From"].startswith("replica")
+    assert stranger.json()["tea"] == 10
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "1~gtid~AAAAAAAAAAAAAAAAAAAAAA", "~" * 5000])
+def test_a_forged_cookie_is_as_none(shop, cookie):
+    browser = Client(headers={"Cookie": f"rwsplit={cookie}"})
+    assert browser.get("/").status_code == 200
+    assert browser.post("/buy", {"item": "tea"}).status_code == 302
+
+
+def test_it_serves_async_handlers(late):
+    async def visit():
+        browser = AsyncClient()
+        posted = await browser.post("/buy", {"item": "tea"})
+        assert posted.cookies["rwsplit"].value
+        got = await browser.get("/")
+        stranger = await AsyncClient().get("/")
+        await sync_to_async(connections.close_all)()
+        return got, stranger
+
+    got, stranger = asyncio.run(visit())
+    assert (got.json()["tea"], stranger.json()["tea"]) == (9, 10)
+
+
+def answering(view):
+    """What a request gets from a view behind the middleware alone."""
+    return RWSplitMiddleware(view)(RequestFactory().get("/"))
+
+
+def test_what_a_failed_request_committed_is_carried(late):
+    def view(request):
+        Item.objects.filter(name="tea").update(amount=1)
+        raise ValueError
+
+    response = answering(convert_exception_to_response(view))
+    assert response.status_code == 500
+    assert "rwsplit" in response.cookies
+
+
+def test_a_streamed_body_reads_as_its_request_does(late):
+    def view(request):
+        Item.objects.filter(name="tea").update(amount=1)
+        return StreamingHttpResponse(f"{item.amount} " for item in Item.objects.filter(name="tea"))
+
+    response = answering(view)
+    assert "rwsplit" in response.cookies
+    assert response.getvalue() == b"1 "
+
+    async def awaited_view(request):
+        async def parts():
+            yield f"{(await Item.objects.aget(name='tea')).amount}"
+
+        await Item.objects.filter(name="tea").aupdate(amount=2)
+        return StreamingHttpResponse(parts())
+
+    async def visit():
+        response = await answering(awaited_view)
+        body = b"".join([part async for part in response])
+        await sync_to_async(connections.close_all)()
+        return body
+
+    assert asyncio.run(visit()) == b"2"
+
+
+def test_it_is_set_up_by_a_setting():
+    with override_settings(RWSPLIT={"cookie": "seen", "max_age": 5}):
+        assert RWSplitMiddleware(lambda request: None)._cookie == "seen"
+    for wrong in ({"cokie": "x"}, {"max_age": 0}, 3):
+        with (
+            override_settings(RWSPLIT=wrong),
+            pytest.raises(ImproperlyConfigured, match="RWSPLIT: "),
+        ):
+            RWSplitMiddleware(lambda request: None)
 
 
 # Connecting.
@@ -444,6 +549,15 @@ def test_a_router_that_still_splits_is_named(monkeypatch):
             del connections["replica"]
     assert names(found) == ["rwsplit.W002", "rwsplit.W003"]
     assert "teashop.Item" in found[1].msg
+
+
+def test_a_middleware_that_writes_around_ours_is_named():
+    session = "django.contrib.sessions.middleware.SessionMiddleware"
+    use(HOST="db1", PORT="", OPTIONS={"replicas": ["db2"]})
+    with override_settings(MIDDLEWARE=[session, *settings.MIDDLEWARE]):
+        assert names(check_databases()) == ["rwsplit.W004"]
+    with override_settings(MIDDLEWARE=[*settings.MIDDLEWARE, session]):
+        assert not check_databases()
 
 
 def test_check_runs_them():

@@ -20,6 +20,10 @@ DEBUG = False
 ALLOWED_HOSTS = ["localhost", "127.0.0.1", "testserver"]
 ROOT_URLCONF = "teashop.urls"
 INSTALLED_APPS = ["teashop"]
-MIDDLEWARE = ["django.middleware.common.CommonMiddleware"]
+MIDDLEWARE = [
+    # A user sees what they did in the request before, whichever process serves them.
+    "rwsplit.django.middleware.RWSplitMiddleware",
+    "django.middleware.common.CommonMiddleware",
+]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True

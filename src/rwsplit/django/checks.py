@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.apps import apps
+from django.conf import settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connections, router
@@ -18,6 +19,12 @@ from .._core.session_id import parse_database
 
 __all__ = ["check_databases", "register"]
 
+_MIDDLEWARE = "rwsplit.django.middleware.RWSplitMiddleware"
+_WRITING = (
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+)
 _TRIES = 3
 """How often a router is asked: many draw lots."""
 
@@ -45,6 +52,7 @@ def check_databases(app_configs: Any = None, **_: Any) -> list[checks.CheckMessa
     found += _replicas_with_an_alias(owners)
     if aliases:
         found += _routers_that_split(set(aliases))
+        found += _middleware_within()
     return found
 
 
@@ -90,8 +98,8 @@ def _replicas_with_an_alias(
     owners: dict[tuple[str, int], list[str]],
 ) -> Iterator[checks.CheckMessage]:
     for alias in connections:
-        settings = connections.settings[alias]
-        host, port = str(settings.get("HOST") or "").lower(), settings.get("PORT") or 3306
+        its = connections.settings[alias]
+        host, port = str(its.get("HOST") or "").lower(), its.get("PORT") or 3306
         found = owners.get((host, int(port)), []) if str(port).isdigit() else []
         owner = next((each for each in found if each != alias), None)
         if owner is not None:
@@ -124,3 +132,18 @@ def _routers_that_split(ours: set[str]) -> Iterator[checks.CheckMessage]:
                 id="rwsplit.W003",
             )
             return
+
+
+def _middleware_within() -> Iterator[checks.CheckMessage]:
+    """Find middlewares around ours: what they write is not carried to the next request."""
+    every = [*settings.MIDDLEWARE]
+    if _MIDDLEWARE not in every:
+        return
+    around = [each for each in every[: every.index(_MIDDLEWARE)] if each in _WRITING]
+    if around:
+        yield checks.Warning(
+            f"{around[0]} stands before {_MIDDLEWARE} in MIDDLEWARE.",
+            hint="What it writes comes after the cookie was made, so the next request may miss it. "
+            "Let rwsplit's be the first.",
+            id="rwsplit.W004",
+        )
