@@ -11,7 +11,7 @@ import pytest
 
 import rwsplit
 
-pytest_plugins = ["rwsplit.sandbox.pytest_plugin"]
+pytest_plugins = ["pytester", "rwsplit.sandbox.pytest_plugin"]
 
 FLAVORS = ("mysql", "mariadb")
 

@@ -329,22 +329,22 @@ class Sandbox:
     def _wait(self, server: Server, position: str, seconds: float) -> bool:
         return self._replication.wait(server, position, seconds)
 
-    def healthy(self) -> bool:
+    def healthy(self, *, late: bool = False) -> bool:
         """Tell whether the primary takes writes and all replicas replicate from it unhindered.
 
-        They have caught up, too, or do so within a second.
+        They have caught up, too, or do so within a second; with `late` they need not (see `delay`).
         """
         return (
             all(self.running(server) and not server.frozen for server in self._members())
             and all(server.stalled_by is None for server in self._members())
             and not self._replication.is_protected(self.primary)
             and all(
-                server.link is None
+                (late or server.link is None)
                 and server.source is self.primary
                 and self._replication.runs(server)
                 for server in self.replicas
             )
-            and self._are_abreast(1.0)
+            and (late or self._are_abreast(1.0))
         )
 
     def _are_abreast(self, seconds: float) -> bool:
