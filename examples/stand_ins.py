@@ -54,6 +54,8 @@ class Front:
         threading.Thread(target=self.accept, daemon=True).start()
 
     def close(self):
+        with suppress(OSError):
+            self.listener.shutdown(socket.SHUT_RDWR)  # ends the wait in `accept`
         self.listener.close()
 
     def accept(self):
