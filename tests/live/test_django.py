@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,7 @@ from rwsplit.django.client import shell_settings
 from rwsplit.django.middleware import RWSplitMiddleware
 
 NAME = "teashop"
+TRANSACTIONS = min(1000, 20 * int(os.environ.get("RWSPLIT_TEST_SECONDS", "10")))
 
 
 def replicas_of(cluster):
@@ -141,6 +143,44 @@ def test_a_request_in_a_transaction_reads_on_a_replica(shop):
         assert Client().get("/").json() == {"coffee": 10, "tea": 9}
     finally:
         use(ATOMIC_REQUESTS=False)
+
+
+def test_a_decorator_within_the_transaction_of_a_request_holds(shop):
+    use(ATOMIC_REQUESTS=True)
+    try:
+        seen = Client().get("/").headers["X-Read-From"], Client().get("/report")
+        assert [each[:7] for each in (seen[0], seen[1].headers["X-Read-From"])] == ["replica"] * 2
+        with transaction.atomic(), rwsplit.using(reads="primary"):
+            assert read().role == "primary"
+        with transaction.atomic():
+            assert read().role == "replica"
+            with rwsplit.using(reads="primary"):
+                assert read().role == "replica"
+    finally:
+        use(ATOMIC_REQUESTS=False)
+
+
+def test_transactions_that_only_read_stay_on_replicas(shop):
+    """And one that writes never reads what is older than itself."""
+    roles = Counter()
+
+    def note(execute, sql, params, many, context):
+        result = execute(sql, params, many, context)
+        roles[context["cursor"].route.role] += 1
+        return result
+
+    with shop.execute_wrapper(note):
+        for _ in range(TRANSACTIONS):
+            with transaction.atomic():
+                assert Item.objects.count() == 2
+                assert Item.objects.get(name="tea").amount == 10
+    assert roles.total() == 2 * TRANSACTIONS
+    assert roles["replica"] >= 0.95 * roles.total()
+    for turn in range(TRANSACTIONS // 10):
+        with transaction.atomic():
+            assert Item.objects.get(name="tea").amount == 10 + turn
+            Item.objects.filter(name="tea").update(amount=11 + turn)
+            assert Item.objects.get(name="tea").amount == 11 + turn
 
 
 def test_what_django_asks_of_the_server_is_asked_of_the_primary(shop):
@@ -374,6 +414,25 @@ def test_a_named_cluster(shop, cluster, tmp_path, monkeypatch):
         use(**before)
     assert (found["HOST"], found["PORT"]) == (cluster.primary.host, str(cluster.primary.port))
     assert (found["USER"], found["PASSWORD"], found["NAME"]) == ("app", "secret", NAME)
+
+
+def test_a_password_that_a_function_returns(shop, cluster):
+    if cluster.flavor == "mariadb":
+        pytest.skip("its servers have no TLS here, and such a password is not sent without")
+    asked = []
+
+    def token(endpoint):
+        asked.append(endpoint.port)
+        return "secret"
+
+    use(PASSWORD=token)
+    try:
+        assert read().role == "replica"
+        assert not check_databases()
+        assert shell_settings(connections["default"])["PASSWORD"] == "secret"
+    finally:
+        use(PASSWORD="secret")
+    assert cluster.primary.port in asked
 
 
 def test_mysqlclient_is_neither_needed_nor_disturbed():

@@ -9,7 +9,9 @@ from django.db.backends.mysql import client
 
 import rwsplit
 
+from .._core.endpoint import Endpoint, address
 from .._drivers.pymysql import as_text
+from .._drivers.sources import token_of
 
 __all__ = ["DatabaseClient", "shell_settings"]
 
@@ -33,15 +35,18 @@ def shell_settings(wrapper: Any) -> dict[str, Any]:
     params = wrapper.get_connection_params()
     connection = rwsplit.connect(**{**params, "defer_connect": True})
     host, port, socket = connection.host, connection.port, connection.unix_socket
-    user, password = connection.user, connection.password
+    user, password, seconds = connection.user, connection.password, connection.connect_timeout
+    primary = Endpoint(socket or address(host, port), host, port, socket, "primary")
     try:
         connection.connect()
     except rwsplit.Error:
         pass
     else:
         primary = connection.cluster.primary
-        host, port, socket = primary.host, primary.port, primary.unix_socket
         connection.close()
+    host, port, socket = primary.host, primary.port, primary.unix_socket
+    if callable(password):
+        password = token_of(password, primary, seconds)
     if host == "localhost":
         host = "127.0.0.1"  # which the client would take for a socket, and leave the port aside
     options = {key: params[key] for key in ("read_default_file", "charset") if key in params}
