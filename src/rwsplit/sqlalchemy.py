@@ -196,8 +196,9 @@ def _check_names(options: Mapping[str, Any]) -> None:
             raise ValueError(f"{key}: no execution option of rwsplit{meant(key, _OPTIONS)}")
 
 
-def _is_ours(key: str) -> bool:
-    return key.startswith(("rwsplit_", _READONLY))
+def _is_ours(key: object) -> bool:
+    # The ORM's own keys need not be texts.
+    return isinstance(key, str) and key.startswith(("rwsplit_", _READONLY))
 
 
 def _asking(cursor: Any, context: Any, statement: str) -> AbstractContextManager[object]:

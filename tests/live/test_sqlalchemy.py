@@ -528,6 +528,24 @@ def test_transactions_that_only_read_are_on_replicas(engine, table):
     assert share >= 0.95
 
 
+def test_options_of_the_orm_are_no_options_of_ours(engine, table):
+    """Some of its keys are no texts: those of subqueries that load what belongs to a row."""
+    base = orm.declarative_base()
+
+    class Row(base):
+        __tablename__ = "t"
+        id = sa.Column(sa.Integer, primary_key=True)
+        v = sa.Column(sa.ForeignKey("t.id"))
+        others = orm.relationship("Row")
+
+    made = engine(execution_options={"rwsplit_route": "primary"})
+    with orm.Session(made) as session:
+        session.add_all([Row(id=1), Row(id=2, v=1), Row(id=3, v=1)])
+        session.commit()
+        loaded = sa.select(Row).where(Row.id == 1).options(orm.subqueryload(Row.others))
+        assert [other.id for other in session.scalar(loaded).others] == [2, 3]
+
+
 def test_a_transaction_that_writes_never_reads_older_than_itself(engine, table, stalled):
     made = engine()
     failed = []
