@@ -77,9 +77,10 @@ def sources_of(session: nox.Session, package: str) -> pathlib.Path:
 
 
 @nox.session
-def sqlalchemy(session: nox.Session) -> None:
-    """SQLAlchemy's own tests of its MySQL dialects through `module=rwsplit`, replicas 1 s late."""
-    session.install("-e", ".", "sqlalchemy==2.0.*", "pytest")
+@nox.parametrize("version", ["2.0", "2.1"])
+def sqlalchemy(session: nox.Session, version: str) -> None:
+    """SQLAlchemy's own tests through mysql+rwsplit and mariadb+rwsplit, replicas 1 s late."""
+    session.install("-e", ".", f"sqlalchemy=={version}.*", "pytest")
     sources = sources_of(session, "sqlalchemy")
     session.run("python", "tests/suites/sqlalchemy_suite.py", sources, *session.posargs)
 
