@@ -11,30 +11,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pymysql import (
-    BINARY,
-    DATE,
-    DATETIME,
-    NULL,
-    NUMBER,
-    ROWID,
-    STRING,
-    TIME,
-    TIMESTAMP,
-    VERSION,
-    VERSION_STRING,
-    Binary,
-    DBAPISet,
-    __version__,
-    apilevel,
-    get_client_info,
-    paramstyle,
-    thread_safe,
-    threadsafety,
-    version_info,
-)
-from pymysql.constants import FIELD_TYPE
-from pymysql.err import (
+from . import charset, constants, converters, cursors, err, times
+from .err import (
     DatabaseError,
     DataError,
     Error,
@@ -47,7 +25,7 @@ from pymysql.err import (
     ProgrammingError,
     Warning,  # noqa: A004 - PEP 249 names it so
 )
-from pymysql.times import (
+from .times import (
     Date,
     DateFromTicks,
     Time,
@@ -55,8 +33,6 @@ from pymysql.times import (
     Timestamp,
     TimestampFromTicks,
 )
-
-from . import charset, constants, converters, cursors, err, times
 
 if TYPE_CHECKING:
     from . import connections
@@ -67,6 +43,28 @@ if TYPE_CHECKING:
     from ._core.statement import Kind, Statement
     from ._drivers.sources import Secured
     from ._patch import patch
+    from ._pymysql import (
+        BINARY,
+        DATE,
+        DATETIME,
+        NULL,
+        NUMBER,
+        ROWID,
+        STRING,
+        TIME,
+        TIMESTAMP,
+        VERSION,
+        VERSION_STRING,
+        Binary,
+        DBAPISet,
+        __version__,
+        apilevel,
+        get_client_info,
+        paramstyle,
+        thread_safe,
+        threadsafety,
+        version_info,
+    )
     from ._shell.cluster import Cluster
     from ._shell.context import session_id, using
     from ._shell.outcome import OutcomeUnknown
@@ -74,8 +72,34 @@ if TYPE_CHECKING:
     from ._shell.scope import Scope, current_scope, scope
     from ._stores import SessionStore, Stored, StoreError
     from .connections import Connection
+    from .constants import FIELD_TYPE
 
     Connect = connect = Connection
+else:
+    # PyMySQL itself has no types.
+    from pymysql import (
+        BINARY,
+        DATE,
+        DATETIME,
+        NULL,
+        NUMBER,
+        ROWID,
+        STRING,
+        TIME,
+        TIMESTAMP,
+        VERSION,
+        VERSION_STRING,
+        Binary,
+        DBAPISet,
+        __version__,
+        apilevel,
+        get_client_info,
+        paramstyle,
+        thread_safe,
+        threadsafety,
+        version_info,
+    )
+    from pymysql.constants import FIELD_TYPE
 
 _LAZY = {
     "Cause": "._core.cause",

@@ -1,5 +1,5 @@
 """PyMySQL's cursor classes: a virtual connection's `cursor()` makes subclasses of them."""
 
-from pymysql.cursors import Cursor, DictCursor, DictCursorMixin, SSCursor, SSDictCursor
+from ._drivers.cursors import Cursor, DictCursor, DictCursorMixin, SSCursor, SSDictCursor
 
 __all__ = ["Cursor", "DictCursor", "DictCursorMixin", "SSCursor", "SSDictCursor"]

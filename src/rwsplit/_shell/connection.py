@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from pymysql import err
-from pymysql.cursors import Cursor
 from pymysql.protocol import MysqlPacket
 
 from .._core.cause import Cause, Reason, not_split
@@ -26,6 +25,7 @@ from .._core.session_id import check_session_id, parse_database
 from .._core.statement import Kind, because
 from .._core.tracking import Changes
 from .._core.transaction import Transaction
+from .._drivers.cursors import Cursor
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, as_text, lost
 from .._drivers.sources import check_protection
 from .._stores import open_store
@@ -41,11 +41,20 @@ from .server import logger
 from .statements import NOTHING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
+    from typing_extensions import TypeVar as TypeVarWithDefault
     from typing_extensions import Unpack
 
     from .keywords import ConnectKeywords
+
+    # A connection of no other `cursorclass` makes these.
+    C = TypeVarWithDefault("C", bound=Cursor, default=Cursor)
+else:
+    C = TypeVar("C")
+Wanted = TypeVar("Wanted", bound=Cursor)
+T = TypeVar("T")
 
 __all__ = ["Connection"]
 
@@ -77,7 +86,7 @@ _SPEAKS = Reason("the application spoke the protocol itself", Cause.BOUND)
 _ASKED = because(Kind.READ, "its position is asked for")
 
 
-class Connection(Controls):
+class Connection(Controls, Generic[C]):
     """A virtual connection: one primary and its replicas behind PyMySQL's own interface.
 
     Takes every keyword of `pymysql.connect` for the primary, or a URL
@@ -211,7 +220,24 @@ class Connection(Controls):
     _read_timeout = _OfPrimary()
     _write_timeout = _OfPrimary()
 
-    def __init__(self, url: str | None = None, /, **keywords: Unpack[ConnectKeywords]) -> None:
+    cursorclass: type[C]
+
+    @overload
+    def __init__(
+        self: Connection[Cursor], url: str | None = None, /, **keywords: Unpack[ConnectKeywords]
+    ) -> None: ...
+
+    @overload
+    def __init__(
+        self: Connection[Wanted],
+        url: str | None = None,
+        /,
+        *,
+        cursorclass: type[Wanted],
+        **keywords: Unpack[ConnectKeywords],
+    ) -> None: ...
+
+    def __init__(self, url: str | None = None, /, **keywords: Any) -> None:
         options: dict[str, Any] = {**keywords}
         _translate_aliases(options)
         if url is not None:
@@ -703,15 +729,23 @@ class Connection(Controls):
 
     # The connection.
 
+    @overload
+    def cursor(self, cursor: None = None) -> C: ...
+
+    @overload
+    def cursor(self, cursor: type[Wanted]) -> Wanted: ...
+
+    @overload
+    def cursor(self, cursor: Callable[[Any], T]) -> T: ...
+
     def cursor(self, cursor: Any = None) -> Any:
         """Make a cursor of the given class, or of `cursorclass`.
 
         PyMySQL's cursor classes and subclasses of them also get `route`.
         """
-        cls = cursor or self.cursorclass
-        if isinstance(cls, type) and issubclass(cls, Cursor):
-            cls = routed(cls)
-        return cls(self)
+        cls: Any = cursor or self.cursorclass
+        has_route = isinstance(cls, type) and issubclass(cls, Cursor)
+        return (routed(cls) if has_route else cls)(self)
 
     def ping(self, reconnect: bool = False) -> None:
         """Check that the primary answers.

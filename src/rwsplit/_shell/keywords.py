@@ -6,7 +6,6 @@ import ssl
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from pymysql.cursors import Cursor
 from typing_extensions import TypedDict
 
 from .._core.policies import Policy
@@ -31,7 +30,7 @@ PolicyName = Literal[
 
 
 class _PyMySQLKeywords(TypedDict, total=False):
-    """PyMySQL's own."""
+    """PyMySQL's own, but `cursorclass`, which decides of what type a connection is."""
 
     user: str | None
     password: str | bytes | PasswordSource
@@ -46,7 +45,6 @@ class _PyMySQLKeywords(TypedDict, total=False):
     conv: Mapping[Any, Any] | None
     use_unicode: bool
     client_flag: int
-    cursorclass: type[Cursor]
     init_command: str | None
     connect_timeout: float
     read_default_group: str | None
