@@ -334,7 +334,8 @@ class Connection(Controls, Generic[C]):
         self._free = False
         self._sharing = None
         self._alone = None
-        self._context = self._scope = self._part = self._outside = None
+        self._context = self._scope = self._part = None
+        self._outside = {}
         self._key = None
         self._id_kind = self._options.session_id_kind
         self._share_process()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from time import monotonic
 from typing import Any, NamedTuple
@@ -76,6 +76,11 @@ class Seen(NamedTuple):
     tail: bytes
     position: Position
     on_primary: bool
+
+    def then(self, later: Seen) -> Seen:
+        """Return what both have seen that were at one replica, one after the other."""
+        position, on_primary = self.position | later.position, self.on_primary or later.on_primary
+        return Seen(later.at, later.tail, position, on_primary)
 
 
 class Served(NamedTuple):
@@ -540,41 +545,43 @@ class Replicas:
 
     def seen(self) -> Position:
         """Return what earlier reads have seen, so far as it was told."""
-        if self.seen_tail:
-            gtids = parse(state_block(self.seen_tail)).gtids
-            if gtids is not None:
-                seen = parse_position(self._cluster.flavor, gtids)
-                if isinstance(seen, GtidSet) and self.seen_at is not None:
-                    # What a replica made itself (an errant transaction) no other will ever have.
-                    seen = seen.without(self._cluster.servers[self.seen_at].server)
-                self._seen = self._seen | seen
+        self._seen = self._seen | self._told(self.seen_at, self.seen_tail)
         return self._seen
+
+    def _told(self, name: str | None, tail: bytes) -> Position:
+        """Return where a read told its replica to be."""
+        gtids = parse(state_block(tail)).gtids if tail else None
+        if gtids is None:
+            return self._session.origin
+        seen = parse_position(self._cluster.flavor, gtids)
+        if isinstance(seen, GtidSet) and name is not None:
+            # What a replica made itself (an errant transaction) no other will ever have.
+            seen = seen.without(self._cluster.servers[name].server)
+        return seen
 
     def take_seen(self) -> Seen:
         """Begin anew with what must not be seen less of; returns what it was before."""
         self.settle()
-        position = self.seen()
-        seen = Seen(self.seen_at, self.seen_tail, position, self.saw_primary)
-        self.go_on_with(Seen(None, b"", self._session.origin, on_primary=False))
+        seen = Seen(self.seen_at, self.seen_tail, self._seen, self.saw_primary)
+        self._see_only(Seen(None, b"", self._session.origin, on_primary=False))
         return seen
 
-    def go_on_with(self, seen: Seen) -> None:
-        """Go on with what `take_seen` returned."""
+    def _see_only(self, seen: Seen) -> None:
         self.seen_at, self.seen_tail, self._seen, self.saw_primary = seen
         self.asks_late = False
 
-    def joined_seen(self, one: Seen, other: Seen) -> Seen:
-        """Return what a session has seen that has seen both."""
-        if other.at is None and not other.position and not other.on_primary:
-            return one
-        told = other.at is None or bool(other.tail)
-        # Where nobody told what was seen, the primary is asked: no replica has more.
-        return Seen(
-            one.at,
-            one.tail,
-            one.position | other.position,
-            one.on_primary or other.on_primary or (not told and other.at != one.at),
-        )
+    def see_all(self, every: Iterable[Seen]) -> None:
+        """Go on with all that `take_seen` has returned before."""
+        at, position, on_primary = None, self._session.origin, False
+        for seen in every:
+            position = position | seen.position | self._told(seen.at, seen.tail)
+            on_primary = on_primary or seen.on_primary
+            if seen.at is not None and not seen.tail:
+                # Nobody told what was seen there: if it was seen at two, the primary is asked, as
+                # no replica has more.
+                on_primary = on_primary or at is not None
+                at = seen.at
+        self._see_only(Seen(at, b"", position, on_primary))
 
     @property
     def sees_freely(self) -> bool:

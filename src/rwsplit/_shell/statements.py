@@ -199,8 +199,8 @@ class Statements(Hold):
     _scope: Scope | None
     _part: ScopePosition | None
     """What the scope must see of this primary."""
-    _outside: Seen | None
-    """What reads outside of all scopes have seen."""
+    _outside: dict[str | None, Seen]
+    """By replica, what reads have seen that do not bind those of the scope."""
     _key: str | None
     _process: ProcessPosition
     """What others have committed that share the session: of this process, or of a scope."""
@@ -1467,14 +1467,14 @@ class Statements(Hold):
 
         Raises ValueError where a scope must see a position of another flavor.
         """
-        session = self._session
+        session, cluster = self._session, self._cluster
         context = current.get()
         scope: Scope | None = None if context is None else context.scope
         if session.status & IN_TRANSACTION or self._transaction.is_open:
             self._context = AGAIN
-            self._tell(scope)
+            inner = None if scope is None else scope.part(cluster, self._account, joins=False)
+            self._tell(scope, inner)
             return
-        cluster = self._cluster
         part = None if scope is None else scope.part(cluster, self._account)
         self._context = context
         choice = None if context is None else context.choice
@@ -1484,7 +1484,7 @@ class Statements(Hold):
         if part is not self._part:
             self._enter_scope(part, scope is None or scope.begins_anew)
         self._scope = scope
-        self._tell(scope)
+        self._tell(scope, part)
         key = self._session_key(None if context is None else context.session_id)
         if key == self._key:
             self._keeps_position = False
@@ -1524,12 +1524,13 @@ class Statements(Hold):
         replicas = self._replicas
         seen = replicas.take_seen()
         outside = self._outside
-        self._outside = seen if outside is None else replicas.joined_seen(outside, seen)
+        known = outside.get(seen.at)
+        outside[seen.at] = seen if known is None else known.then(seen)
         if self._key is None:
             self._set_aside(in_scope=self._part is not None)
         if part is None:
-            replicas.go_on_with(self._outside)
-            self._outside = None
+            replicas.see_all(outside.values())
+            outside.clear()
         self._part = replicas.scope = part
         if self._key is None:
             self._go_on_alone(part, anew)
@@ -1553,10 +1554,11 @@ class Statements(Hold):
         else:
             session.begin_with(session.origin, session.origin, True, anew)
 
-    def _tell(self, scope: Scope | None) -> None:
+    def _tell(self, scope: Scope | None, inner: ScopePosition | None) -> None:
         """Let those hear what is committed who share the session, and those of the block.
 
-        They are not the same where the block began within the transaction.
+        They are not the same where the block began within the transaction. `inner` is what the
+        block must see.
         """
         process, part = self._cluster.process, self._part
         if scope is None and part is None:
@@ -1566,10 +1568,9 @@ class Statements(Hold):
         scopes: list[Scope] = []
         if part is not None:
             positions.append(part)
+        if inner is not None and inner is not part:
+            positions.append(inner)
         if scope is not None:
-            inner = scope.part(self._cluster, self._account, joins=False)
-            if inner is not part:
-                positions.append(inner)
             scopes += scope.around()
         if self._scope is not None:
             scopes += [each for each in self._scope.around() if each not in scopes]
