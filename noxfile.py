@@ -58,7 +58,7 @@ def wheel(session: nox.Session) -> None:
 @nox.session
 def web(session: nox.Session) -> None:
     """A thousand rounds of POST, redirect, GET by 20 users under each web server, replicas late."""
-    session.install("-e", ".", *TEST, *PROJECT["dependency-groups"]["integrations"])
+    session.install("-e", ".", *TEST, *GROUPS["integrations"], *GROUPS["examples"])
     session.run(
         "pytest", "tests/live/test_web.py", *session.posargs, env={"RWSPLIT_TEST_ROUNDS": "1000"}
     )
