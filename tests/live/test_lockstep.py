@@ -592,6 +592,22 @@ FOUND = {
             "COMMIT",
         ],
     ),
+    "an error of what leaves the transaction alone leaves it where it is": (
+        {"autocommit": False},
+        [
+            "START TRANSACTION READ ONLY",
+            "DEALLOCATE PREPARE s",
+            "INSERT INTO t VALUES (1, 1)",
+        ],
+    ),
+    "SHOW begins no transaction on MariaDB": (
+        {"autocommit": False},
+        [
+            "SHOW TABLES LIKE 't%'",
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SELECT id, v FROM t ORDER BY id",
+        ],
+    ),
     "COMMIT AND CHAIN compares nothing": (
         {"autocommit": False},
         [

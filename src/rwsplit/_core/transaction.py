@@ -68,6 +68,7 @@ class Transaction:
         "digest",
         "lost",
         "on_replica",
+        "reads_data",
         "repeatables",
         "retries_on_primary",
         "size",
@@ -101,6 +102,8 @@ class Transaction:
         self._read_only = False
         self.on_replica = False
         """A snapshot is open on a replica, or was lost there."""
+        self.reads_data = False
+        """It has read more than the schema there."""
         self.repeatables: list[Repeatable] = []
         self.size = 0
         """Bytes of the answers to them."""
@@ -183,8 +186,11 @@ class Transaction:
     def begin_as_read(self, session: Session, flavor: str) -> bytes:
         """Return the BEGIN of a transaction whose reads on a replica are not repeated.
 
-        On MySQL even SHOW takes the snapshot that later reads see (tried: not so on MariaDB).
+        On MySQL even SHOW takes the snapshot that later reads see (tried: on MariaDB it does not
+        even begin a transaction).
         """
+        if flavor == "mariadb" and not self.begin and not self.reads_data:
+            return b""
         if flavor != "mysql" or session.isolation != "REPEATABLE-READ":
             return self.begin or b"START TRANSACTION"
         access = b", READ ONLY" if self.is_read_only(session) else b""

@@ -1011,8 +1011,10 @@ class Statements(Hold):
             ran = NOTHING if unread else statement
             told = self._learn_of_failure(ran)
             self._after_primary(ran, sql, succeeded=False, told=told)
-            if error.args[0] != ER.PARSE_ERROR and not session.status & AUTOCOMMIT:
+            begins = error.args[0] != ER.PARSE_ERROR and not session.status & AUTOCOMMIT
+            if begins and not self._transaction.has_begun:
                 # An error does not tell whether a transaction is open now; the next answer will.
+                # What leaves one alone that the primary knows nothing of begins none there.
                 session.status |= IN_TRANSACTION
             self._publish()
             raise
