@@ -608,6 +608,10 @@ FOUND = {
             "SELECT id, v FROM t ORDER BY id",
         ],
     ),
+    "show_warnings() is a statement for ROW_COUNT(), behind one that was asked about, too": (
+        {"autocommit": False},
+        ["SET @a = (SELECT v FROM t WHERE id = 1)", "conn.show_warnings()", "SELECT ROW_COUNT()"],
+    ),
     "COMMIT AND CHAIN compares nothing": (
         {"autocommit": False},
         [

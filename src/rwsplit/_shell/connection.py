@@ -518,8 +518,9 @@ class Connection(Controls, Generic[C]):
                 kept = (), []  # nothing was sent, which would have cleared them
             else:
                 self._skipped = False
+            self._told["row_count"] = -1  # it is a SHOW
+            self._note_freedom()
             if kept is not None:
-                self._told["row_count"] = -1
                 return tuple(kept[1])
             try:
                 with self._in_use(self._warned):
