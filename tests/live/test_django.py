@@ -135,6 +135,17 @@ def test_a_block_that_fails_leaves_nothing(shop):
     assert {item.name for item in Item.objects.all()} == {"coffee", "tea"}
 
 
+def test_what_another_process_has_just_made_is_got_and_not_made_again(late, cluster):
+    assert not Item.objects.filter(name="milk").exists()
+    with cluster.connect(cluster.primary, database=NAME) as other, other.cursor() as cursor:
+        cursor.execute("INSERT INTO teashop_item (name, amount) VALUES ('milk', 3)")
+    item, made = Item.objects.get_or_create(name="milk", defaults={"amount": 0})
+    assert (item.amount, made) == (3, False)
+    item, made = Item.objects.update_or_create(name="milk", defaults={"amount": 4})
+    assert (item.amount, made) == (4, False)
+    assert Item.objects.get(name="milk").amount == 4
+
+
 def test_a_request_in_a_transaction_reads_on_a_replica(shop):
     use(ATOMIC_REQUESTS=True)
     try:
