@@ -629,6 +629,16 @@ def test_a_middleware_that_writes_around_ours_is_named():
         assert not check_databases()
 
 
+def test_a_database_whose_driver_is_missing_is_left_to_django():
+    use(HOST="db1", PORT="", OPTIONS={"replicas": ["db2"]})
+    before = connections.settings["default"]
+    connections.settings["old"] = {**before, "ENGINE": "django.db.backends.postgresql"}
+    try:
+        assert not check_databases()
+    finally:
+        del connections.settings["old"]
+
+
 def test_check_runs_them():
     use(HOST="db1", OPTIONS={"replicas": ["db2"], "nonsense": 1})
     with pytest.raises(Exception, match="nonsense"):
