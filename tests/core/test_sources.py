@@ -187,14 +187,25 @@ def test_a_certificate_that_is_refused_while_dialing_is_no_server_that_is_away()
     assert not lost(caught.value)
 
 
+def test_a_socket_is_taken_once(pair):
+    """Two connections on it would take each other's answers."""
+    dialed(lambda endpoint: pair[0], DB1, 1)
+    for again in (pair[0], rwsplit.Secured(pair[0])):
+        with pytest.raises(err.OperationalError, match="returned before") as caught:
+            dialed(lambda endpoint, sock=again: sock, DB1, 1)
+        assert caught.value.args[0] == 2003
+    assert pair[0].fileno() >= 0, "the first one's it is"
+
+
 def test_what_protects_a_socket(pair):
     assert dialed(lambda endpoint: pair[0], DB1, 1) == (pair[0], True), "a unix socket"
     with closing(socket.create_server(("127.0.0.1", 0))) as listener:
         plain = socket.create_connection(listener.getsockname())
-        with closing(plain):
+        other = socket.create_connection(listener.getsockname())
+        with closing(plain), closing(other):
             assert dialed(lambda endpoint: plain, DB1, 1) == (plain, False)
-            secured = rwsplit.Secured(plain)
-            assert dialed(lambda endpoint: secured, DB1, 1) == (plain, True)
+            secured = rwsplit.Secured(other)
+            assert dialed(lambda endpoint: secured, DB1, 1) == (other, True)
             assert plain.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
 
 
@@ -256,7 +267,7 @@ def test_the_same_function_is_the_same_account():
     made = [lambda: SECRET for _ in range(2)]
     assert Whose(made[0]) == Whose(made[0])
     assert Whose(made[0]) != Whose(made[1])
-    assert key_of(b"a") == b"a"
+    assert key_of(b"a", "password") == b"a"
 
 
 class Equal:

@@ -42,7 +42,7 @@ from .._core.endpoint import Endpoint, address
 from .._core.fingerprint import Fingerprint
 from .._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
 from .._core.values import quote_identifier
-from .sources import Dial, Whose, check_dial, check_password, dialed, key_of, protects, token_of
+from .sources import Dial, check_dial, check_password, dialed, key_of, protects, token_of
 
 if TYPE_CHECKING:
     from pymysql.protocol import MysqlPacket
@@ -626,8 +626,10 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             (self.host, self.port, self.unix_socket, self.bind_address),
             # PyMySQL makes it bytes when it connects.
             self.user.encode(self.encoding) if isinstance(self.user, str) else self.user,
-            Whose(self.password) if callable(self.password) else _Secret(self.password),
-            key_of(self.dial),
+            key_of(
+                self.password if callable(self.password) else _Secret(self.password), "password"
+            ),
+            key_of(self.dial, "dial"),
             (self.ssl, self._ssl_required, getattr(self, "ctx", None)),
             (self._asked_flags, self._local_infile, self.max_allowed_packet),
             (self.charset, self.collation, self.use_unicode),

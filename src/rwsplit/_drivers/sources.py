@@ -168,6 +168,12 @@ def dialed(dial: Dial, endpoint: Endpoint, seconds: float) -> tuple[socket.socke
     except OSError as error:
         _close(sock)
         raise _no_socket(endpoint, "dial returned a socket that is not connected", error) from error
+    with _lock:
+        is_new = sock not in _handed_over
+        _handed_over.add(sock)
+    if not is_new:
+        # Two connections on one socket would take each other's answers.
+        raise _no_socket(endpoint, "dial returned a socket that it has returned before")
     if sock.family in (socket.AF_INET, socket.AF_INET6):
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -277,6 +283,8 @@ def _in_time(
 _lock = threading.Lock()
 _overdue: Counter[tuple[Whose, str]] = Counter()
 """By function and server, how many calls still run that nobody waits for."""
+_handed_over: weakref.WeakSet[socket.socket] = weakref.WeakSet()
+"""What functions have returned."""
 
 
 def _after_fork() -> None:
@@ -296,11 +304,14 @@ class Whose:
     """A function as a part of a key: equal to itself alone, however it compares.
 
     It does not keep the function alive: who has it no more can't ask with that key any more.
+
+    :param keyword: what it was given as.
     """
 
-    __slots__ = ("_hash", "_parts")
+    __slots__ = ("_hash", "_parts", "keyword")
 
-    def __init__(self, function: Any) -> None:
+    def __init__(self, function: Any, keyword: str = "") -> None:
+        self.keyword = keyword
         # A method is made anew each time it is looked up.
         is_method = isinstance(function, MethodType)
         parts = (function.__self__, function.__func__) if is_method else (function,)
@@ -334,6 +345,6 @@ def _weakly(part: Any) -> Callable[[], Any]:
         return lambda: part
 
 
-def key_of(value: Any) -> Any:
-    """Return what stands for a password, or for what dials, in a key."""
-    return Whose(value) if callable(value) else value
+def key_of(value: Any, keyword: str) -> Any:
+    """Return what stands for a keyword's value, which may be a function, in a key."""
+    return Whose(value, keyword) if callable(value) else value

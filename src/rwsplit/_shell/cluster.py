@@ -934,7 +934,7 @@ def cluster_of(
     """
     # A named one has rules, which are for those alone that ask for it.
     servers = (options.name, _where(primary), tuple(map(_where, replicas)), discover)
-    key = (*servers, key_of(dial))
+    key = (*servers, key_of(dial, "dial"))
     with _lock:
         known = _clusters.get(key)
         if known is None and dial is not None:

@@ -56,8 +56,8 @@ class Pool:
         # A connection that nobody holds any more is given back wherever that is noticed.
         self._lock = threading.RLock()
         self._closed = False
-        self._orphans = 0
-        """How many accounts' functions were gone while wires of theirs were idle."""
+        self._orphans: Counter[str] = Counter()
+        """By keyword, how many functions were gone while wires of theirs were idle."""
 
     def __repr__(self) -> str:
         """Tell how many wires are idle, and how many connections are in use."""
@@ -144,8 +144,9 @@ class Pool:
         expired: list[Wire] = []
         with self._lock:
             for key, idle in [*self._idle.items()]:
-                orphaned = any(part.is_gone for part in _functions(key))
-                self._orphans += orphaned
+                gone = [part.keyword for part in _functions(key) if part.is_gone]
+                orphaned = bool(gone)
+                self._orphans.update(gone)
                 expired += [kept.wire for kept in idle if orphaned or kept.until <= now]
                 idle[:] = [kept for kept in idle if not orphaned and kept.until > now]
                 if not idle:
@@ -160,8 +161,9 @@ class Pool:
             )
         for wire in expired:
             wire.close()
-        if self._orphans >= LOST_FUNCTIONS:
-            warn_of_functions("password")
+        for keyword, times in [*self._orphans.items()]:
+            if times >= LOST_FUNCTIONS:
+                warn_of_functions(keyword)
         return due
 
     def close_idle(self, endpoint: str | None = None) -> None:

@@ -889,7 +889,7 @@ class Replicas:
             raise err.InterfaceError(0, "")  # by another thread, amid a statement
         account = (
             physical.user,
-            key_of(physical.password),
+            key_of(physical.password, "password"),
             getattr(physical, "ctx", None),
             self._session.schema,
         )
