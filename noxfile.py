@@ -92,6 +92,8 @@ def sqlalchemy(session: nox.Session, version: str) -> None:
     session.install("-e", ".", f"sqlalchemy=={version}.*", "pytest")
     sources = sources_of(session, "sqlalchemy")
     session.run("python", "tests/suites/sqlalchemy_suite.py", sources, *session.posargs)
+    session.install(*TEST, "flask-sqlalchemy", "sqlmodel", "pandas", "alembic")
+    session.run("pytest", "tests/live/test_sqlalchemy_users.py", "tests/live/test_alembic.py")
 
 
 @nox.session

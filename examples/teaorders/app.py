@@ -1,7 +1,7 @@
 """A FastAPI application over SQLAlchemy: reads go to replicas, all else to the primary.
 
-rwsplit is in the database's URL; in `report`, which may be a little late; and in the middleware, by
-which whoever has bought sees that, whichever process answers.
+rwsplit is in the database's URL; in `report`, which may be a little late; and in a middleware, by
+which whoever has bought something sees that, whichever process answers.
 """
 
 import os
@@ -9,18 +9,17 @@ from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from typing import Annotated
 
-from fastapi import Depends, FastAPI, HTTPException, Request, Response
+from fastapi import Depends, FastAPI, HTTPException, Response
 from sqlalchemy import String, create_engine, func, select
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
-import rwsplit
+from rwsplit.web import ASGIMiddleware
 
 URL = os.environ.get(
     "SHOP_URL",
     "mysql+rwsplit://app:secret@127.0.0.1:3306/shop?replicas=127.0.0.1:3307,127.0.0.1:3308",
 )
 engine = create_engine(URL, pool_pre_ping=True)
-COOKIE = "seen"
 
 
 class Base(DeclarativeBase):
@@ -46,27 +45,17 @@ async def lifespan(app: FastAPI):
 app = FastAPI(lifespan=lifespan)
 
 
-@app.middleware("http")
-async def see_own_orders(request: Request, call_next) -> Response:
-    """Carry in a cookie what this visitor must see; it costs the other visitors nothing."""
-    try:
-        scope = rwsplit.scope(after=request.cookies.get(COOKIE))
-    except ValueError:
-        scope = rwsplit.scope()  # whatever was in the cookie, it was no position of ours
-    with scope:
-        response = await call_next(request)
-        if scope.wrote:
-            response.set_cookie(COOKIE, scope.position, max_age=60, httponly=True)
-    return response
+# Carries in a cookie what a visitor has bought; it costs the other visitors nothing.
+app.add_middleware(ASGIMiddleware, secret=os.environ["SECRET"])
 
 
-def session(response: Response) -> Iterator[Session]:
-    """Give a request a session, and tell in its answer where it read last."""
+def session() -> Iterator[Session]:
+    """Give a request a session."""
     with Session(engine) as db:
         yield db
 
 
-Db = Annotated[Session, Depends(session, scope="function")]
+Db = Annotated[Session, Depends(session)]
 
 
 @app.get("/")
@@ -78,7 +67,7 @@ def shelf(db: Db, response: Response) -> dict[str, int]:
 
 
 @app.post("/buy/{name}")
-def buy(name: str, db: Db, response: Response) -> dict[str, int]:
+def buy(name: str, db: Db) -> dict[str, int]:
     """Sell one. The lock, and all that follows in the transaction, is the primary's."""
     item = db.get(Item, name, with_for_update=True)
     if item is None or item.amount < 1:

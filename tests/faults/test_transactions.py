@@ -697,3 +697,35 @@ def test_a_stream_that_waited_for_its_replica_is_verified_whole(cluster, connect
         cursor.execute("UPDATE t SET v = v + 1 WHERE id = 2")
         connection.commit()
     assert waited
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "DESCRIBE nosuch",
+        "SHOW COLUMNS FROM nosuch",
+        "SELECT * FROM nosuch",
+        "SELECT * FROM t, nosuch",
+    ],
+)
+def test_a_table_that_is_not_there_begins_no_transaction(cluster, connect, other, sql):
+    """Whoever looks whether there is one (pandas does so) reads on replicas afterwards.
+
+    And in a snapshot of its own: what others have committed meanwhile is seen, as on one server.
+    """
+    other.execute("SELECT MAX(v) FROM t")
+    number = other.fetchone()[0]
+    for connection in (
+        cluster.connect(cluster.primary, autocommit=False),
+        connect(autocommit=False, max_wait=5.0),
+    ):
+        cursor = connection.cursor()
+        with pytest.raises(pymysql.err.MySQLError):
+            cursor.execute(sql)
+        number += 1
+        other.execute("REPLACE INTO t VALUES (2, %s)", (number,))
+        cluster.wait_caught_up()
+        cursor.execute(ONE.replace("1", "2"))
+        assert cursor.fetchone() == (number,)
+        connection.commit()
+    assert cursor.route.role == "replica"

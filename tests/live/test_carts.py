@@ -28,7 +28,7 @@ PATIENCE = 30
 
 
 @pytest.fixture
-def shop(cluster):
+def shop(cluster, tmp_path):
     """The shop's tables, and the environment of its programs."""
     with cluster.connect(cluster.primary) as connection, connection.cursor() as cursor:
         cursor.execute("DROP TABLE IF EXISTS cart, orders, invoices")
@@ -42,6 +42,8 @@ def shop(cluster):
     return {
         **os.environ,
         "SECRET": "of this test",
+        "HOME": str(tmp_path),  # gunicorn keeps a socket there
+        "LOG": str(tmp_path),
         "DATABASE_URL": "rwsplit://{user}:{password}@{host}:{port}/{database}".format(**options)
         + f"?replicas={','.join(options['replicas'])}",
         "PYTHONPATH": os.pathsep.join([sources, str(EXAMPLES)]),
@@ -158,21 +160,21 @@ SERVERS = {
 
 
 @pytest.mark.parametrize("server", SERVERS)
-def test_users_see_what_they_have_put_into_their_cart(server, cluster, shop, tmp_path):
+def test_users_see_what_they_have_put_into_their_cart(server, cluster, shop):
     for module in ("flask", "fastapi", "gunicorn", "gevent", "uvicorn"):
         pytest.importorskip(module)
     if IS_SHORT and "gevent" in server and cluster.flavor == "mariadb":
         pytest.skip("runs with RWSPLIT_TEST_SECONDS=600")
     for replica in cluster.replicas:
         cluster.delay(replica, LATE)
-    with serving({**shop, "LOG": str(tmp_path)}, *SERVERS[server]) as base:
+    with serving(shop, *SERVERS[server]) as base:
         stale, visited = shop_at(base, ROUNDS)
     assert stale == 0
     assert visited > 0.5
 
 
 @pytest.mark.parametrize("pool", ["prefork", "solo"])
-def test_a_worker_reads_the_orders_that_it_is_to_invoice(pool, cluster, shop, redis_url, tmp_path):
+def test_a_worker_reads_the_orders_that_it_is_to_invoice(pool, cluster, shop, redis_url):
     for module in ("celery", "flask", "gunicorn"):
         pytest.importorskip(module)
     if IS_SHORT and (pool == "solo") == (cluster.flavor == "mysql"):
@@ -180,7 +182,7 @@ def test_a_worker_reads_the_orders_that_it_is_to_invoice(pool, cluster, shop, re
     cluster.delay(cluster.replicas[0], LATE)  # the other one mostly has them
     database = 1 + 2 * (cluster.flavor == "mysql") + (pool == "solo")
     broker = redis_url.rpartition("/")[0] + f"/{database}"
-    environment = {**shop, "LOG": str(tmp_path), "BROKER_URL": broker}
+    environment = {**shop, "BROKER_URL": broker}
     web = ("gunicorn", "--bind=127.0.0.1:PORT", "--workers=2", "celery_cart:web")
     worker = ("celery", "-A", "celery_cart", "worker", f"--pool={pool}", "--concurrency=2")
     with running("celery", environment, *worker), serving(environment, *web) as base:

@@ -122,6 +122,13 @@ def _gone() -> err.OperationalError:
     return err.OperationalError(CR.CR_SERVER_GONE_ERROR, "MySQL server has gone away")
 
 
+def _begins_none(code: int, statement: Statement) -> bool:
+    """Tell whether a statement that failed so has begun no transaction (tried on both flavors)."""
+    if code in (ER.NO_SUCH_TABLE, ER.BAD_DB_ERROR):
+        return statement.kind is Kind.READ and not (statement.parts or statement.functions)
+    return bool(code == ER.PARSE_ERROR)
+
+
 def _without_questions(statement: Statement) -> Statement:
     """Return a statement whose questions about others are answered, as one for the primary."""
     kind = Kind.PRIMARY_READ if statement.kind is Kind.FOLLOW_READ else statement.kind
@@ -1011,8 +1018,9 @@ class Statements(Hold):
             ran = NOTHING if unread else statement
             told = self._learn_of_failure(ran)
             self._after_primary(ran, sql, succeeded=False, told=told)
-            begins = error.args[0] != ER.PARSE_ERROR and not session.status & AUTOCOMMIT
-            if begins and not self._transaction.has_begun:
+            begins_none = _begins_none(error.args[0], statement) and not before
+            begins_none = begins_none or self._transaction.has_begun
+            if not (begins_none or session.status & AUTOCOMMIT):
                 # An error does not tell whether a transaction is open now; the next answer will.
                 # What leaves one alone that the primary knows nothing of begins none there.
                 session.status |= IN_TRANSACTION
