@@ -16,11 +16,14 @@ from .connections import Connection
 __all__ = ["Patch", "patch"]
 
 _PLACES = (
-    (pymysql, "Connect"),
-    (pymysql, "Connection"),
-    (pymysql, "connect"),
-    (pymysql.connections, "Connection"),
+    (pymysql, "Connect", PlainConnection, Connection),
+    (pymysql, "Connection", PlainConnection, Connection),
+    (pymysql, "connect", PlainConnection, Connection),
+    (sys.modules["pymysql.connections"], "Connection", PlainConnection, Connection),
+    # PyMySQL's own makes second copies of its modules, of which connections know nothing.
+    (pymysql, "install_as_MySQLdb", pymysql.install_as_MySQLdb, install_as_MySQLdb),
 )
+"""Where a name is, what PyMySQL has there, and what rwsplit puts there."""
 _POSE = "MySQLdb"
 
 
@@ -38,7 +41,7 @@ class Patch:
         self._done = False
         if not Patch._held:
             _tell_who_came_before()
-            _put(PlainConnection, Connection)
+            _put(ours=True)
         Patch._held += 1
         if mysqldb:
             if not Patch._posed:
@@ -53,7 +56,7 @@ class Patch:
         self._done = True
         Patch._held -= 1
         if not Patch._held:
-            _put(Connection, PlainConnection)
+            _put(ours=False)
         if self._mysqldb:
             Patch._posed -= 1
             if not Patch._posed:
@@ -85,9 +88,10 @@ def patch(mysqldb: bool = False) -> Patch:
     return Patch(mysqldb)
 
 
-def _put(old: object, new: object) -> None:
-    # What somebody else put there meanwhile stays.
-    for module, name in _PLACES:
+def _put(ours: bool) -> None:
+    for module, name, plain, split in _PLACES:
+        old, new = (plain, split) if ours else (split, plain)
+        # What somebody else put there meanwhile stays.
         if getattr(module, name) is old:
             setattr(module, name, new)
 

@@ -14,10 +14,10 @@ from typing import Any
 import celery
 from celery import signals
 from celery.exceptions import ImproperlyConfigured
-from pymysql import err
 
 from ._core.options import CONNECT
 from ._core.position import join_positions
+from ._drivers import err
 from ._shell.context import using
 from ._shell.process import committed_here
 from ._shell.scope import Scope, current_scope

@@ -17,8 +17,6 @@ from contextlib import ExitStack
 from contextvars import Context, copy_context
 from typing import Any, NamedTuple
 
-from pymysql import err
-
 from ._core.carrier import (
     LONGEST,
     PRIMARY,
@@ -32,6 +30,7 @@ from ._core.carrier import (
     read_plain,
     read_secrets,
 )
+from ._drivers import err
 from ._shell.context import using
 from ._shell.scope import Scope
 

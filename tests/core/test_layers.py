@@ -74,6 +74,15 @@ def test_only_the_driver_uses_the_internals_of_pymysql():
         assert path.name == "_auth.py" or not private, path
 
 
+def test_no_name_of_pymysql_is_taken_from_where_others_put_theirs():
+    """After PyMySQL's own `install_as_MySQLdb()`, `pymysql.err` may be a second copy of it."""
+    modules = {
+        f"pymysql.{name}" for name in ("connections", "converters", "cursors", "err", "times")
+    }
+    for path in MODULES:
+        assert not modules & set(imports(path)), path
+
+
 def test_there_is_no_import_cycle():
     graph = {}
     for path in MODULES:

@@ -269,6 +269,39 @@ def test_a_sitecustomize_of_the_users_own_still_runs(run, tmp_path):
     assert said == ["mine", "mine", f"{own} rwsplit._shell.connection"]
 
 
+POSING = "import pymysql; pymysql.install_as_MySQLdb(); import MySQLdb.converters, MySQLdb.cursors"
+
+
+@pytest.mark.parametrize("order", ["before", "between", "after"])
+def test_what_poses_as_mysqldb_changes_no_error_of_ours(order):
+    """PyMySQL's own `install_as_MySQLdb()` puts second copies of its modules into its package."""
+    steps = ["import rwsplit", "rwsplit.connect"]
+    steps.insert(("before", "between", "after").index(order), POSING)
+    text = (
+        "\n".join([*steps, "import rwsplit._shell.monitor, sys"])
+        + """
+assert pymysql.err is not sys.modules["pymysql.err"], "there are two"
+from pymysql.err import MySQLError
+for name, module in sys.modules.items():
+    if name.startswith("rwsplit.") and hasattr(module, "err"):
+        assert module.err.MySQLError is MySQLError, name
+"""
+    )
+    subprocess.run([sys.executable, "-c", text], check=True, env={**os.environ, "PYTHONPATH": PATH})
+
+
+def test_patched_it_poses_as_mysqldb_as_ours_does(run):
+    text = (
+        POSING
+        + """
+import rwsplit, sys
+assert MySQLdb is rwsplit and MySQLdb.connect is pymysql.connect
+assert pymysql.err is sys.modules["pymysql.err"]
+"""
+    )
+    assert run(text) == ([], 0)
+
+
 def test_mysqldb_is_found_in_whatever_order(run):
     text = """
 import sys

@@ -32,16 +32,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from weakref import WeakSet
 
-from pymysql import converters, err
 from pymysql.charset import charset_by_name
 from pymysql.connections import MAX_PACKET_LEN, TEXT_TYPES, Connection, MySQLResult
 from pymysql.constants import CLIENT, COMMAND, CR, ER, FIELD_TYPE, SERVER_STATUS
+from pymysql.converters import (
+    Decimal2Literal,
+    escape_bool,
+    escape_bytes,
+    escape_date,
+    escape_datetime,
+    escape_float,
+    escape_int,
+    escape_None,
+    escape_not_supported,
+    escape_str,
+    escape_struct_time,
+    escape_time,
+    escape_timedelta,
+    through,
+)
 from pymysql.protocol import FieldDescriptorPacket
 
 from .._core.endpoint import Endpoint, address
 from .._core.fingerprint import Fingerprint
 from .._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
 from .._core.values import quote_identifier
+from . import err
 from .sources import Dial, check_dial, check_password, dialed, key_of, protects, token_of
 
 if TYPE_CHECKING:
@@ -81,23 +97,23 @@ CONNECT_KEYWORDS = PYMYSQL_KEYWORDS | {"dial"}
 """Those that each connection to a server takes."""
 
 DEFAULT_ENCODERS: dict[Any, Any] = {
-    bool: converters.escape_bool,
-    int: converters.escape_int,
-    float: converters.escape_float,
-    str: converters.escape_str,
-    bytes: converters.escape_bytes,
-    tuple: converters.escape_not_supported,
-    list: converters.escape_not_supported,
-    set: converters.escape_not_supported,
-    frozenset: converters.escape_not_supported,
-    dict: converters.escape_not_supported,
-    type(None): converters.escape_None,
-    datetime.date: converters.escape_date,
-    datetime.datetime: converters.escape_datetime,
-    datetime.timedelta: converters.escape_timedelta,
-    datetime.time: converters.escape_time,
-    time.struct_time: converters.escape_struct_time,
-    Decimal: converters.Decimal2Literal,
+    bool: escape_bool,
+    int: escape_int,
+    float: escape_float,
+    str: escape_str,
+    bytes: escape_bytes,
+    tuple: escape_not_supported,
+    list: escape_not_supported,
+    set: escape_not_supported,
+    frozenset: escape_not_supported,
+    dict: escape_not_supported,
+    type(None): escape_None,
+    datetime.date: escape_date,
+    datetime.datetime: escape_datetime,
+    datetime.timedelta: escape_timedelta,
+    datetime.time: escape_time,
+    time.struct_time: escape_struct_time,
+    Decimal: Decimal2Literal,
 }
 """PyMySQL's own escaping, written out: applications put functions of theirs into its table."""
 
@@ -257,7 +273,7 @@ class Result(MySQLResult):  # type: ignore[misc]
             fields.append(field)
             descriptions.append(description)
             converter = decoders.get(field.type_code)
-            if converter is _through:
+            if converter is through:
                 converter = None
             columns.append((_column_encoding(field, encoding), converter))
         self.fields = fields
@@ -299,9 +315,6 @@ class _Compared(_Fingerprinted):
     def _read_row_from_packet(self, packet: MysqlPacket) -> Any:
         self.fingerprint.add(packet._data)
         return None
-
-
-_through = converters.through
 
 
 def _column_encoding(field: FieldDescriptorPacket, encoding: str | None) -> str | None:

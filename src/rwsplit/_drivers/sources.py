@@ -20,11 +20,11 @@ from contextlib import suppress
 from types import MethodType
 from typing import Any, NamedTuple
 
-from pymysql import err
 from pymysql.constants import CR
 
 from .._core.endpoint import Endpoint
 from .._core.problems import shown
+from . import err
 
 __all__ = [
     "Dial",

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from pymysql import err
-
 from .._core.dialect import Dialect
 from .._core.statement import Statement
 from .._core.values import literal
+from .._drivers import err
 from .._drivers.pymysql import Ask, as_text, lost
 
 if TYPE_CHECKING:

@@ -10,7 +10,6 @@ from functools import cache
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from pymysql import err
 from pymysql.protocol import MysqlPacket
 
 from .._core.cause import Cause, Reason, not_split
@@ -25,6 +24,7 @@ from .._core.session_id import check_session_id, parse_database
 from .._core.statement import Kind, because
 from .._core.tracking import Changes
 from .._core.transaction import Transaction
+from .._drivers import err
 from .._drivers.cursors import Cursor
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, as_text, lost
 from .._drivers.sources import check_protection

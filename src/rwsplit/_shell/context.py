@@ -13,10 +13,9 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from pymysql import err
-
 from .._core.options import Choice, parse_choice
 from .._core.session_id import check_session_id
+from .._drivers import err
 
 if TYPE_CHECKING:
     from types import TracebackType

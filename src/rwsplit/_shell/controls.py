@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymysql import err
-
 from .._core.cause import Cause, Reason, not_split
 from .._core.controls import (
     CONSISTENCY,
@@ -24,6 +22,7 @@ from .._core.options import Options
 from .._core.policies import POLICIES, name_of
 from .._core.route import RouteTaken
 from .._core.statement import Statement
+from .._drivers import err
 from .._drivers.pymysql import as_text, made_result, no_result
 from .config_file import reads_are_switched_off
 from .ruling import Ruling

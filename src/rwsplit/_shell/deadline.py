@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from time import monotonic
 
-from pymysql import err
 from pymysql.constants import ER
+
+from .._drivers import err
 
 __all__ = ["Deadline"]
 

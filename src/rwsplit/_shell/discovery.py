@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from pymysql import err
-
 from .._core.endpoint import address
+from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, as_text
 from .server import logger
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
-from pymysql import err
 from pymysql.constants import CR
 
 from .._core.endpoint import Endpoint
@@ -14,6 +13,7 @@ from .._core.failure import is_read_only
 from .._core.options import Options
 from .._core.position import Position
 from .._core.session import AUTOCOMMIT, Session
+from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, lost, raise_first
 from .account import Account
 from .cluster import FULL, Cluster, words

@@ -10,9 +10,8 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, Protocol
 
-from pymysql import err
-
 from .._core.kill import killed_thread
+from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, as_text
 from .account import Account
 from .cluster import Cluster, all_users, words

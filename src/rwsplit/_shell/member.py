@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pymysql import err
-
 from .._core.cause import Reason
 from .._core.defaults import DEFAULTS, packed, unpacked
 from .._core.options import SystemValue
@@ -21,6 +19,7 @@ from .._core.position import (
 from .._core.route import RouteTaken
 from .._core.session import Prepared, Session, spelt
 from .._core.values import literal
+from .._drivers import err
 from .._drivers.pymysql import Ask, PhysicalConnection, Setup, raise_first
 from .account import Account
 from .cluster import Cluster

@@ -13,10 +13,9 @@ from random import SystemRandom
 from time import monotonic
 from typing import Any, Protocol
 
-from pymysql import err
-
 from .._core.endpoint import Endpoint
 from .._core.position import Position, parse_history, parse_position
+from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, as_text, lost
 from .account import Account
 from .parity import ASK_PARITY, Parity, filters_of

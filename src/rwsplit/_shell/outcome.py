@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pymysql import err
 from pymysql.constants import CR, ER
 
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION, can_write
 from .._core.statement import Statement
+from .._drivers import err
 
 __all__ = ["OutcomeUnknown", "deadlock", "loss"]
 

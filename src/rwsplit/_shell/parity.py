@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from pymysql import err
-
 from .._core.defaults import DEFAULTS, UNMENDED, packed, unpacked
+from .._drivers import err
 from .._drivers.pymysql import as_text
 
 __all__ = ["ASK_PARITY", "Parity", "filters_of"]

@@ -6,12 +6,11 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from pymysql import err
-
 from .._core.session import LARGEST_VALUE, TABLES_MADE, Session
 from .._core.statement import Statement
 from .._core.tracking import parse_tails
 from .._core.values import literal, quote_identifier, user_value
+from .._drivers import err
 from .._drivers.pymysql import Ask, PhysicalConnection
 
 __all__ = ["read_back", "report", "user_variables"]

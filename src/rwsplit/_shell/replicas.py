@@ -7,7 +7,6 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from time import monotonic
 from typing import Any, NamedTuple
 
-from pymysql import err
 from pymysql.constants import ER
 
 from .._core.cause import ASIDE, RESERVED, Cause, Reason, none_usable
@@ -21,6 +20,7 @@ from .._core.position import GtidSet, Position, parse_position, within
 from .._core.route import Route
 from .._core.session import Session
 from .._core.tracking import parse, state_block
+from .._drivers import err
 from .._drivers.pymysql import Ask, PhysicalConnection, as_text, is_of_tls, lost
 from .._drivers.sources import key_of
 from .account import Account

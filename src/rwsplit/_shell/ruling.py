@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from pymysql import err
 from pymysql.constants import ER
 
 from .._core.route import Route
 from .._core.statement import Statement
+from .._drivers import err
 from .._drivers.pymysql import as_text
 from .transactions import Transactions
 

@@ -8,9 +8,8 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
-from pymysql import err
-
 from .._core.position import GtidList, GtidSet, Position
+from .._drivers import err
 from .._stores import MemoryStore, SessionStore, Stored, StoreError, StoreIsDamaged, StoreIsEmpty
 from .server import logger
 

@@ -9,7 +9,6 @@ from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from pymysql import err
 from pymysql.constants import CR, ER, SERVER_STATUS
 
 from .._core.cause import ONLY_ASKED, Cause, Reason
@@ -33,6 +32,7 @@ from .._core.statement import Hint, Kind, Statement, because
 from .._core.tracking import only_gtid, parse_tails
 from .._core.transaction import Transaction
 from .._core.values import quote_identifier
+from .._drivers import err
 from .._drivers.pymysql import (
     DEFAULT_ENCODERS,
     as_text,

@@ -7,8 +7,6 @@ from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from typing import Any
 
-from pymysql import err
-
 from .._core.cause import Cause, Reason
 from .._core.fingerprint import Fingerprint
 from .._core.position import Position
@@ -16,6 +14,7 @@ from .._core.route import LEVELS, Destination, Route, RouteTaken
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION
 from .._core.statement import Kind, Statement, because
 from .._core.transaction import Step, is_compared, is_lost_with, is_ordered
+from .._drivers import err
 from .._drivers.pymysql import no_result, raise_first
 from .member import Member, ask_and_end
 from .outcome import deadlock

@@ -11,6 +11,7 @@ from typing import Any
 
 import pymysql
 
+from .._drivers import err
 from .._drivers.pymysql import PlainConnection
 from ._guard import Guard
 from ._link import Link
@@ -102,7 +103,7 @@ class Server:
         until = monotonic() + _START_SECONDS
         while monotonic() < until:
             if self._listens():
-                with contextlib.suppress(pymysql.err.OperationalError):
+                with contextlib.suppress(err.OperationalError):
                     self.admin().close()
                     return True
             if not running():
