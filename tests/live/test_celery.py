@@ -109,8 +109,14 @@ def retry_twice(self, key):
 def working():
     """A worker, in a thread of this process."""
     ours.install()
-    with start_worker(app, pool="solo", perform_ping_check=False, loglevel="ERROR"):
+
+    def leave_it(**_):
+        """Celery would set the levels of everybody's loggers."""
+
+    signals.setup_logging.connect(leave_it)
+    with start_worker(app, pool="solo", perform_ping_check=False):
         yield
+    signals.setup_logging.disconnect(leave_it)
     ours.uninstall()
     app.close()
 
