@@ -9,6 +9,8 @@ import os
 from collections import Counter
 from pathlib import Path
 
+import django
+
 import rwsplit
 
 SUITE = json.loads(os.environ["RWSPLIT_SUITE"])
@@ -37,7 +39,8 @@ def database(name):
 DATABASES = {"default": database("suite"), "other": database("suite_other")}
 SECRET_KEY = "for the tests"
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
+if django.VERSION < (6,):
+    DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 USE_TZ = False
 
 _query = rwsplit.Connection.query

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import Any
 
 from django.db.backends.mysql import creation
 
@@ -14,14 +13,7 @@ __all__ = ["DatabaseCreation"]
 
 
 class DatabaseCreation(creation.DatabaseCreation):
-    """Django's own; the tests themselves read on replicas again."""
-
-    def create_test_db(self, *args: Any, **keywords: Any) -> Any:
-        """Create the test database, on the primary."""
-        try:
-            return super().create_test_db(*args, **keywords)
-        finally:
-            self.connection.end_migrating()
+    """Django's own; several test processes get their copies over the primary, and replicas, too."""
 
     def _clone_db(self, source_database_name: str, target_database_name: str) -> None:
         """Copy a database for one of several test processes, over the primary."""
