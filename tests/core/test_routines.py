@@ -93,8 +93,9 @@ def test_bodies_that_do_more(body):
     assert kind("SELECT f(1)", f=Routine("NO SQL", body)) is Kind.PRIMARY_READ
 
 
-def test_a_declaration_is_needed_and_enough_where_no_body_is_seen():
-    assert kind("SELECT f(1)", f=Routine("READS SQL DATA")) is Kind.READ
+def test_a_declaration_is_needed_and_not_enough_where_no_body_is_seen():
+    assert kind("SELECT f(1)", f=Routine("READS SQL DATA")) is Kind.PRIMARY_READ
+    assert kind("SELECT f(1)", f=Routine("READS SQL DATA", "RETURN 1")) is Kind.READ
     for access in ("MODIFIES SQL DATA", "CONTAINS SQL", ""):
         assert kind("SELECT f(1)", f=Routine(access, "RETURN 1")) is Kind.PRIMARY_READ
 

@@ -134,7 +134,11 @@ primary_read! SHOW SLAVE STATUS
 primary_read! SHOW REPLICA STATUS
 primary_read! SHOW RELAYLOG EVENTS
 primary_read! SELECT * FROM information_schema.OPTIMIZER_TRACE
-read          SELECT @@sql_mode, @@session.sql_mode, @@global.sql_mode, @@local.time_zone, @@SESSION.`sql_mode`
+read          SELECT @@sql_mode, @@session.sql_mode, @@local.time_zone, @@SESSION.`sql_mode`
+primary_read  SELECT @@GLOBAL.`max_connections` + 1
+read          SELECT @@global.server_id
+read          SELECT * FROM .t
+read          SELECT * FROM {oj t LEFT JOIN u ON t.id = u.t_id}
 read          SELECT @@character_set_client, @@collation_connection
 read          SELECT @a
 read          SELECT @a, @`b c`, @'d', @"e", @a.b, @_1, @$x

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
+from . import wordlist
 from .cause import Cause, Reason
 from .dialect import Dialect
 from .effects import Effects, walk
-from .lexer import NAME, WORD
+from .functions import builtins_of
+from .lexer import NAME, OP, WORD
 from .names import name_at
 from .reading import Tokens, build, is_word, leading, unknown, words_of
 from .statement import Kind, Statement, because
@@ -116,35 +119,61 @@ def block(tokens: Tokens, dialect: Dialect) -> Statement:
 
 def start_transaction(tokens: Tokens, dialect: Dialect) -> Statement:
     """START TRANSACTION."""
-    words = [word for word in words_of(tokens)[2:] if word not in ("WITH", "SNAPSHOT")]
-    if set(words) - {"READ", "ONLY", "WRITE", "CONSISTENT"}:
+    items = _shape(tokens[2:])
+    said = set(items.split(" , ")) if items else set()
+    if said - _CHARACTERISTICS or {"READ ONLY", "READ WRITE"} <= said:
         return unknown(tokens, dialect, "START TRANSACTION with what is not understood")
     does = "begin"
-    if "ONLY" in words:
+    if "READ ONLY" in said:
         does += " read only"
-    elif "WRITE" in words:
+    elif "READ WRITE" in said:
         does += " read write"
-    if "CONSISTENT" in words:
+    if "WITH CONSISTENT SNAPSHOT" in said:
         does += " consistent snapshot"
     return _transaction(
         "START TRANSACTION",
         does,
-        "START TRANSACTION" + (" READ ONLY" if "ONLY" in words else "") + " opens a transaction",
+        "START TRANSACTION"
+        + (" READ ONLY" if "READ ONLY" in said else "")
+        + " opens a transaction",
         releases=frozenset(("tables",)),
         implicit_commit=True,
         may_write=True,
     )
 
 
+_CHARACTERISTICS = frozenset(("READ ONLY", "READ WRITE", "WITH CONSISTENT SNAPSHOT"))
+
+
+def _shape(tokens: Tokens) -> str:
+    """The tokens as one text; what is no bare word and no comma is a `?`.
+
+    What is not sent to a server is not checked by one: its grammar is checked here, in full.
+    """
+    return " ".join(
+        [
+            token.text if token.kind == WORD or (token.kind == OP and token.text == ",") else "?"
+            for token in tokens
+        ]
+    )
+
+
+_PLAIN_END = re.compile(r"(?:COMMIT|ROLLBACK)(?: WORK)?(?: AND NO CHAIN)?(?: NO RELEASE)?")
+_TO_SAVEPOINT = re.compile(r"ROLLBACK (?:WORK )?TO (?:SAVEPOINT )?\S+")
+
+
 def end(tokens: Tokens, dialect: Dialect) -> Statement:
     """COMMIT and ROLLBACK."""
     verb = tokens[0].text
+    shape = _shape(tokens)
     words = words_of(tokens)[1:]
     does = verb.lower()
     name = None
     if "TO" in words:
+        name = _savepoint_name(tokens, dialect)
+        if name is None or not _TO_SAVEPOINT.fullmatch(shape):
+            return unknown(tokens, dialect, f"{verb} with what is not understood")
         does = "rollback to"
-        name = tokens[-1].raw if tokens[-1].kind == WORD else tokens[-1].text
     elif "CHAIN" in words and "NO" not in words[: words.index("CHAIN")]:
         does += " chain"
     elif (
@@ -152,17 +181,36 @@ def end(tokens: Tokens, dialect: Dialect) -> Statement:
         and "NO" not in words[words.index("RELEASE") - 1 : words.index("RELEASE")]
     ):
         does += " release"
-    elif set(words) - {"WORK", "AND", "NO", "CHAIN", "RELEASE"}:
+    elif not _PLAIN_END.fullmatch(shape):
         return unknown(tokens, dialect, f"{verb} with what is not understood")
     return _transaction(
         verb, does, f"{verb} ends the transaction", name=name, may_write=verb == "COMMIT"
     )
 
 
+def _savepoint_name(tokens: Tokens, dialect: Dialect) -> str | None:
+    """The savepoint's name, which stands last; None if it can't be one."""
+    last = tokens[-1]
+    if last.kind == NAME:
+        return last.text
+    reserved = builtins_of(dialect).clauses | _RESERVED
+    return last.raw if last.kind == WORD and last.text not in reserved else None
+
+
+_RESERVED = wordlist.words(
+    "ALTER ANALYZE BEFORE BOTH CHANGE CONDITION CREATE DATABASE DEFAULT DELETE DESCRIBE DROP DUAL",
+    "EACH EXIT EXPLAIN FALSE FETCH FOR GENERATED GRANT IF INSERT INTERVAL ITERATE LEADING LEAVE",
+    "LEFT LOAD LOCK LOOP MATCH NULL OPTIMIZE OUT PROCEDURE PURGE READ RELEASE RENAME REPEAT",
+    "REPLACE RESIGNAL REVOKE RIGHT SCHEMA SHOW SIGNAL SQL STARTING TERMINATED TRAILING TRIGGER",
+    "TRUE UNDO UNLOCK UNSIGNED USAGE WHILE WRITE ZEROFILL",
+)
+
+
 def savepoint(tokens: Tokens, dialect: Dialect) -> Statement:
     verb = "SAVEPOINT" if tokens[0].text == "SAVEPOINT" else "RELEASE SAVEPOINT"
-    last = tokens[-1]
-    name = last.raw if last.kind == WORD else last.text
+    name = _savepoint_name(tokens, dialect)
+    if name is None or _shape(tokens[:-1]) != verb:
+        return unknown(tokens, dialect, f"{verb} with what is not understood")
     return _transaction(verb, verb.lower(), f"{verb} belongs to the transaction", name=name)
 
 

@@ -15,7 +15,7 @@ from .comments import NO_HINTS, Hints, bare, has_code, has_comments, has_hints, 
 from .controls import mentions_controls
 from .dialect import Dialect
 from .effects import Effects
-from .lexer import OP, Token, scan, string, tokens
+from .lexer import LITERAL, OP, Token, scan, string, tokens
 from .statement import Kind, Statement, because
 from .templates import representatives
 from .verbs import classify_tokens, is_compound
@@ -201,20 +201,42 @@ class Classifier:
         literals = list(_string_literals(self.dialect).finditer(text))
         if found.user_variables_read or len(literals) != 1:
             return found
-        quoted = literals[0][0]
-        body = quoted[1:-1].replace(quoted[0] * 2, quoted[0])
-        if not self.dialect.no_backslash_escapes and "\\" in quoted:
-            body = _ESCAPE.sub(lambda match: _ESCAPED.get(match[1], match[1]), quoted[1:-1])
-            body = body.replace(quoted[0] * 2, quoted[0])
+        body = self.statement(_unquote(literals[0][0], self.dialect))
         if found.verb != "PREPARE":
-            return found._replace(depends=found.depends | self.statement(body).depends)
-        return found._replace(body=self.statement(body))
+            return found._replace(depends=found.depends | body.depends)
+        said = tokens(scan(text, self.dialect), self.dialect)
+        if [token.kind for token in said[3:4]] != [LITERAL] or {t.text for t in said[4:]} - {";"}:
+            return found  # MariaDB computes the text, and each server could another one
+        return found._replace(body=body)
 
 
 # The literal is a statement itself: no digest stands for these.
 _LITERAL_MATTERS = frozenset(("PREPARE", "EXECUTE IMMEDIATE"))
-_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
-_ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "0": "\0", "b": "\b", "Z": "\x1a"}
+_ESCAPE = re.compile(r"\\(.)|(['\"])\2", re.DOTALL)
+_ESCAPED = {
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "0": "\0",
+    "b": "\b",
+    "Z": "\x1a",
+    "%": r"\%",
+    "_": r"\_",
+}
+
+
+def _unquote(quoted: str, dialect: Dialect) -> str:
+    """The content of a literal: what is escaped, and quotes that are doubled, in one pass."""
+    quote = quoted[0]
+    if dialect.no_backslash_escapes:
+        return quoted[1:-1].replace(quote * 2, quote)
+
+    def content(found: re.Match[str]) -> str:
+        if found[1] is not None:
+            return _ESCAPED.get(found[1], found[1])
+        return quote if found[2] == quote else found[0]
+
+    return _ESCAPE.sub(content, quoted[1:-1])
 
 
 @cache

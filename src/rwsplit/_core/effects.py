@@ -13,7 +13,7 @@ from .cause import Cause, Reason
 from .dialect import Dialect
 from .functions import ANY_SOME, GEOMETRY, SPECIAL, VARYING, builtins_of
 from .lexer import LITERAL, NAME, ODD, OP, SYSVAR, USERVAR, WORD, Token
-from .names import FOLLOWED, MEMBER_BOUND, local_table, name_at
+from .names import FOLLOWED, MEMBER_BOUND, OF_MEMBER, local_table, name_at
 from .statement import Kind, TableName, because
 from .wordlist import words
 
@@ -178,6 +178,8 @@ class _Walk:
         elif name in MEMBER_BOUND or name.startswith(("session_track", "pseudo_")):
             self._effects.depends.add(MEMBER_BOUND.get(name, "connection"))
             self._effects.demand(Kind.PRIMARY_READ, f"@@{name} differs between members")
+        elif is_global and name not in OF_MEMBER:
+            self._effects.demand(Kind.PRIMARY_READ, f"@@GLOBAL.{name} is each server's own")
 
     # -- names
 
@@ -188,7 +190,7 @@ class _Walk:
             self._call(index, token, qualified)
             if token.kind == NAME or token.text not in _KEYWORDS:
                 return
-        elif frame.expects_table and not qualified:
+        elif frame.expects_table:  # behind a point, too: `FROM .t`
             if self._table(index, token):
                 return
         elif qualified and token.text.upper() in ("NEXTVAL", "CURRVAL", "LASTVAL"):
@@ -200,7 +202,7 @@ class _Walk:
 
     def _table(self, index: int, token: Token) -> bool:
         """Take a table's name where one is expected; False if there is a keyword instead."""
-        if token.kind == WORD and (token.text in _NO_TABLE or token.text in _RESERVED):
+        if token.kind == WORD and self._is_keyword(index, token.text):
             if token.text not in _NO_TABLE or token.text == "DUAL":
                 self._frames[-1].expects_table = False
             return False
@@ -208,6 +210,18 @@ class _Walk:
         self._frames[-1].expects_table = False
         self.add_table(name)
         return True
+
+    def _is_keyword(self, index: int, word: str) -> bool:
+        """Whether a word where a table may stand is none: most words may be names, too."""
+        if word == "OJ":
+            return self._is_op(index - 1, "{")
+        if word in ("LATERAL", "JSON_TABLE"):
+            return self._is_op(index + 1, "(")
+        if word in _MODIFIERS:
+            return not self._query
+        if word == "WINDOW":
+            return self._dialect.flavor == "mysql"
+        return word in _NO_TABLE or word in _RESERVED
 
     def add_table(self, name: TableName) -> None:
         """One more table, which may belong to one server."""
@@ -403,9 +417,10 @@ class _Walk:
 
 
 _NOTHING = Token(-1, "")
-_NO_TABLE = words(
-    "SELECT VALUES WITH LATERAL JSON_TABLE DUAL TABLE ONLY IGNORE LOW_PRIORITY HIGH_PRIORITY",
-    "DELAYED QUICK CONCURRENT LOCAL",
+_MODIFIERS = words("ONLY QUICK CONCURRENT LOCAL")
+"""Words that a statement that writes may have before its table, and names in queries."""
+_NO_TABLE = _MODIFIERS | words(
+    "SELECT VALUES WITH LATERAL JSON_TABLE DUAL TABLE IGNORE LOW_PRIORITY HIGH_PRIORITY DELAYED OJ"
 )
 _SAYS = {
     Kind.READ: "",

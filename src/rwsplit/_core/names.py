@@ -8,7 +8,7 @@ from .lexer import NAME, OP, WORD, Token
 from .statement import Kind, TableName
 from .wordlist import words
 
-__all__ = ["FOLLOWED", "MEMBER_BOUND", "local_table", "name_at"]
+__all__ = ["FOLLOWED", "MEMBER_BOUND", "OF_MEMBER", "local_table", "name_at"]
 
 FOLLOWED = frozenset(("warning_count", "error_count"))
 """System variables about the statement before."""
@@ -43,6 +43,9 @@ MEMBER_BOUND: dict[str, str] = {
 """System variables that members differ in on purpose -> what of the connection they show. Those of
 the server tell a primary from a replica, and how far it is: health checks ask the primary for them.
 """
+
+OF_MEMBER = frozenset(("server_id", "server_uuid", "hostname", "port", "version"))
+"""System variables that tell who answered."""
 
 # Schemas whose tables are made up by each server for itself.
 _LOCAL_SCHEMAS = words("performance_schema sys")

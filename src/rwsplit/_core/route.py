@@ -111,6 +111,7 @@ def route(
         session.pins
         or session.temporary
         or statement.functions
+        or session.sets_globals
         or (session.heavy and statement.user_variables_read)
     ):
         bound = session.binds(statement)

@@ -60,8 +60,9 @@ def with_functions(statement: Statement, look_up: LookUp, dialect: Dialect) -> S
     if kind is None or statement.kind is not Kind.PRIMARY_READ:
         return statement
     seen: set[str] = set()
+    reads: set[str] = set()
     for name in sorted(statement.functions):
-        why_not = refusal(name, look_up, dialect, seen)
+        why_not = refusal(name, look_up, dialect, seen, reads)
         if why_not is not None:
             return statement._replace(reason=Reason(why_not, Cause.FUNCTION))
     names = ", ".join(sorted(statement.functions))
@@ -69,13 +70,19 @@ def with_functions(statement: Statement, look_up: LookUp, dialect: Dialect) -> S
     return statement._replace(
         kind=kind,
         reason=statement.reason if kind is Kind.PRIMARY_READ else reason,
+        user_variables_read=statement.user_variables_read | reads,
         may_write=False,
         may_change_session=False,
     )
 
 
-def refusal(name: str, look_up: LookUp, dialect: Dialect, seen: set[str]) -> str | None:
-    """Why a function cannot be taken for one that only reads; None if it can."""
+def refusal(
+    name: str, look_up: LookUp, dialect: Dialect, seen: set[str], reads: set[str]
+) -> str | None:
+    """Why a function cannot be taken for one that only reads; None if it can.
+
+    `reads` is given the user variables that it reads.
+    """
     if name in seen:
         return None
     seen.add(name)
@@ -91,12 +98,17 @@ def refusal(name: str, look_up: LookUp, dialect: Dialect, seen: set[str]) -> str
     if known.data_access.upper() not in _READING:
         return f"{name}() is declared {known.data_access or 'nothing'}"
     if known.body is None:
-        return None
-    return _body_refusal(name, known, look_up, dialect, seen)
+        return f"{name}() has a body that this account may not see"
+    return _body_refusal(name, known, look_up, dialect, seen, reads)
 
 
 def _body_refusal(
-    name: str, routine: Routine, look_up: LookUp, dialect: Dialect, seen: set[str]
+    name: str,
+    routine: Routine,
+    look_up: LookUp,
+    dialect: Dialect,
+    seen: set[str],
+    reads: set[str],
 ) -> str | None:
     """What in a visible body speaks against its declaration."""
     assert routine.body is not None
@@ -110,6 +122,7 @@ def _body_refusal(
         return f"{name}() does more than read: {effects.reason}"
     if effects.user_written:
         return f"{name}() sets @{min(effects.user_written)}"
+    reads |= effects.user_read
     locals_ = routine.parameters | _declared(body)
     for index, token in enumerate(body):
         found = _forbidden(body, index, token, locals_)
@@ -117,7 +130,7 @@ def _body_refusal(
             return f"{name}() does more than read: {found}"
     for inner in sorted(effects.functions):
         qualified = inner if "." in inner or not routine.database else f"{routine.database}.{inner}"
-        why_not = refusal(qualified, look_up, dialect, seen)
+        why_not = refusal(qualified, look_up, dialect, seen, reads)
         if why_not is not None:
             return f"{name}() calls {why_not}"
     return None

@@ -150,6 +150,8 @@ class Session:
     """
 
     __slots__ = (
+        "_bodies",
+        "_checked",
         "_commits",
         "_committed",
         "_entries",
@@ -171,7 +173,9 @@ class Session:
         "position_known",
         "position_unsure",
         "prepared",
+        "rumoured",
         "schema",
+        "sets_globals",
         "status",
         "suspect",
         "tables_made",
@@ -222,6 +226,13 @@ class Session:
         """User variables whose names nobody told may have changed."""
         self.hearsay = False
         """User variables may have changed, for all that nothing but an error speaks for it."""
+        self.sets_globals = False
+        """It has set variables of the primary for all: replicas have other values."""
+        self.rumoured = False
+        """Code may have run since that set user variables: servers do not tell of those that SELECT
+        ... INTO, FETCH and `:=` set in a trigger, a routine or a prepared statement."""
+        self._checked: set[str] = set()
+        """User variables that are known all the same."""
         self.heavy: set[str] = set()
         """User variables whose values are too large to be brought to replicas."""
         self.suspect = False
@@ -231,6 +242,8 @@ class Session:
         """How many temporary tables the session was seen to ask for."""
         self._user_locks = 0.0
         self.prepared: dict[str, Prepared] = {}
+        self._bodies: dict[str, Statement] = {}
+        """What prepared statements do, where their text was told."""
         self.asking: dict[str, frozenset[str]] = {}
         """Prepared statements that ask about a statement before, and what."""
         self.unprepared: set[str] = set()
@@ -417,6 +430,7 @@ class Session:
         if len(value) > LARGEST_VALUE:
             self.note_heavy((name,))
         else:
+            self._checked.add(name)
             self.heavy.discard(name)
             self._set(f"@{name}", f"@{quote_identifier(name)}={value}")
 
@@ -424,6 +438,7 @@ class Session:
         """Note user variables whose values are too large to be brought to replicas."""
         for name in names:
             self.unread_users.discard(name)
+            self._checked.add(name)
             self.heavy.add(name)
             self._entries.pop(f"@{name}", None)
 
@@ -492,6 +507,11 @@ class Session:
         Called before `learn`, which then clears what the server did report. A statement that failed
         may have done part of its work, and is not believed to have released anything.
         """
+        if runs_code(statement):
+            self.rumoured = True
+            self._checked.clear()
+        if any(part.verb == "SET" and part.may_write for part in statement.parts or (statement,)):
+            self.sets_globals = True
         # A SET that fails changes nothing (MySQL manual, SET Syntax for Variable Assignment).
         if statement.system_variables_written and (succeeded or statement.kind is not Kind.SESSION):
             self._expect_variables(statement)
@@ -510,6 +530,8 @@ class Session:
                 self.pins[lock] = _PINS[lock]
         if statement.verb in ("PREPARE", "DEALLOCATE PREPARE"):
             self._expect_prepared(statement, succeeded, sql)
+        elif statement.verb == "EXECUTE":
+            self._expect_executed(statement, succeeded)
         self.tables_made += sum(self._makes_table(part) for part in statement.parts or (statement,))
 
     def expect_charset(self) -> None:
@@ -549,6 +571,9 @@ class Session:
         self.prepared.pop(name, None)
         self.unprepared.discard(name)
         self.asking.pop(name, None)
+        self._bodies.pop(name, None)
+        if succeeded and body is not None and len(self._bodies) < _MOST_PREPARED:
+            self._bodies[name] = body
         if succeeded and body is not None and not body.depends.isdisjoint(ASKED):
             self.asking[name] = body.depends
         if (
@@ -560,6 +585,16 @@ class Session:
             self.prepared[name] = Prepared(sql, body, self._setting())
         elif succeeded and statement.verb == "PREPARE":
             self.unprepared.add(name)
+
+    def _expect_executed(self, statement: Statement, succeeded: bool) -> None:
+        """Note what an EXECUTE may have changed: not all of it is reported, as the role is not."""
+        body = self._bodies.get(statement.name or "")
+        if body is None:
+            self.unread.add("role")
+            return
+        self.expect(body, succeeded)
+        if "user" in body.locks:
+            self.note_user_lock(None)
 
     def _setting(self) -> tuple[str | None, ...]:
         names = ("sql_mode", "character_set_client", "collation_connection")
@@ -631,6 +666,8 @@ class Session:
 
     def forget_hearsay(self) -> None:
         """Go on with what was known before: the connection that could tell is gone."""
+        self.rumoured = False
+        self._checked.clear()
         if self.hearsay:
             self.unread_users.clear()
             self.unlisted = self.suspect = self.hearsay = False
@@ -644,8 +681,11 @@ class Session:
         self.unread.add("role")
 
     def _doubt_users(self) -> None:
-        self.unread_users |= {name[1:] for name in self._entries if name[0] == "@"} | self.heavy
+        self.unread_users |= self._known_users()
         self.unlisted = True
+
+    def _known_users(self) -> set[str]:
+        return {name[1:] for name in self._entries if name[0] == "@"} | self.heavy
 
     def note_tables_made(self, count: int) -> None:
         """Take in how many temporary tables the server says that the session asked for."""
@@ -724,12 +764,15 @@ class Session:
 
     def names_of(self, statement: Statement) -> set[str]:
         """Return the user variables that a statement may read and that are not known."""
-        if statement.functions:
-            return {*self.unread_users}
         names = {*statement.user_variables_read}
         missing = names & self.unread_users
         if self.unlisted:
             missing |= {n for n in names if f"@{n}" not in self._entries and n not in self.heavy}
+        if statement.functions:
+            names |= self._known_users()
+            missing |= self.unread_users
+        if self.rumoured:
+            missing |= names - self._checked
         return missing
 
     def known_variables(self) -> list[str]:
@@ -773,6 +816,8 @@ class Session:
         if statement.functions and (self.unlisted or self.heavy):
             name = min(statement.functions)
             return f"{name}() may read a user variable that only the primary has"
+        if self.sets_globals and statement.system_variables_read:
+            return "it reads system variables, and the session has set some of the primary alone"
         heavy = statement.user_variables_read & self.heavy
         if heavy:
             return f"@{min(heavy)} is too large to be brought to a replica"
@@ -786,6 +831,7 @@ class Session:
         return (
             not self.pins
             and not self.temporary
+            and not self.sets_globals
             and not self.unread
             and not self.suspect
             and not self.next_transaction

@@ -309,7 +309,7 @@ class Connection(Controls, Generic[C]):
             )
         self._primary = self._last = Member(primary, self._aimed_at, None)
         self._counted = self._warned = self._primary
-        self._foreign = None
+        self._foreign = []
         self._told = {}
         self._kept_warnings = None
         self._keeps_warnings = facts.flavor == "mariadb"

@@ -176,8 +176,8 @@ class Statements(Hold):
     _kept_warnings: tuple[Any, list[tuple[Any, ...]]] | None
     """The warnings themselves, with their columns, where a question of ours has cleared them."""
     _keeps_warnings: bool
-    _foreign: tuple[Member, frozenset[str]] | None
-    """A replica that has set user variables, and which."""
+    _foreign: list[tuple[Member, frozenset[str]]]
+    """The replicas that have set user variables, and which."""
 
     # What reads must see, and who shares it.
     _level: str
@@ -332,9 +332,7 @@ class Statements(Hold):
             and self._control(statement, sql, unbuffered)
         ):
             return self._affected_rows
-        if statement.kind is not Kind.FOLLOW_READ and (
-            self._foreign is not None or session.is_unsettled
-        ):
+        if statement.kind is not Kind.FOLLOW_READ and (self._foreign or session.is_unsettled):
             self._catch_up(statement)
         if statement.verb == "EXECUTE" and session.prepared:
             statement = session.executed(statement)
@@ -414,11 +412,10 @@ class Statements(Hold):
         """Learn what is not known of the session, before the next statement of its own."""
         if not self._keeps_warnings and "warnings" in statement.depends:
             # Any question would clear the warnings that it asks about.
-            if self._foreign is not None:
+            if self._foreign:
                 raise self._refusal(["warnings"])
             return
-        if self._foreign is not None:
-            self._take_over(*self._foreign)
+        self._take_over_all()
         if self._session.is_unsettled:
             self._settle()
 
@@ -440,7 +437,9 @@ class Statements(Hold):
         if shows_them and self._show_kept(sql, statement.reason):
             return self._affected_rows
         sources = [self._source(topic) for topic in topics]
-        if all(source is self._primary for source in sources):
+        # What a replica has put into a variable is not everywhere yet.
+        reads_foreign = bool(self._foreign) and asks_more(statement)
+        if all(source is self._primary for source in sources) and not reads_foreign:
             if not topics:
                 statement = _without_questions(statement)
             return self._run_known(statement, sql, unbuffered)
@@ -466,6 +465,7 @@ class Statements(Hold):
         if told is None:
             raise self._refusal(topics)
         statement = _without_questions(statement)
+        self._take_over_all()
         rows = self._run_known(statement, told.text.encode("utf-8", "surrogateescape"), unbuffered)
         rename(self._result, told.names)
         return rows
@@ -614,13 +614,25 @@ class Statements(Hold):
         session = self._session
         decision = self._route(statement, in_snapshot)
         if decision.destination is _REPLICA and self._splits and session.doubts(statement):
-            read_back(session, self.driver_connection, self._ask_before, statement)
+            self._read_back(statement)
             decision = self._route(statement, in_snapshot)
         if decision.destination is _REPLICA and self._splits:
             if not in_snapshot and self._is_primarys_share(statement):
                 return Route(Destination.PRIMARY, PRIMARYS_SHARE)
             decision = self._bounded(statement, decision)
         return decision
+
+    def _read_back(self, statement: Statement) -> None:
+        """Ask the primary what a read for replicas may depend on, and is not known."""
+        session = self._session
+        try:
+            read_back(session, self.driver_connection, self._ask_before, statement)
+        except err.MySQLError as error:
+            if not lost(error) or session.bound:
+                raise
+            # It was a rumour, and nobody can be asked any more.
+            self._drop_primary()
+            session.forget_hearsay()
 
     def _bounded(self, statement: Statement, decision: Route) -> Route:
         """Add to the route of a read for replicas what its rule says, and what others wrote."""
@@ -723,6 +735,7 @@ class Statements(Hold):
         if not self._ended and self._revives and session.status & IN_TRANSACTION:
             self._note_loss(_gone(), NOTHING, session.status)
         self._check_revivable()
+        session.forget_hearsay()
 
     def _check_lost(self) -> None:
         """Raise the error of a transaction that was lost, and has not been rolled back."""
@@ -924,7 +937,7 @@ class Statements(Hold):
             return self._query_primary(statement, lost_it, sql, unbuffered)
         rows = self._finish(member, statement, reason)
         if statement.user_variables_written:
-            self._foreign = member, statement.user_variables_written
+            self._foreign.append((member, statement.user_variables_written))
             self._free = False
         return rows
 
@@ -939,9 +952,13 @@ class Statements(Hold):
             member.connection.tails.clear()
             member.version = session.version
 
+    def _take_over_all(self) -> None:
+        """Bring what replicas have set to the primary, what was set last at last."""
+        while self._foreign:
+            self._take_over(*self._foreign.pop(0))
+
     def _take_over(self, member: Member, names: frozenset[str]) -> None:
         """Bring user variables that a replica set (GET DIAGNOSTICS) to the primary."""
-        self._foreign = None
         session = self._session
         version = session.version
         try:
@@ -1371,7 +1388,7 @@ class Statements(Hold):
             self._may_be_free
             and self._session.is_free(self._must_see)
             and not self._transaction.lost
-            and self._foreign is None
+            and not self._foreign
             and not self._told
             and self._sharing is None
             and self._replicas.sees_freely
