@@ -614,6 +614,10 @@ FOUND = {
         {"autocommit": False},
         ["SET @a = (SELECT v FROM t WHERE id = 1)", "conn.show_warnings()", "SELECT ROW_COUNT()"],
     ),
+    "a savepoint that the primary has outlives questions": (
+        {"autocommit": False},
+        ["ROLLBACK TO a", "SAVEPOINT a", "SAVEPOINT b", "SELECT ROW_COUNT()", "ROLLBACK TO a"],
+    ),
     "COMMIT AND CHAIN compares nothing": (
         {"autocommit": False},
         [

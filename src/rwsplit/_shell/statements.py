@@ -1004,7 +1004,8 @@ class Statements(Hold):
         before = self._unsent
         begun = status | IN_TRANSACTION if before else status
         if self._skipped and statement.kind is Kind.FOLLOW_READ and not before:
-            before = _NOTHING_OPEN
+            # What counts rows of a statement that was not sent; unless it holds a savepoint.
+            before = [] if self._transaction.touched else _NOTHING_OPEN
         try:
             if before:
                 self._query_after(before, sql, unbuffered)

@@ -415,6 +415,8 @@ class Transactions(Statements):
         does = statement.transaction or ""
         if succeeded and does in _ENDS:
             self._transaction.touched = False
+        elif succeeded and does == "savepoint" and not self._session.status & AUTOCOMMIT:
+            self._transaction.touched = True  # MySQL calls that no transaction
         self._look_at_end()
 
     def _note_loss(
