@@ -443,3 +443,36 @@ def test_a_cluster_has_one_time_for_all(servers, monkeypatch, tmp_path, keyword)
         with suppress(rwsplit.OperationalError), pytest.raises(ValueError, match=keyword):
             rwsplit.connect(f"rwsplit://127.0.0.1:1/?{keyword}={made_by_url}&replicas=127.0.0.1:2")
             raise ValueError(keyword)
+
+
+# Room for one more.
+
+
+def test_what_is_idle_takes_no_room_from_those_that_connect(cluster, servers):
+    """An account that may have two connections can have two, whatever else was closed before."""
+    with closing(cluster.admin(cluster.primary)) as admin:
+        cursor = admin.cursor()
+        cursor.execute("DROP USER IF EXISTS few@'%'")
+        cursor.execute("CREATE USER few@'%' IDENTIFIED BY 'pw-few' WITH MAX_USER_CONNECTIONS 2")
+        cursor.execute("GRANT ALL ON shop.* TO few@'%'")
+    cluster.wait_caught_up()
+    shared = rwsplit.Cluster(
+        f"{servers['host']}:{servers['port']}", servers["replicas"], pool_size=10
+    )
+    options = {"user": "few", "password": "pw-few", "cluster": shared}
+    shared.monitor.watch = lambda: None  # its own connection counts as well: so say the documents
+    try:
+        for keywords in ({}, {"charset": "latin1"}, {"database": "shop"}, {"autocommit": True}):
+            pair = [rwsplit.connect(**options, **keywords) for _ in range(2)]
+            for connection in pair:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT 1 /* rwsplit: primary */")
+            with pytest.raises(pymysql.OperationalError) as caught:
+                rwsplit.connect(**options, **keywords)
+            assert caught.value.args[0] == 1226
+            for connection in pair:
+                connection.close()
+    finally:
+        shared.close()
+        with closing(cluster.admin(cluster.primary)) as admin:
+            admin.cursor().execute("DROP USER few@'%'")

@@ -305,6 +305,18 @@ def test_what_is_written_under_an_id_is_the_processs_as_well(cluster, connect, s
     assert value(reader) == 2
 
 
+def test_a_connection_that_is_connected_again_sees_what_it_wrote(cluster, connect, stalled):
+    """Also where it shares with nobody, and begins with nothing."""
+    connection = connect(session_id_kind="connection", after=None)
+    run(connection, "UPDATE t SET v = 1 WHERE id = 1")
+    connection.connect()
+    assert value(connection) == 1
+    run(connection, "UPDATE t SET v = 2 WHERE id = 1")
+    connection.close()
+    connection.connect()
+    assert value(connection) == 2
+
+
 def test_a_hint_asks_for_the_session_where_the_connection_does_not(cluster, connect, stalled):
     reader, writer = connect(consistency="eventual"), connect()
     run(writer, "UPDATE t SET v = 1 WHERE id = 1")

@@ -5,8 +5,13 @@ rows: they get an error.
 """
 
 import contextlib
+import copy
+import gc
+import pickle
 import threading
+import time
 import warnings
+import weakref
 
 import pymysql
 import pytest
@@ -16,6 +21,8 @@ from pymysql.cursors import DictCursor, SSCursor
 import rwsplit
 from rwsplit._core.options import parse_options
 from rwsplit._core.url import parse_url
+
+from .oracle import kill_primary
 
 PATIENCE = 20
 
@@ -421,3 +428,157 @@ def test_one_thread_after_the_other_may_use_a_connection(connect, table):
         rows(connection, "SELECT * FROM no_such_table")
     (found,) = at_once(lambda: rows(connection, "SELECT 4"))
     assert found == ((4,),)
+
+
+# What the application assigns, and what it lets go of.
+
+
+def test_what_says_how_rows_are_read_is_so_for_all_members(cluster, connect, table):
+    """`decoders` and `use_unicode`, assigned before and behind the first read on a replica."""
+
+    def program(connection):
+        rows(connection, "REPLACE INTO t VALUES (1, 7)")
+        decoders = connection.decoders
+        for _ in range(2):
+            connection.decoders = {}
+            yield [rows(connection, "SELECT v FROM t") for _ in range(3)]
+            connection.decoders = decoders
+            connection.use_unicode = False
+            yield [rows(connection, "SELECT HEX(v) FROM t") for _ in range(3)]
+            connection.use_unicode = True
+            yield [rows(connection, "SELECT v, HEX(v) FROM t") for _ in range(3)]
+
+    expected = [*program(pymysql.connect(**plain_options(cluster)))]
+    assert expected[0][0] == (("7",),)
+    connection = connect(max_wait=5)
+    assert [*program(connection)] == expected
+    assert connection.route.role == "replica"
+
+
+@pytest.mark.parametrize("db", ["", b"", None])
+def test_no_name_of_a_schema_is_none(plain, connect, db):
+    def program(connection):
+        try:
+            connection.select_db(db)
+        except (pymysql.MySQLError, TypeError) as error:
+            yield type(error), error.args[0]
+        yield rows(connection, "SELECT @x, DATABASE()")
+
+    ours = connect()
+    for connection in (plain, ours):
+        rows(connection, "SET @x = 1")
+    assert [*program(ours)] == [*program(plain)]
+
+
+def test_an_error_of_a_later_result_leaves_no_insert_id(cluster, connect):
+    def program(connection):
+        rows(connection, "SELECT 1; SELECT no_such_column")
+        with pytest.raises(pymysql.MySQLError):
+            connection.next_result()
+        return connection.insert_id()
+
+    options = {"client_flag": pymysql.constants.CLIENT.MULTI_STATEMENTS}
+    expected = program(pymysql.connect(**plain_options(cluster, **options)))
+    assert program(connect(**options)) == expected == 0
+
+
+LEFT = {
+    "nothing": lambda c: None,
+    "a read": lambda c: rows(c, "SELECT * FROM t"),
+    "a read on the primary": lambda c: rows(c, "SELECT * FROM t /* rwsplit: primary */"),
+    "a transaction": lambda c: (c.begin(), rows(c, "REPLACE INTO t VALUES (1, 5)")),
+    "a snapshot": lambda c: (c.autocommit(False), rows(c, "SELECT * FROM t")),
+    "a state": lambda c: (rows(c, "SET @x = NOW()"), rows(c, "SELECT @x FROM t")),
+    "a replica's error": lambda c: rows(c, "SELECT no_such_column"),
+    "a table that is not there": lambda c: rows(c, "SELECT * FROM no_such_table"),
+    "an error of the primary": lambda c: rows(c, "INSERT INTO no_such_table VALUES (1)"),
+    "a state that is refused": lambda c: rows(c, "SET @x = 1, sql_mode = 'nonsense'"),
+    "a stream": lambda c: c.cursor(SSCursor).execute("SELECT * FROM t"),
+    "several results": lambda c: c.cursor().execute("SELECT 1; SELECT 2"),
+    "a closed connection": lambda c: c.close(),
+}
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+@pytest.mark.parametrize("left", LEFT)
+@pytest.mark.parametrize("options", [{}, {"session_id": "left"}], ids=str)
+def test_a_connection_that_nobody_holds_is_closed_at_once(cluster, plain, left, options, table):
+    """As PyMySQL's: its transaction keeps no row locked until the garbage collector comes."""
+    flag = pymysql.constants.CLIENT.MULTI_STATEMENTS
+    options = {**cluster.connect_options, "autocommit": True, "client_flag": flag, **options}
+    gc.disable()
+    try:
+        connection = rwsplit.connect(**options)
+        with contextlib.suppress(pymysql.MySQLError):
+            LEFT[left](connection)
+        seen = weakref.ref(connection)
+        del connection
+        assert seen() is None
+    finally:
+        gc.enable()
+        gc.collect()
+    rows(plain, "SET innodb_lock_wait_timeout = 5")
+    rows(plain, "REPLACE INTO t VALUES (1, 6)")
+
+
+def test_an_unknown_outcome_can_be_handed_on():
+    """Job queues and pools of processes pickle the errors of what they run."""
+    error = rwsplit.OutcomeUnknown(2013, "Lost connection", "db1:3306", None)
+    for found in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(found) is rwsplit.OutcomeUnknown
+        assert found.args == error.args
+        assert (found.endpoint, found.position) == ("db1:3306", None)
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_close_amid_a_wait_for_a_primary_ends_it(cluster, connect, plain, table, autocommit):
+    """Nothing is written behind close(), and nothing is opened again."""
+    with cluster.link(cluster.primary) as link:
+        options = {"host": "127.0.0.1", "port": link.port, "connect_timeout": 5}
+        first = connect(**options, autocommit=autocommit, primary_wait=PATIENCE)
+        second = connect(**options, consistency="global", primary_wait=PATIENCE)
+        steps = {first: "REPLACE INTO t VALUES (1, 9)", second: "SELECT COUNT(*) FROM t"}
+        for connection in steps:
+            rows(connection, "SELECT COUNT(*) FROM t")
+            connection.rollback()
+        link.cut()
+        found = {}
+
+        def run(connection):
+            try:
+                found[connection] = rows(connection, steps[connection])
+            except pymysql.Error as error:
+                found[connection] = error
+
+        threads = [threading.Thread(target=run, args=(each,)) for each in steps]
+        for thread in threads:
+            thread.start()
+        until = time.monotonic() + PATIENCE
+        while first.cluster.primary_is_up and time.monotonic() < until:
+            time.sleep(0.01)
+        for connection in steps:
+            connection.close()
+        for thread in threads:
+            thread.join(PATIENCE / 2)
+            assert not thread.is_alive()
+        link.mend()
+        for connection in steps:
+            assert isinstance(found[connection], pymysql.InterfaceError), found
+            assert not connection.open
+            assert connection.driver_connection._sock is None
+        assert rows(plain, "SELECT * FROM t") == ()
+        first.cluster.close()
+
+
+@pytest.mark.parametrize("charset", ["utf8mb4", "latin1"])
+@pytest.mark.parametrize("options", [{}, {"autocommit": False}, {"session_id": "set"}], ids=str)
+def test_a_character_set_is_set_on_a_connection_that_was_idle_for_too_long(
+    cluster, connect, options, charset
+):
+    connection = connect(**options)
+    rows(connection, "SET @x = 'e'")
+    connection.rollback()
+    kill_primary(cluster, connection)
+    connection.set_character_set(charset)
+    assert rows(connection, "SELECT @x, @@character_set_client") == (("e", charset),)
+    assert rows(connection, "/* rwsplit: primary */ SELECT 1") == ((1,),)

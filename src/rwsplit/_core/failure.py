@@ -8,6 +8,7 @@ from __future__ import annotations
 from enum import Enum
 
 __all__ = [
+    "FULL",
     "PACKET_TOO_LARGE",
     "TRANSACTION_IS_READ_ONLY",
     "Meaning",
@@ -40,6 +41,10 @@ _KILLED = frozenset({1053, 1927, 3169})
 """MySQL tells of a KILL as it does of its own end."""
 PACKET_TOO_LARGE = 1153
 """Longer than the server's max_allowed_packet; it closes the connection behind that."""
+
+FULL = frozenset({1040, 1203, 1226})
+"""A server, or what it lets one account have, has no room for one more connection; those that are
+open work."""
 
 _ACCOUNT = frozenset(
     {1044, 1045, 1698}  # no such account or password, no right to the schema

@@ -314,6 +314,13 @@ class Session:
         if counts:
             self.position = self.position | position
 
+    def go_on_behind(self, before: Session) -> None:
+        """See what the same connection has written before it was connected again."""
+        if before.origin.flavor == self.origin.flavor:
+            self.ask_for(before.base | before.position)
+            if not before.position_known:
+                self.lose_position(before.position_unsure)
+
     def begin_with(
         self, position: Position, base: Position, known: bool, anew: bool = False
     ) -> None:

@@ -415,7 +415,7 @@ _HANDSHAKE_FACTS = (
     *("server_charset", "protocol_version", "host_info", "_secure", "_auth_plugin_name"),
     *("flavor", "tracks", "client_flag", "_result_class", "made_at"),
 )
-_KEPT = ("encoders", "decoders", "charset", "collation", "encoding", "tails")
+_KEPT = ("encoders", "decoders", "use_unicode", "charset", "collation", "encoding", "tails")
 _RESET_CONNECTION = struct.pack("<iB", 1, 0x1F)
 _QUIT = struct.pack("<iB", 1, COMMAND.COM_QUIT)
 
@@ -775,6 +775,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self.finish_previous()
         if isinstance(sql, str):
             sql = sql.encode(self.encoding)
+        len(sql)  # what has none is a TypeError, and costs nothing
         self.due = 1
         super()._execute_command(command, sql)
 
@@ -1042,7 +1043,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         except err.MySQLError as error:
             if self._sock is None:
                 raise
-            return error
+            # Its frames would hold the list that it goes into, and with that the connection.
+            return error.with_traceback(None)
         result = self._result
         while self._result.has_next:
             self.next_result()

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from .._core.rules import Rule
     from .parity import Parity
 
-__all__ = ["FULL", "FULL_SECONDS", "Cluster", "all_users", "cluster_of", "configured", "words"]
+__all__ = ["FULL_SECONDS", "Cluster", "all_users", "cluster_of", "configured", "words"]
 
 _MOST_CLUSTERS = 100
 _MOST_WARNINGS = 1000
@@ -74,8 +74,6 @@ _USUAL_WEIGHT = 0.05
 _STALLED_SECONDS = 1.0
 """A replica this far behind that does not advance between two looks is stalled."""
 _AHEAD = "it is ahead of the primary: it has what was lost with another one, and must be rebuilt"
-FULL = frozenset({ER.CON_COUNT_ERROR, ER.TOO_MANY_USER_CONNECTIONS, ER.USER_LIMIT_REACHED})
-"""A server has no room for one more connection; those that are open work."""
 FULL_SECONDS = 0.5
 """How long a full server is not asked for more."""
 
@@ -535,13 +533,22 @@ class Cluster:
                 self._decide()
         self.monitor.look_now()
 
-    def wait_for_primary(self, generation: int, until: float) -> bool:
-        """Wait until connecting to the primary is worth a try; False when the time is over."""
+    def wait_for_primary(self, generation: int, until: float, given_up: Callable[[], bool]) -> bool:
+        """Wait until connecting to the primary is worth a try; False when the time is over.
+
+        Or until it is given up, which `wake` lets be looked at.
+        """
         self.used = True
         with self._changed:
             return self._changed.wait_for(
-                lambda: self.primary_is_up or self.generation != generation, until - monotonic()
+                lambda: self.primary_is_up or self.generation != generation or given_up(),
+                until - monotonic(),
             )
+
+    def wake(self) -> None:
+        """Let those who wait for a primary look whether they still want one."""
+        with self._changed:
+            self._changed.notify_all()
 
     def wait_for_anyone(self, until: float) -> None:
         """Wait until the primary is worth a try, or other replicas may be asked than now."""

@@ -39,6 +39,7 @@ from .member import Member, begun_with, default_tracking, open_primary
 from .replicas import Replicas
 from .server import logger
 from .statements import NOTHING
+from .weakly import weakly
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,6 +73,15 @@ class _OfPrimary:
 
     def __set__(self, instance: Any, value: Any) -> None:
         setattr(instance.driver_connection, self._name, value)
+
+
+class _OfAll(_OfPrimary):
+    """One that decides how rows are read: assigned, it is so for all members."""
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        super().__set__(instance, value)
+        if "_replicas" in instance.__dict__:
+            instance._replicas.read_as(instance.driver_connection)
 
 
 class _NotConnected:
@@ -174,13 +184,13 @@ class Connection(Controls, Generic[C]):
     connect_timeout = _OfPrimary()
     charset = _OfPrimary()
     collation = _OfPrimary()
-    encoding = _OfPrimary()
-    use_unicode = _OfPrimary()
+    encoding = _OfAll()
+    use_unicode = _OfAll()
     client_flag = _OfPrimary()
     host_info = _OfPrimary()
     autocommit_mode = _OfPrimary()
     encoders = _OfPrimary()
-    decoders = _OfPrimary()
+    decoders = _OfAll()
     sql_mode = _OfPrimary()
     init_command = _OfPrimary()
     max_allowed_packet = _OfPrimary()
@@ -285,6 +295,10 @@ class Connection(Controls, Generic[C]):
 
     def connect(self, sock: Any = None) -> None:
         """Connect to the primary; replicas are connected to when first needed."""
+        if "_replicas" in self.__dict__:
+            self._abandon_snapshot()
+            self._replicas.close()
+            self._drop_primary()
         self._ended = False
         self._cluster = self._find_cluster()
         try:
@@ -313,6 +327,7 @@ class Connection(Controls, Generic[C]):
         self._told = {}
         self._kept_warnings = None
         self._keeps_warnings = facts.flavor == "mariadb"
+        before = self.__dict__.get("_session")
         self._session = session = Session(empty(facts.flavor), as_text(primary.db), cluster.process)
         self._replicas = Replicas(
             cluster,
@@ -320,8 +335,8 @@ class Connection(Controls, Generic[C]):
             self._primary,
             self._options,
             self._account,
-            self._has_primary,
-            self._ask_before,
+            weakly(self._has_primary),
+            weakly(self._ask_before),
         )
         self._transaction = Transaction(verifies=self._options.transactions == "verify")
         self._transacts = self._splits and self._may_transact()
@@ -347,6 +362,8 @@ class Connection(Controls, Generic[C]):
         self._own_tracking = default_tracking(facts.flavor)
         self._start_session(facts.variables)
         self._begin_after(self._options.after, facts)
+        if before is not None:
+            session.go_on_behind(before)
         self._share()
         self._start_controls()
         if self._own_init is not None:
@@ -485,6 +502,7 @@ class Connection(Controls, Generic[C]):
             try:
                 connection.next_result(unbuffered)
             except err.MySQLError as error:
+                self._result = None
                 if member is self._primary and not lost(error):
                     self._note_late_failure()
                 raise
@@ -684,7 +702,7 @@ class Connection(Controls, Generic[C]):
         if session_id is None:
             name = db
         with self._having_turn():
-            if name:
+            if name or session_id is None:
                 self._flush()
                 self._on_primary(lambda: self.driver_connection.select_db(name), "USE")
                 self._session.set_schema(as_text(name))
@@ -697,10 +715,13 @@ class Connection(Controls, Generic[C]):
         with self._having_turn():
             self._prepare()
             self._flush()
-            self._session.expect_charset()
-            self._on_primary(
-                lambda: self.driver_connection.set_character_set(charset, collation), "SET NAMES"
-            )
+
+            def set_it() -> None:
+                self.driver_connection.set_character_set(charset, collation)
+                # Not before: what was not sent has changed nothing.
+                self._session.expect_charset()
+
+            self._on_primary(set_it, "SET NAMES")
             self._replicas.encode_as(self.driver_connection)
 
     def set_charset(self, charset: str) -> None:
@@ -780,10 +801,6 @@ class Connection(Controls, Generic[C]):
             except Exception:
                 if not reconnect:
                     raise
-                if not primary._closed:
-                    self._drop_primary()
-                self._abandon_snapshot()
-                self._replicas.close()
                 self.connect()
 
     def _ping(self, primary: PhysicalConnection) -> None:
@@ -948,6 +965,8 @@ class Connection(Controls, Generic[C]):
             members = self._replicas.members.values() if "_replicas" in self.__dict__ else ()
             for connection in (primary, *[member.connection for member in members]):
                 connection.interrupt()
+            if "_cluster" in self.__dict__:
+                self._cluster.wake()
             return
         try:
             if "_session" in self.__dict__:

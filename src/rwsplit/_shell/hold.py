@@ -9,14 +9,14 @@ from typing import Any
 from pymysql.constants import CR
 
 from .._core.endpoint import Endpoint
-from .._core.failure import is_read_only
+from .._core.failure import FULL, is_read_only
 from .._core.options import Options
 from .._core.position import Position
 from .._core.session import AUTOCOMMIT, Session
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, lost, raise_first
 from .account import Account
-from .cluster import FULL, Cluster, words
+from .cluster import Cluster, words
 from .facts import PrimaryFacts
 from .member import Member, ask_aside, ask_position, primary_facts
 from .scope import ScopePosition
@@ -60,6 +60,8 @@ class Hold:
             cluster.pool.connect(endpoint.name, physical, [shelf])
             self._holds = True
         try:
+            if self._ended:
+                raise err.InterfaceError(0, "")  # closed by another thread meanwhile
             facts = primary_facts(physical)
         except BaseException:
             self._drop_primary()
@@ -142,7 +144,7 @@ class Hold:
         try:
             self._reconnect()
         except err.MySQLError as error:
-            if lost(error):
+            if lost(error) and not self._ended:
                 cluster.primary_failed(generation)
             return False
         return True
@@ -153,11 +155,11 @@ class Hold:
         Raises OperationalError 2003 when `primary_wait` is over, naming every endpoint; `until` is
         when that is (monotonic seconds), if it has begun before.
         """
-        self._check_revivable()
         cluster = self._cluster
         until = until or monotonic() + self._options.primary_wait
         why = ""
         while True:
+            self._check_revivable()
             generation = cluster.generation
             if cluster.primary_is_up:
                 try:
@@ -172,7 +174,7 @@ class Hold:
                         raise
                     why = words(error)
                     cluster.primary_failed(generation)
-            if not cluster.wait_for_primary(generation, until):
+            if not cluster.wait_for_primary(generation, until, lambda: self._ended):
                 raise err.OperationalError(
                     CR.CR_CONN_HOST_ERROR,
                     f"Can't connect to MySQL server: there is no primary after "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pymysql.constants import CR, ER
 
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION, can_write
@@ -24,6 +26,10 @@ class OutcomeUnknown(err.OperationalError):  # type: ignore[misc]
         """The name of the primary that it was sent to."""
         self.position = position
         """What the session had committed or seen before, where known: as `connection.position`."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let it be copied and pickled: job queues and pools of processes hand errors on."""
+        return type(self), (*self.args, self.endpoint, self.position), {**self.__dict__}
 
 
 def loss(

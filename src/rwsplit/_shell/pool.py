@@ -6,9 +6,11 @@ import threading
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cache
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 
+from .._core.failure import FULL
+from .._drivers import err
 from .._drivers.pymysql import Identity, PhysicalConnection, Wire
 from .._drivers.sources import Whose
 from .reaper import watch
@@ -21,6 +23,9 @@ LOST_FUNCTIONS = 3
 """So many functions that are gone are no accident: each connection is given one of its own."""
 _ORPHAN_SECONDS = 1.0
 """How far apart it is looked whether somebody still has the functions of idle wires' accounts."""
+_ROOM_SECONDS = 0.5
+"""How long a server may take to note that our idle wires are closed."""
+_LOOK_AGAIN_SECONDS = 0.005
 
 
 class _Kept(NamedTuple):
@@ -58,6 +63,8 @@ class Pool:
         self._closed = False
         self._orphans: Counter[str] = Counter()
         """By keyword, how many functions were gone while wires of theirs were idle."""
+        self._made_room_at: dict[str, float] = {}
+        """By endpoint, when idle wires were closed because it was full (monotonic seconds)."""
 
     def __repr__(self) -> str:
         """Tell how many wires are idle, and how many connections are in use."""
@@ -78,7 +85,7 @@ class Pool:
         while True:
             wire = self._take(keys)
             if wire is None:
-                connection.connect()
+                self._connect_anew(endpoint, connection)
                 break
             try:
                 connection.take_over(wire)
@@ -88,6 +95,25 @@ class Pool:
             else:
                 break
         self._count(endpoint, 1)
+
+    def _connect_anew(self, endpoint: str, connection: PhysicalConnection) -> None:
+        """Connect; where there is no room for one more, what is idle here makes some."""
+        while True:
+            try:
+                connection.connect()
+            except err.MySQLError as error:
+                if not (error.args and error.args[0] in FULL and self._makes_room(endpoint)):
+                    raise
+            else:
+                return
+            sleep(_LOOK_AGAIN_SECONDS)
+
+    def _makes_room(self, endpoint: str) -> bool:
+        """Close what is idle; False if nothing is, or was a moment ago."""
+        now = monotonic()
+        if self.close_idle(endpoint):
+            self._made_room_at[endpoint] = now
+        return now - self._made_room_at.get(endpoint, -_ROOM_SECONDS) < _ROOM_SECONDS
 
     def close(
         self, endpoint: str, connection: PhysicalConnection, shelf: tuple[Any, ...] | None
@@ -166,13 +192,14 @@ class Pool:
                 warn_of_functions(keyword)
         return due
 
-    def close_idle(self, endpoint: str | None = None) -> None:
-        """Close the idle wires, of one endpoint or of all."""
+    def close_idle(self, endpoint: str | None = None) -> int:
+        """Close the idle wires, of one endpoint or of all; returns how many those were."""
         with self._lock:
             keys = [key for key in self._idle if endpoint is None or key[0] == endpoint]
             kept = [kept for key in keys for kept in self._idle.pop(key)]
         for each in kept:
             each.wire.close()
+        return len(kept)
 
     def shut(self) -> None:
         """Close what is idle, and keep no more."""

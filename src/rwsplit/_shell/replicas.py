@@ -368,7 +368,9 @@ class Replicas:
             case Meaning.ASK_PRIMARY if left is None or left > 0:
                 text = f"{name} answered with error {code}, and the primary's answer counts"
                 reason = Reason(text, Cause.REPLICA_ERROR)
-                return Unserved(reason, waited, retries, error=error)
+                # Its frames would hold who holds it, and so the connection.
+                bare = error.with_traceback(None)
+                return Unserved(reason, waited, retries, error=bare)
         raise error
 
     def _take_loss(
@@ -885,8 +887,7 @@ class Replicas:
 
     def _connect(self, replica: Server) -> Member:
         physical = self._primary.connection
-        if physical._closed:
-            raise err.InterfaceError(0, "")  # by another thread, amid a statement
+        self._check_open()
         account = (
             physical.user,
             key_of(physical.password, "password"),
@@ -931,9 +932,19 @@ class Replicas:
         finally:
             replica.opening -= 1
         replica.refusals.pop(account, None)
-        member.connection.decoders = self._primary.connection.decoders
+        try:
+            self._check_open()
+        except err.InterfaceError:
+            member.drop(self._cluster.pool)
+            raise
+        _read_as(member.connection, self._primary.connection)
         member.connection.turn = self._primary.connection.turn
         return member
+
+    def _check_open(self) -> None:
+        """Raise the error of a connection that another thread has closed amid a statement."""
+        if self._primary.connection._closed:
+            raise err.InterfaceError(0, "")
 
     def _refused_account(self, replica: Server, account: Any, error: Exception) -> _Aside:
         """Note that a replica has not let in this account; others it may."""
@@ -1040,7 +1051,12 @@ class Replicas:
             connection = member.connection
             connection.charset = primary.charset
             connection.collation = primary.collation
-            connection.encoding = primary.encoding
+            _read_as(connection, primary)
+
+    def read_as(self, primary: PhysicalConnection) -> None:
+        """Make of what comes from servers what the primary's connection makes of it."""
+        for member in self.members.values():
+            _read_as(member.connection, primary)
 
     def kill(self) -> None:
         """Close the sockets of all of them without a word."""
@@ -1081,6 +1097,12 @@ def _too_large(name: str) -> Reason:
 
 class Unreachable(err.OperationalError):  # type: ignore[misc]
     """A replica that could not be connected to; it is resting already."""
+
+
+def _read_as(connection: PhysicalConnection, primary: PhysicalConnection) -> None:
+    connection.decoders = primary.decoders
+    connection.use_unicode = primary.use_unicode
+    connection.encoding = primary.encoding
 
 
 def _learn(replica: Server, member: Member) -> bool:

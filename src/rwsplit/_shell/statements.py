@@ -55,6 +55,7 @@ from .replicas import Reading, Replicas, Seen, Served, Unserved
 from .scope import Listeners, Scope, ScopePosition
 from .server import logger
 from .sharing import Sharing
+from .weakly import weakly
 
 if TYPE_CHECKING:
     from .._core.rules import Matched
@@ -1171,6 +1172,7 @@ class Statements(Hold):
         cluster = self._cluster
         until = monotonic() + self._options.primary_wait
         while not cluster.primary_is_up and monotonic() < until:
+            self._check_revivable()
             served = self._read_elsewhere(statement, sql, unbuffered)
             if isinstance(served, Served):
                 return self._finish_served(statement, served, retries)
@@ -1530,7 +1532,7 @@ class Statements(Hold):
             self._go_on_alone(part, anew)
         else:
             store = self._store if self._store is not None else cluster.memory
-            self._sharing = Sharing(store, key, self._ask_primary)
+            self._sharing = Sharing(store, key, weakly(self._ask_primary))
             session.begin_with(session.origin, session.origin, True, anew)
         self._replicas.sharing = self._sharing
         self._share_process()
