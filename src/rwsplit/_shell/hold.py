@@ -57,7 +57,7 @@ class Hold:
         else:
             self._aim(endpoint)
             shelf = ("primary", bool(physical.db), generation)
-            cluster.pool.connect(endpoint.name, physical, [shelf])
+            cluster.pool.connect(endpoint.name, physical, [shelf], insists=True)
             self._holds = True
         try:
             if self._ended:

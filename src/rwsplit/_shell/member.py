@@ -389,7 +389,7 @@ def _asked_aside(cluster: Cluster, account: Account, question: Mapping[str, str]
     connection = PhysicalConnection(setup, **options, defer_connect=True)
     # A wire to the primary before it would tell where that one was.
     shelf = ("question", cluster.generation)
-    cluster.pool.connect(endpoint.name, connection, [shelf])
+    cluster.pool.connect(endpoint.name, connection, [shelf], insists=True)
     try:
         return connection.setup_rows[-1][0]
     finally:

@@ -73,11 +73,16 @@ class Pool:
         return f"<Pool size={self.size} idle={idle} in_use={self.in_use.total()}>"
 
     def connect(
-        self, endpoint: str, connection: PhysicalConnection, shelves: Sequence[tuple[Any, ...]]
+        self,
+        endpoint: str,
+        connection: PhysicalConnection,
+        shelves: Sequence[tuple[Any, ...]],
+        insists: bool = False,
     ) -> None:
         """Connect, through an idle wire of the same account if there is one.
 
-        `shelves` are what else a wire is kept by: the first that has one gives it. Raises what
+        `shelves` are what else a wire is kept by: the first that has one gives it. Who insists, as
+        no other server will do, has what is idle closed where the server is full. Raises what
         `connect` raises.
         """
         identity = connection.take_identity()
@@ -85,7 +90,7 @@ class Pool:
         while True:
             wire = self._take(keys)
             if wire is None:
-                self._connect_anew(endpoint, connection)
+                self._connect_anew(endpoint, connection, insists)
                 break
             try:
                 connection.take_over(wire)
@@ -96,13 +101,14 @@ class Pool:
                 break
         self._count(endpoint, 1)
 
-    def _connect_anew(self, endpoint: str, connection: PhysicalConnection) -> None:
-        """Connect; where there is no room for one more, what is idle here makes some."""
+    def _connect_anew(self, endpoint: str, connection: PhysicalConnection, insists: bool) -> None:
+        """Connect; where there is no room for one more, what is idle here may make some."""
         while True:
             try:
                 connection.connect()
             except err.MySQLError as error:
-                if not (error.args and error.args[0] in FULL and self._makes_room(endpoint)):
+                full = bool(error.args) and error.args[0] in FULL
+                if not (insists and full and self._makes_room(endpoint)):
                     raise
             else:
                 return
