@@ -361,9 +361,7 @@ class Connection(Controls, Generic[C]):
         self._pending = self._shows_tracking = False
         self._own_tracking = default_tracking(facts.flavor)
         self._start_session(facts.variables)
-        self._begin_after(self._options.after, facts)
-        if before is not None:
-            session.go_on_behind(before)
+        self._begin_after(self._options.after, facts, before)
         self._share()
         self._start_controls()
         if self._own_init is not None:
@@ -373,9 +371,14 @@ class Connection(Controls, Generic[C]):
         if self._revives:
             cluster.monitor.account = self._account
 
-    def _begin_after(self, after: str | None, facts: PrimaryFacts) -> None:
-        """Begin with what the first read must see already."""
+    def _begin_after(self, after: str | None, facts: PrimaryFacts, before: Session | None) -> None:
+        """Begin with what the first read must see already.
+
+        `before` is the session that the connection was before it was connected again.
+        """
         session = self._session
+        if before is not None:
+            session.go_on_behind(before)
         if after == CONNECT:
             # It counts under a session id, too: an id brings others' writes, not where one begins.
             at = facts.position
