@@ -159,6 +159,9 @@ SERVERS = {
 }
 
 
+POOLS = ("prefork", "solo", "threads", "gevent")
+
+
 @pytest.mark.parametrize("server", SERVERS)
 def test_users_see_what_they_have_put_into_their_cart(server, cluster, shop):
     for module in ("flask", "fastapi", "gunicorn", "gevent", "uvicorn"):
@@ -173,14 +176,14 @@ def test_users_see_what_they_have_put_into_their_cart(server, cluster, shop):
     assert visited > 0.5
 
 
-@pytest.mark.parametrize("pool", ["prefork", "solo"])
+@pytest.mark.parametrize("pool", POOLS)
 def test_a_worker_reads_the_orders_that_it_is_to_invoice(pool, cluster, shop, redis_url):
-    for module in ("celery", "flask", "gunicorn"):
+    for module in ("celery", "flask", "gunicorn", "gevent"):
         pytest.importorskip(module)
-    if IS_SHORT and (pool == "solo") == (cluster.flavor == "mysql"):
+    if IS_SHORT and (pool, cluster.flavor) not in (("prefork", "mysql"), ("solo", "mariadb")):
         pytest.skip("runs with RWSPLIT_TEST_SECONDS=600")
     cluster.delay(cluster.replicas[0], LATE)  # the other one mostly has them
-    database = 1 + 2 * (cluster.flavor == "mysql") + (pool == "solo")
+    database = 1 + 4 * (cluster.flavor == "mysql") + POOLS.index(pool)
     broker = redis_url.rpartition("/")[0] + f"/{database}"
     environment = {**shop, "BROKER_URL": broker}
     web = ("gunicorn", "--bind=127.0.0.1:PORT", "--workers=2", "celery_cart:web")
