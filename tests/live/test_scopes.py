@@ -108,13 +108,16 @@ def test_behind_a_scope_all_is_as_before(connect, stalled, kind):
     assert value(one) == 3
 
 
-def test_what_a_scope_read_is_not_read_older_behind_it(connect, stalled, kind):
-    connection, writer = connect(**kind), connect(session_id="another")
-    with rwsplit.scope():
-        write(writer, 1)
+def test_what_a_scope_read_is_not_read_older_behind_it(connect, stalled):
+    alone = {"session_id_kind": "connection", "after": None}
+    connection, writer = connect(**alone), connect(**alone)
+    assert value(connection) == 0
+    write(writer, 1)
+    with rwsplit.scope(), rwsplit.using(reads="primary"):
         assert value(connection) == 1
-    connection.session_id = "mine"
-    assert value(connection) == 1, "as its reads in the scope"
+    with rwsplit.scope():
+        assert value(connection) == 0, "the next scope is another session"
+    assert value(connection) == 1
 
 
 def test_a_position_to_begin_with(connect, stalled):
