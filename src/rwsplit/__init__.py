@@ -66,9 +66,8 @@ if TYPE_CHECKING:
         version_info,
     )
     from ._shell.cluster import Cluster
-    from ._shell.context import session_id, using
+    from ._shell.context import session_id, tags, using
     from ._shell.outcome import OutcomeUnknown
-    from ._shell.ruling import tags
     from ._shell.scope import Scope, current_scope, scope
     from ._stores import SessionStore, Stored, StoreError
     from .connections import Connection
@@ -123,7 +122,7 @@ _LAZY = {
     "join_positions": "._core.position",
     "scope": "._shell.scope",
     "session_id": "._shell.context",
-    "tags": "._shell.ruling",
+    "tags": "._shell.context",
     "using": "._shell.context",
 }
 """Imported when first asked for (PEP 562): what only imports rwsplit pays for little more than

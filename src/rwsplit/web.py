@@ -30,9 +30,9 @@ from ._core.carrier import (
     read_plain,
     read_secrets,
 )
-from ._drivers import err
 from ._shell.context import using
 from ._shell.scope import Scope
+from ._shell.server import logger
 
 __all__ = ["ASGIMiddleware", "WSGIMiddleware"]
 
@@ -126,11 +126,15 @@ def _position_after(brought: _Brought) -> str:
     scope = brought.scope
     if brought.found.on_primary:
         return PRIMARY  # what it was to see nobody has said
-    if scope.settled:
-        return ""
     try:
+        if scope.settled:
+            return ""
         position = scope.position
-    except (err.MySQLError, ValueError):
+    except Exception as error:
+        # It is committed, and the answer must not fail.
+        logger.warning(
+            "what a request wrote can't be carried, the next reads on the primary: %s", error
+        )
         return PRIMARY
     return position if len(position) <= LONGEST else PRIMARY
 

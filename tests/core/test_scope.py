@@ -69,15 +69,21 @@ def test_blocks_that_end_in_another_order_than_they_began():
     for block in (one, two, three):
         block.__enter__()
     one.__exit__(None, None, None)
-    assert current.get()[2:] == ("x", None, Choice(reads="primary"))
+    assert current.get()[2:5] == ("x", None, Choice(reads="primary"))
     three.__exit__(None, None, None)
-    assert current.get()[2:] == (None, None, Choice(reads="primary"))
+    assert current.get()[2:5] == (None, None, Choice(reads="primary"))
     two.__exit__(None, None, None)
     assert current.get() is None
 
 
 @pytest.mark.parametrize(
-    "make", [rwsplit.scope, lambda: rwsplit.using(reads="primary"), lambda: rwsplit.session_id(1)]
+    "make",
+    [
+        rwsplit.scope,
+        lambda: rwsplit.using(reads="primary"),
+        lambda: rwsplit.session_id(1),
+        lambda: rwsplit.tags(a="b"),
+    ],
 )
 def test_a_block_may_end_in_another_context(make):
     """As those of generators do that a framework runs in threads."""
@@ -145,6 +151,36 @@ def test_decorated_functions():
 
     recursive(3)
     assert current.get() is None
+
+
+def test_decorated_objects_that_are_called():
+    class View:
+        async def __call__(self):
+            await asyncio.sleep(0)
+            return current.get().choice
+
+    def returns_a_coroutine():
+        return View()()
+
+    for function in (View(), returns_a_coroutine):
+        decorated = rwsplit.using(consistency="global")(function)
+        assert asyncio.run(decorated()) == Choice("global")
+    assert current.get() is None
+
+
+def test_tags_add_to_each_other_and_end_anywhere():
+    with rwsplit.tags(a="1", b="1") as outer, rwsplit.scope(), rwsplit.tags(b="2") as inner:
+        assert (outer, inner) == ({"a": "1", "b": "1"}, {"a": "1", "b": "2"})
+        assert current.get().tags == inner
+
+    @rwsplit.tags(view="report")
+    async def report():
+        return current.get().tags
+
+    assert asyncio.run(report()) == {"view": "report"}
+    assert current.get() is None
+    with pytest.raises(TypeError, match="expected a text for a"):
+        rwsplit.tags(a=1)
 
 
 def test_generators_are_not_decorated():

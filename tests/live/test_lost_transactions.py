@@ -43,6 +43,11 @@ def test_reads_return_to_replicas_behind_a_failover_that_lost_transactions(failo
     for connection in connections:
         for _ in range(3):
             connection.cursor().execute("UPDATE t SET v = v + 1 WHERE id = 1")
+    scope, within = rwsplit.scope(), rwsplit.connect(**options)
+    with scope:
+        within.cursor().execute("UPDATE t SET v = v + 1 WHERE id = 1")
+        assert value(within) == 10
+    carried = scope.position
     failover.kill(failover.primary)
     promoted, other = failover.replicas
     failover.promote(promoted)
@@ -54,6 +59,17 @@ def test_reads_return_to_replicas_behind_a_failover_that_lost_transactions(failo
         while value(connection) != 0 or connection.route.role != "replica":
             assert time.monotonic() < until, connection.route
             time.sleep(0.05)
+    # So it is in a scope that goes on, and in one that begins with what was lost.
+    for block, waits in ((scope, None), (rwsplit.scope(after=carried), 1)):
+        with block:
+            until, waited = time.monotonic() + 30, 0
+            while value(within) != 0 or within.route.role != "replica":
+                waited += within.route.waited > 0.05
+                assert time.monotonic() < until, within.route
+                time.sleep(0.05)
+            assert waits is None or waited <= waits
+            assert value(connections[0]) == 0
+            assert rwsplit.join_positions(block.position, carried) != block.position
     # And what is written now is seen again, by those who share it.
     for number, writer in enumerate(connections, 1):
         writer.cursor().execute("UPDATE t SET v = %s WHERE id = 1", (number,))

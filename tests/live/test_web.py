@@ -200,8 +200,6 @@ def test_their_reads_go_back_to_replicas(late):
     with serving("uvicorn", late) as port:
         browser = Browser(port)
         browser.ask("POST", "/5?77")
-        _, body = browser.ask("GET", "/5")
-        assert json.loads(body)["role"] == "primary"
         assert browser.cookies
         until = time.monotonic() + 15
         while time.monotonic() < until:

@@ -8,7 +8,7 @@ task's, that of a thread of `asyncio.to_thread`) has the value, and with it the 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-__all__ = ["Block", "Context", "checked_id", "current", "session_id", "using"]
+__all__ = ["Block", "Context", "checked_id", "current", "session_id", "tags", "using"]
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -37,6 +37,8 @@ class Context(NamedTuple):
     scope: Any = None
     """The innermost `Scope`; None outside of all."""
     choice: Choice | None = None
+    tags: Mapping[str, str] = {}
+    """What rules may match. Never changed."""
 
 
 current: ContextVar[Context | None] = ContextVar("rwsplit", default=None)
@@ -108,10 +110,18 @@ class Block:
 
         @wraps(function)
         def run(*args: Any, **keywords: Any) -> Any:
-            with self._again():
-                return function(*args, **keywords)
+            block = self._again()
+            with block:
+                result = function(*args, **keywords)
+            # Of an object that is called, or of a function that a framework marks: not begun yet.
+            return _awaited(block, result) if inspect.iscoroutine(result) else result
 
         return run  # type: ignore[return-value]
+
+
+async def _awaited(block: Any, result: Any) -> Any:
+    with block:
+        return await result
 
 
 def _name(function: object) -> str:
@@ -157,6 +167,35 @@ def session_id(value: str | int) -> _SessionId:
     task has its own. Raises ProgrammingError for an id that is not 1 to 255 printable characters.
     """
     return _SessionId(checked_id(value))
+
+
+class _Tags(Block):
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self._given = given
+
+    def __enter__(self) -> Mapping[str, str]:  # type: ignore[override]
+        self._enter()
+        entered = current.get()
+        assert entered is not None
+        return entered.tags
+
+    def within(self, outer: Context | None) -> Context:
+        if outer is None:
+            return Context(self, None, tags=self._given)
+        return outer._replace(block=self, outer=outer, tags={**outer.tags, **self._given})
+
+
+def tags(**given: str) -> _Tags:
+    """Give the statements of this block tags, which the rules of a configuration may match.
+
+    For `with`, `async with`, and as a decorator. They add to those of an outer block and of the
+    connection. It is a context variable, so each thread and each task has its own. Raises TypeError
+    for what is no text.
+    """
+    for name, value in given.items():
+        if not isinstance(value, str):
+            raise TypeError(f"tags: expected a text for {name}, got {type(value).__name__}")
+    return _Tags(given)
 
 
 class _Using(Block):

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from pymysql.constants import ER
@@ -13,32 +10,13 @@ from .._core.route import Route
 from .._core.statement import Statement
 from .._drivers import err
 from .._drivers.pymysql import as_text
+from .context import current
 from .transactions import Transactions
 
 if TYPE_CHECKING:
     from .._core.rules import Limit, Matched
 
-__all__ = ["Ruling", "tags"]
-
-_current_tags: ContextVar[Mapping[str, str]] = ContextVar("rwsplit_tags", default={})  # noqa: B039 - never changed
-
-
-@contextmanager
-def tags(**given: str) -> Iterator[Mapping[str, str]]:
-    """Give the statements of this block tags, which the rules of a configuration may match.
-
-    They add to those of an outer block and of the connection. It is a context variable, so each
-    thread and each task has its own. Raises TypeError for what is no text.
-    """
-    for name, value in given.items():
-        if not isinstance(value, str):
-            raise TypeError(f"tags: expected a text for {name}, got {type(value).__name__}")
-    both = {**_current_tags.get(), **given}
-    token = _current_tags.set(both)
-    try:
-        yield both
-    finally:
-        _current_tags.reset(token)
+__all__ = ["Ruling"]
 
 
 class Ruling(Transactions):
@@ -82,7 +60,8 @@ class Ruling(Transactions):
         if not isinstance(sql, str):
             text = bytes(sql).decode(primary.encoding, "surrogateescape")
         own = self._options.tags
-        context = _current_tags.get()
+        entered = current.get()
+        context = {} if entered is None else entered.tags
         facts = Facts(
             as_text(primary.user),
             self._session.schema,
