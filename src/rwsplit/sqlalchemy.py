@@ -217,7 +217,7 @@ def _asking(cursor: Any, context: Any, statement: str) -> AbstractContextManager
         hint, only_reads = _asked(options)
     if migrates:
         hint = hint._replace(route="primary", replica=None)
-    return connection.asking(hint, only_reads)
+    return connection._asking(hint, only_reads)
 
 
 _NOTHING: AbstractContextManager[object] = nullcontext()

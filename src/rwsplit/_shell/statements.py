@@ -250,7 +250,7 @@ class Statements(Hold):
             turn.release()
 
     @contextmanager
-    def asking(self, hint: Hint, only_reads: bool = False) -> Iterator[None]:
+    def _asking(self, hint: Hint, only_reads: bool = False) -> Iterator[None]:
         """Give the statements of this block a hint beside their texts.
 
         For frameworks, which must not change a text. With `only_reads`, what may write raises
