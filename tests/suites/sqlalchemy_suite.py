@@ -98,6 +98,8 @@ def compare(flavor: str, asked: Any, rest: list[str]) -> bool:
             plain = run(asked.sources, f"{flavor}+pymysql://{at}", "pymysql", rest)
         for replica in cluster.replicas:
             cluster.delay(replica, asked.late)
+        # A replica connects to its late primary in many round trips, and is stalled until then.
+        cluster.wait_caught_up(120)
         late = f"replicas {asked.late:g} s late"
         print(f"== {flavor} {cluster.version}, rwsplit, {late}", flush=True)
         replicas = ",".join(cluster.connect_options["replicas"])
