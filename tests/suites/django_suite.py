@@ -30,7 +30,7 @@ LABELS = (
 # Tests that fail by design, and why.
 DIFFERENT = {
     "test_quote_value": "it imports MySQLdb by itself, and fails over plain PyMySQL, too",
-    "test_release_memory_without": "it counts what other threads leave to the collector, too: rarely",
+    "test_release_memory_without": "it counts what other threads leave to the collector",
     "test_auto_is_null_auto_config": "it looks for a statement that is part of the connection",
 }
 
