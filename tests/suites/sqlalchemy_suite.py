@@ -99,6 +99,8 @@ def compare(flavor: str, asked: Any, rest: list[str]) -> bool:
         for replica in cluster.replicas:
             cluster.delay(replica, asked.late)
         # A replica connects to its late primary in many round trips, and is stalled until then.
+        with cluster.admin(cluster.primary) as connection:
+            connection.cursor().execute("CREATE DATABASE follows")
         cluster.wait_caught_up(120)
         late = f"replicas {asked.late:g} s late"
         print(f"== {flavor} {cluster.version}, rwsplit, {late}", flush=True)
