@@ -230,6 +230,7 @@ def test_what_all_replicas_have_needs_no_cookie(world, ask):
         "\xff\xfe=\x00",
         ";;;==;",
     ],
+    ids=range(10),
 )
 def test_what_was_made_up_is_as_no_cookie(world, ask, cookie):
     answer = ask(simple(world.look), cookie)
