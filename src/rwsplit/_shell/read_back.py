@@ -81,8 +81,9 @@ def read_back(
         questions += [_ask_users(session, users[at : at + at_once]) for at in starts]
     if not questions:
         return
-    if everything and names and primary.flavor == "mysql":
-        # Reading a deprecated variable warns, and the application has asked for no warnings.
+    if everything and primary.flavor == "mysql":
+        # Reading a deprecated variable, or a user variable of many digits, warns, and the
+        # application has asked for no warnings.
         questions.append(("DO 0", lambda reply: None))
     replies = ask([sql for sql, _ in questions])
     for (_, take), reply in zip(questions, replies, strict=True):
