@@ -7,7 +7,10 @@ rows: they get an error.
 import contextlib
 import copy
 import gc
+import json
 import pickle
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -25,6 +28,36 @@ from rwsplit._core.url import parse_url
 from .oracle import kill_primary
 
 PATIENCE = 20
+
+ENDS_AMID = """
+import json, sys
+import rwsplit
+connection = rwsplit.connect(**json.loads(sys.argv[1]))
+cursor = connection.cursor()
+cursor.execute("SELECT COUNT(*) FROM information_schema.tables")
+print(connection._snapshot is not None)
+"""
+
+
+def test_a_program_ends_whatever_is_open(cluster):
+    """Threads die with the locks that they held, and nobody may wait for those."""
+    given = json.dumps(cluster.connect_options)
+    for _ in range(3):
+        programs = [
+            subprocess.Popen(
+                [sys.executable, "-c", ENDS_AMID, given],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for _ in range(4)
+        ]
+        for program in programs:
+            try:
+                said, complaints = program.communicate(timeout=60)
+            finally:
+                program.kill()
+            assert (said, complaints, program.returncode) == ("True\n", "", 0)
 
 
 def plain_options(cluster, **overrides):

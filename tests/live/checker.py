@@ -219,7 +219,7 @@ def _nobody_tells() -> None:
 
 
 def _nobody_begins() -> None:
-    Connection._begin_after = lambda self, after, facts: None  # type: ignore[method-assign]
+    Connection._begin_after = lambda *_: None  # type: ignore[method-assign]
 
 
 MUTATIONS = {

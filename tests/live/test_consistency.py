@@ -223,7 +223,7 @@ def test_the_wait_is_not_ended_by_the_sessions_own_limits(cluster, connect, tabl
 
 def test_positions_that_reads_tell_can_be_switched_off(cluster, connect, table):
     """Then a connection stays on the replica of its last read, and still sees its writes."""
-    cursor = connect(track_positions=False).cursor()
+    cursor = connect(track_positions=False, max_wait=5.0).cursor()
     rounds(cursor, 5)
     servers = set()
     for _ in range(10):

@@ -14,7 +14,7 @@ LEVEL, TIMEOUT = "read_after_write_consistency", "read_after_write_timeout"
 
 @pytest.fixture
 def cursor(connect, table):
-    connection = connect()
+    connection = connect(max_wait=5.0)
     yield connection.cursor()
     connection.cluster.close()
 

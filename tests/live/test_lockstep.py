@@ -376,7 +376,7 @@ class Run:
         status = self.ours.driver_connection.server_status | self.ours._session.status
         ended = before[1] and not now[1]
         # Who begins another one ends the one that there was; so does who chains one to it.
-        goes_on = bool(status & IN_TRANSACTION) and does(step) != "end"
+        goes_on = bool(status & IN_TRANSACTION) and does(step) not in ("begin", "end")
         return ended and goes_on and not BEGINS.match(step)
 
     def _note(self, step: str, found: Any, expected: Any) -> None:

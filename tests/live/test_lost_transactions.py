@@ -26,6 +26,18 @@ def value(connection):
     return cursor.fetchone()[0]
 
 
+def connected(**options):
+    """Connect once somebody can serve: the old primary is away, and replicas change theirs."""
+    until = time.monotonic() + 30
+    while True:
+        try:
+            return rwsplit.connect(**options)
+        except rwsplit.OperationalError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
+
+
 def test_reads_return_to_replicas_behind_a_failover_that_lost_transactions(failover, tmp_path):
     options = {**failover.connect_options, "autocommit": True}
     connections = [
@@ -52,8 +64,8 @@ def test_reads_return_to_replicas_behind_a_failover_that_lost_transactions(failo
     promoted, other = failover.replicas
     failover.promote(promoted)
     failover.repoint(other)
-    connections.append(rwsplit.connect(**options, session_id="b"))
-    connections.append(rwsplit.connect(**options))
+    connections.append(connected(**options, session_id="b"))
+    connections.append(connected(**options))
     for connection in connections:
         until = time.monotonic() + 30
         while value(connection) != 0 or connection.route.role != "replica":

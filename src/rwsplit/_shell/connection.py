@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from time import monotonic
@@ -989,8 +990,9 @@ class Connection(Controls, Generic[C]):
         if "_replicas" in self.__dict__:
             self._replicas.kill()
 
-    def __del__(self) -> None:
-        if "_holds" in self.__dict__:
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # As the interpreter ends, threads have died with the locks that they held.
+        if "_holds" in self.__dict__ and not is_finalizing():
             self._force_close()
 
     def __enter__(self) -> Self:

@@ -90,8 +90,8 @@ class _Watch:
                 self._change.notify()
 
     def discard(self, snapshot: Snapshot) -> None:
-        with self._change:
-            self._open.discard(snapshot)
+        # Without the lock: as the interpreter ends, the thread may have died with it.
+        self._open.discard(snapshot)
 
     def _run(self) -> None:
         idle_since = monotonic()
@@ -107,7 +107,7 @@ class _Watch:
             for snapshot in watched:
                 snapshot.end_if_idle(now)
             with self._change:
-                dues = [snapshot.used_at + snapshot.max_idle for snapshot in self._open]
+                dues = [snapshot.used_at + snapshot.max_idle for snapshot in [*self._open]]
                 # What is in use right now is looked at again a little later.
                 due = max(min(dues, default=now + _LINGER_SECONDS), now + 0.01)
                 self._next = due

@@ -33,7 +33,7 @@ _PASSWORD = "secret"  # noqa: S105 - of a server that lives on loopback for a wh
 _DATABASE = "shop"
 
 _READY_SECONDS = 30.0
-_HEAL_SECONDS = 5.0
+_HEAL_SECONDS = 30.0
 _ALL_SECONDS = 120.0
 """A server that was rebuilt may have a long history to replicate."""
 
