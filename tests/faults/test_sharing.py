@@ -181,6 +181,8 @@ def test_whatever_way_one_connection_commits_the_others_see_it(cluster, connect,
                 "UPDATE t SET v = n WHERE id = 1; RETURN n;",
             ),
         ):
+            kind, routine = name.partition("(")[0].split()
+            cursor.execute(f"DROP {kind} IF EXISTS {routine}")
             cursor.execute(f"CREATE {name} BEGIN {body} END")
     try:
         cluster.wait_caught_up()

@@ -416,6 +416,24 @@ class Cluster:
             common = intersection(common, position)
         return empty(self.flavor) if common is None else common
 
+    def _floor(self) -> Position:
+        """Return what a replica must have that others come to later.
+
+        What a replica made itself (errant transactions) no other will ever have; what it made as
+        the primary of before, the primary of now has, too.
+        """
+        common, seen = self.common_position(), self.last_seen()
+        if not isinstance(common, GtidSet):
+            return common
+        others = common
+        for replica in self.replicas:
+            if replica.server:
+                others = others.without(replica.server)
+        if not isinstance(seen, GtidSet):
+            return others
+        floor: Position = others | intersection(common, seen)
+        return floor
+
     # What transactions go on to do.
 
     def habit(self, digest: str) -> Habit:
@@ -837,7 +855,7 @@ class Cluster:
         with self._changed:
             servers = {**self.servers}
             # What sessions have forgotten because all had it, one that is new must have, too.
-            floor = self.common_position() if self.replicas else None
+            floor = self._floor() if self.replicas else None
             listed = {endpoint.name: endpoint for endpoint in endpoints}
             for name, endpoint in listed.items():
                 server = servers.get(name)
