@@ -304,7 +304,8 @@ def does(step: str) -> str:
 class Log:
     """What a plain connection's transaction has read since its begin, in case rwsplit moves it."""
 
-    def __init__(self) -> None:
+    def __init__(self, flavor: str) -> None:
+        self._flavor = flavor
         self.steps: list[tuple[str, Any]] = []
         """The steps that make the transaction, with their answers."""
         self.disturbed = False
@@ -322,6 +323,10 @@ class Log:
             for step, _ in self.steps
         )
 
+    def _begins_none(self, step: str) -> bool:
+        """Tell whether a step leaves its level to the next one: SHOW does, on MariaDB."""
+        return does(step) == "next" or (self._flavor == "mariadb" and "SHOW" in step)
+
     def note(self, step: str, answer: Any, status: int | None) -> None:
         """Note a step of the program; `status` is what the server then told, if it did."""
         what = does(step)
@@ -335,7 +340,7 @@ class Log:
             self.steps = [kept for kept in self.steps if does(kept[0]) == "next"]
             self.disturbed = False
         if what in ("begin", "read", "savepoint", "next"):
-            if what != "next" and all(does(kept) == "next" for kept, _ in self.steps):
+            if what != "next" and all(self._begins_none(kept) for kept, _ in self.steps):
                 self.level = self._of_next or self._of_session
             self.steps.append((step, answer))
 

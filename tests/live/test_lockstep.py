@@ -290,7 +290,7 @@ class Run:
         account = {**stage.cluster.connect_options, "database": OURS}
         self.ours = rwsplit.connect(**{**account, "autocommit": autocommit, **given})
         self.ours.cluster._habits.clear()
-        self._log = Log()
+        self._log = Log(stage.flavor)
         self._failed = False
         self._vague = False
         """What may have changed with an error was asked, which costs MariaDB the list."""
