@@ -289,6 +289,7 @@ _ENDS = re.compile(r"(conn\.)?(COMMIT|ROLLBACK)\b(?!\s+TO)", re.IGNORECASE)
 _READS = re.compile(r"(stream.*: )?\(?(SELECT|SHOW|TABLE|WITH|EXECUTE)\b", re.IGNORECASE)
 _NEXT = re.compile(r"SET TRANSACTION (ISOLATION LEVEL (.*))?")
 _SESSION = re.compile(r"SET SESSION TRANSACTION ISOLATION LEVEL (.*)")
+_OF_NO_TABLE = re.compile(r"SELECT (?!.*\bFROM\b)(?!.*\b(counts|raises)\().*", re.IGNORECASE)
 _COMMENTS = re.compile(r"/\*!\d*|\*/|/\*.*?\*/|--.*")
 
 
@@ -324,8 +325,9 @@ class Log:
         )
 
     def _begins_none(self, step: str) -> bool:
-        """Tell whether a step leaves its level to the next one: SHOW does, on MariaDB."""
-        return does(step) == "next" or (self._flavor == "mariadb" and "SHOW" in step)
+        """Tell whether a step leaves the level to the next one: SHOW does, on MariaDB."""
+        shows = self._flavor == "mariadb" and "SHOW" in step
+        return does(step) == "next" or shows or bool(_OF_NO_TABLE.fullmatch(step))
 
     def note(self, step: str, answer: Any, status: int | None) -> None:
         """Note a step of the program; `status` is what the server then told, if it did."""
