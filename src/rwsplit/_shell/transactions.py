@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from time import monotonic
 from typing import Any
@@ -66,7 +66,8 @@ class Transactions(Statements):
                 bound = decision.reason
         if transaction.leaves_its_level(statement, session, self._cluster.flavor):
             self._end_here()
-            self._run_on_primary("COMMIT AND NO CHAIN")
+            self._have_primary()
+            self._run_on_primary(["COMMIT AND NO CHAIN"])
         step = transaction.step(statement, session, bound or "")
         match step:
             case Step.READ:
@@ -92,7 +93,8 @@ class Transactions(Statements):
             case Step.CHAIN:
                 begin = transaction.begin or b"START TRANSACTION"
                 self._end_here()
-                self._run_on_primary(begin)
+                self._have_primary()
+                self._run_on_primary([begin])
                 return False
             case Step.KEEP:
                 transaction.keep(statement, sql)
@@ -105,14 +107,14 @@ class Transactions(Statements):
         self._skip(statement, step, quiet)
         return True
 
-    def _run_on_primary(self, sql: str | bytes) -> None:
+    def _run_on_primary(self, statements: Sequence[str | bytes]) -> None:
         """Run what the application did not say now, and what does not count."""
-        self._have_primary()
         try:
-            (reply,) = self.driver_connection.run_all([sql])
+            replies = self.driver_connection.run_all(statements)
         except err.MySQLError as error:
             raise self._note_loss(error, _REPEATED, IN_TRANSACTION) from error
-        raise_first([reply])
+        self._unsent = []
+        raise_first(replies)
         self._learn()
 
     def _note_on_primary(self, statement: Statement) -> None:
@@ -534,13 +536,7 @@ class Transactions(Statements):
             return
         self._prepare()
         self._move()
-        try:
-            replies = self.driver_connection.run_all(self._unsent)
-        except err.MySQLError as error:
-            raise self._note_loss(error, _REPEATED, IN_TRANSACTION) from error
-        self._unsent = []
-        raise_first(replies)
-        self._learn()
+        self._run_on_primary(self._unsent)
 
     def _switch_autocommit(self, value: Any) -> None:
         """Do what a change of autocommit does to the transaction."""
