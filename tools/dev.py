@@ -23,6 +23,8 @@ PYTHON = VENV / "bin" / "python"
 SERVER_DIRS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec")
 
 
+TESTS_FAILED = 1
+"""Pytest's exit code for that and nothing worse."""
 MOST_FAILED = 20
 LAWS = (
     "test_a_program_gives_what_it_gives_on_one_server",
@@ -115,9 +117,13 @@ def test(arguments: list[str]) -> None:
         apt_install("redis-server", "Redis, for the tests of session stores, is missing")
     if arguments:
         run(PYTHON, "-m", "pytest", *arguments)
+        return
     # A flavor's tests share its servers; two workers have the two flavors side by side.
-    elif subprocess.run([PYTHON, "-m", "pytest", "-n", "2", "--dist", "loadgroup"]).returncode:
+    code = subprocess.run([PYTHON, "-m", "pytest", "-n", "2", "--dist", "loadgroup"]).returncode
+    if code == TESTS_FAILED:
         run_again()
+    elif code:
+        sys.exit(code)  # interrupted, or not all was collected: what did not run has not passed
 
 
 def run_again() -> None:
