@@ -262,17 +262,24 @@ def test_what_get_diagnostics_has_set_is_known(cluster, connect, program):
 # The server's own variables.
 
 
-def test_a_global_variable_is_read_where_it_was_set(cluster, connect):
-    """An account that may set one sees what it has set, whatever the scope of the read."""
-    account = {"user": "osuper", "password": "secret"}
+@pytest.fixture
+def superuser(cluster):
+    """Keywords of an account that may set global variables."""
     with cluster.admin(cluster.primary) as admin:
         cursor = admin.cursor()
         cursor.execute("CREATE USER IF NOT EXISTS osuper@'%' IDENTIFIED BY 'secret'")
         cursor.execute("GRANT ALL ON *.* TO osuper@'%'")
+    cluster.wait_caught_up()
+    return {"user": "osuper", "password": "secret", "max_wait": 5.0}
+
+
+def test_a_global_variable_is_read_where_it_was_set(cluster, connect, superuser):
+    """An account that may set one sees what it has set, whatever the scope of the read."""
+    with cluster.admin(cluster.primary) as admin:
+        cursor = admin.cursor()
         cursor.execute("SELECT @@GLOBAL.max_connections")
         (before,) = cursor.fetchone()
-    cluster.wait_caught_up()
-    connection = connect(**account, max_wait=5.0)
+    connection = connect(**superuser)
     cursor = connection.cursor()
     cursor.execute("SELECT @@max_connections")
     assert cursor.route.role == "replica"
@@ -281,11 +288,35 @@ def test_a_global_variable_is_read_where_it_was_set(cluster, connect):
         for read in ("@@GLOBAL.max_connections", "@@max_connections"):
             cursor.execute(f"SELECT {read}")
             assert cursor.fetchone() == (before + 7,)
-        other = connect(**account, max_wait=5.0).cursor()
+        other = connect(**superuser).cursor()
         other.execute("SELECT @@GLOBAL.max_connections")
         assert other.fetchone() == (before + 7,)
     finally:
         cursor.execute("SET GLOBAL max_connections = %s", (before,))
+
+
+def test_who_connects_behind_set_global_has_what_was_set(cluster, connect, superuser):
+    """As a connection of PyMySQL's has, and not what a wire in the pool had before."""
+
+    def reads(connection):
+        cursor = connection.cursor()
+        found = []
+        for hint in ("", "/* rwsplit: primary */ "):
+            cursor.execute(f"{hint}SELECT @@group_concat_max_len")
+            found += cursor.fetchone()
+        return found
+
+    idle = connect()
+    reads(idle)
+    idle.close()
+    cursor = connect(**superuser).cursor()
+    cursor.execute("SELECT @@GLOBAL.group_concat_max_len")
+    (before,) = cursor.fetchone()
+    cursor.execute("SET GLOBAL group_concat_max_len = %s", (before - 7,))
+    try:
+        assert reads(connect()) == [before - 7, before - 7]
+    finally:
+        cursor.execute("SET GLOBAL group_concat_max_len = %s", (before,))
 
 
 # A function whose body nobody shows.

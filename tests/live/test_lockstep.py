@@ -89,6 +89,9 @@ class Stage:
         self.made: set[tuple[str, str]] = set()
         """Tables that a program may have made."""
         self._number = 1000
+        # A wire in the pool has the global values of when it came there.
+        with rwsplit.connect(**cluster.connect_options) as connection:
+            connection.cluster.pool.close_idle()
 
     def close(self) -> None:
         self.resume()
@@ -676,12 +679,21 @@ BEHIND_READS = [
 ]
 
 
+def _finds(stage: Stage, given: dict[str, Any], program: list[str], times: int) -> bool:
+    for _ in range(times):
+        try:
+            check(stage, given, program)
+        except Difference:
+            return True
+    return False
+
+
 def test_the_law_finds_a_shortcut_that_forgets_a_begin_within_a_minute(stage, monkeypatch):
     """What all other laws missed: reads behind a BEGIN that was not sent ran in autocommit."""
     given = {"autocommit": True, "after": None}
     check(stage, given, BEHIND_READS)
     with monkeypatch.context() as patch:
         take_out(patch, Statements, r"\s+and not self\._transaction\.begin\b")
-        with pytest.raises(Difference):
-            check(stage, given, BEHIND_READS)
+        # On a busy machine a replica may be late, and then there is nothing to see.
+        assert _finds(stage, given, BEHIND_READS, times=20)
         assert search(stage, 60, False, transactions=12, given_options=st.just(given))

@@ -517,7 +517,7 @@ class Session:
         if runs_code(statement):
             self.rumoured = True
             self._checked.clear()
-        if any(part.verb == "SET" and part.may_write for part in statement.parts or (statement,)):
+        if changes_globals(statement):
             self.sets_globals = True
         # A SET that fails changes nothing (MySQL manual, SET Syntax for Variable Assignment).
         if statement.system_variables_written and (succeeded or statement.kind is not Kind.SESSION):
@@ -871,6 +871,11 @@ def spelt(name: str, flavor: str) -> str:
 def can_write(statement: Statement) -> bool:
     """Tell whether an error of this statement may come behind a commit."""
     return statement.may_write or statement.kind in (Kind.WRITE, Kind.UNKNOWN)
+
+
+def changes_globals(statement: Statement) -> bool:
+    """Tell whether what connections begin with may be another after it: SET GLOBAL and its like."""
+    return any(part.verb == "SET" and part.may_write for part in statement.parts or (statement,))
 
 
 def runs_code(statement: Statement) -> bool:

@@ -26,7 +26,15 @@ from .._core.following import (
 from .._core.options import Choice
 from .._core.position import Position, encode
 from .._core.route import OPEN, Destination, Route, RouteTaken, route
-from .._core.session import AUTOCOMMIT, IN_TRANSACTION, LEXING, can_commit, can_write, runs_code
+from .._core.session import (
+    AUTOCOMMIT,
+    IN_TRANSACTION,
+    LEXING,
+    can_commit,
+    can_write,
+    changes_globals,
+    runs_code,
+)
 from .._core.session_id import parse_use
 from .._core.statement import Hint, Kind, Statement, because
 from .._core.tracking import only_gtid, parse_tails
@@ -1272,6 +1280,9 @@ class Statements(Hold):
                 session.note_failure(statement)
             if changes_functions(statement):
                 self._cluster.catalogue.clear()
+            if changes_globals(statement):
+                # Who connects now has what was set; a wire in the pool has what was there before.
+                self._cluster.pool.close_idle()
             if statement.may_change_session:
                 # More than one transaction may have been committed, and only the last reported.
                 session.lose_position()
