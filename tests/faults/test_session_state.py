@@ -395,6 +395,31 @@ def test_a_replicas_own_time_limit_does_not_end_a_read(cluster, connect, with_gl
     assert routes[0].role == "replica"
 
 
+@pytest.mark.parametrize("completion", ["CHAIN", "RELEASE"])
+@pytest.mark.parametrize("whose", ["replicas", "all"])
+def test_a_servers_own_completion_type_ends_snapshots(
+    cluster, connect, with_globals, completion, whose
+):
+    """One that is chained to another would show later reads what there was at its first."""
+    for server in cluster.replicas if whose == "replicas" else cluster.servers:
+        with_globals(server, "completion_type", f"'{completion}'")
+    prepare(cluster, TABLES)
+    connection, other = connect(max_wait=5.0, max_snapshot=60.0), connect()
+    cursor, read = connection.cursor(), "SELECT v FROM fb WHERE id = 1"
+    cursor.execute("SET SESSION completion_type = 'NO_CHAIN'")
+    for value in (11, 12, 13):
+        cursor.execute("START TRANSACTION READ ONLY")
+        cursor.execute(read)
+        assert cursor.route.role == "replica"
+        cursor.execute("COMMIT")
+        other.cursor().execute(f"UPDATE fb SET v = {value} WHERE id = 1")
+        cluster.wait_caught_up()
+        for _ in range(3):
+            cursor.execute(read)
+            assert cursor.fetchall() == ((value,),)
+            assert cursor.route.role == "replica"
+
+
 # The primary's connection is lost behind something that is harmless.
 
 HARMLESS = [

@@ -642,6 +642,30 @@ def test_a_short_stream_is_verified_behind_its_end(connect, cluster, other):
         cursor.execute("UPDATE t SET v = 12 WHERE id = 1")
 
 
+@pytest.mark.parametrize("completion", ["CHAIN", "RELEASE"])
+def test_a_refused_transaction_is_over_whatever_the_completion_type(connect, other, completion):
+    """It neither begins another one nor costs the connection: no COMMIT was the application's."""
+    connection = connect(autocommit=False, max_snapshot=60.0)
+    connection.cluster._habits.clear()
+    cursor = connection.cursor()
+    cursor.execute(f"SET SESSION completion_type = '{completion}'")
+    cursor.execute("SET @kept = 1")
+    cursor.execute(ALL)
+    assert cursor.route.role == "replica"
+    other.execute("UPDATE t SET v = 21 WHERE id = 2")
+    writes = "UPDATE t SET v = 11 WHERE id = 1"
+    with pytest.raises(rwsplit.OperationalError, match=r"1213.*others on the primary"):
+        cursor.execute(writes)
+    assert not connection.server_status & 1
+    number = connection.thread_id()
+    cursor.execute(writes)
+    assert connection.thread_id() == number
+    cursor.execute("SET SESSION completion_type = DEFAULT")
+    connection.commit()
+    other.execute(ONE)
+    assert other.fetchall() == ((11,),)
+
+
 @pytest.mark.parametrize("ends", ["closed", "open"])
 def test_a_write_behind_a_stream_that_was_not_read_starts_again(connect, cluster, other, ends):
     connection = connect(autocommit=False, max_snapshot=60.0)

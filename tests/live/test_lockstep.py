@@ -662,6 +662,60 @@ FOUND = {
         {"autocommit": True},
         ["SELECT v FROM t WHERE id = 1", "conn.autocommit(True)", "SELECT ROW_COUNT()"],
     ),
+    "a savepoint that went to the primary with something else is there": (
+        {"autocommit": False},
+        [
+            "SAVEPOINT a",
+            "SET autocommit = 0",
+            "SELECT id, v FROM t ORDER BY id",
+            "SELECT * FROM nosuch",
+            "ROLLBACK TO a",
+        ],
+    ),
+    "COMMIT ends a savepoint that went to the primary with something else": (
+        {"autocommit": False},
+        ["SAVEPOINT a", "SET autocommit = 0", "COMMIT", "ROLLBACK TO a"],
+    ),
+    "BEGIN ends a savepoint that went to the primary with something else": (
+        {"autocommit": False},
+        ["SAVEPOINT a", "conn.autocommit(False)", "SET autocommit = 0", "BEGIN", "ROLLBACK TO a"],
+    ),
+    "an error that the primary says, too, leaves the level for one transaction": (
+        {"autocommit": False},
+        [
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SELECT v FROM t WHERE id = 2",
+            "SELECT * FROM nosuch",
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+            "SELECT v FROM t WHERE id = 2",
+            "other: UPDATE t SET v = v + 100 WHERE id = 2",
+            "SELECT v FROM t WHERE id = 2",
+        ],
+    ),
+    "an error that the primary says, too, leaves an open READ ONLY for one transaction": (
+        {"autocommit": False},
+        [
+            "SET TRANSACTION READ ONLY",
+            "SELECT v FROM t WHERE id = 2",
+            "SELECT * FROM nosuch",
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+        ],
+    ),
+    "an error that the primary says, too, begins no transaction by completion_type": (
+        {"autocommit": False},
+        [
+            "SET SESSION completion_type = 1",
+            "SELECT v FROM t WHERE id = 2",
+            "SELECT * FROM nosuch",
+            "SET SESSION TRANSACTION READ ONLY",
+            "SELECT v FROM t WHERE id = 2",
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+        ],
+    ),
+    "what asks about a BEGIN that was not sent ends no connection by completion_type": (
+        {"autocommit": True},
+        ["SET SESSION completion_type = 2", "BEGIN", "SELECT ROW_COUNT()", "SELECT v FROM t"],
+    ),
 }
 
 

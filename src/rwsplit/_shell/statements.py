@@ -68,12 +68,14 @@ from .weakly import weakly
 if TYPE_CHECKING:
     from .._core.rules import Matched
 
-__all__ = ["AGAIN", "NOTHING", "PRIMARYS_SHARE", "Statements"]
+__all__ = ["AGAIN", "NOTHING", "PRIMARYS_SHARE", "ROLLBACK", "Statements"]
 
 _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 PRIMARYS_SHARE = Reason("it is of the primary's share of the reads", Cause.SHARE)
 _SHOWING_WARNINGS = ("SHOW WARNINGS", "SHOW ERRORS", "SHOW COUNT")
-_NOTHING_OPEN = [b"ROLLBACK"]
+ROLLBACK = b"ROLLBACK AND NO CHAIN NO RELEASE"
+"""One of our own, whatever the session's completion_type is."""
+_NOTHING_OPEN = [ROLLBACK]
 """What stands for statements that were not sent, for one that asks about them."""
 _READ = Kind.READ
 _REPLICA = Destination.REPLICA

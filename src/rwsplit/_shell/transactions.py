@@ -21,7 +21,7 @@ from .outcome import deadlock
 from .read_back import read_back
 from .replicas import Reading, Served, Unserved
 from .snapshot import Snapshot
-from .statements import NOTHING, PRIMARYS_SHARE, Statements
+from .statements import NOTHING, PRIMARYS_SHARE, ROLLBACK, Statements
 
 __all__ = ["Transactions"]
 
@@ -67,7 +67,7 @@ class Transactions(Statements):
         if transaction.leaves_its_level(statement, session, self._cluster.flavor):
             self._end_here()
             self._have_primary()
-            self._run_on_primary(["COMMIT AND NO CHAIN"])
+            self._run_on_primary(["COMMIT AND NO CHAIN NO RELEASE"])
         step = transaction.step(statement, session, bound or "")
         match step:
             case Step.READ:
@@ -285,13 +285,17 @@ class Transactions(Statements):
         """Raise what the primary says of a read that a replica answered with an error.
 
         An error there, too, leaves the transaction where it is. A read that the primary can
-        answer moves it.
+        answer moves it, and so does one whose ROLLBACK would end what the primary has for this
+        transaction already: a savepoint, or what SET TRANSACTION said.
         """
-        if self._snapshot is None or not self._transaction.repeatables:
+        transaction = self._transaction
+        if self._snapshot is None or not transaction.repeatables:
+            return
+        if transaction.touched or self._session.next_transaction:
             return
         self._have_primary()
         try:
-            reply, _ = self.driver_connection.run_all([sql, "ROLLBACK"])
+            reply, _ = self.driver_connection.run_all([sql, ROLLBACK])
         except err.MySQLError as error:
             raise self._note_loss(error, statement, IN_TRANSACTION) from error
         self._learn()
@@ -335,6 +339,8 @@ class Transactions(Statements):
             return
         begin, repeatables = transaction.begin, transaction.repeatables
         verified = any(kept.answer is not None for kept in repeatables)
+        if any(kept.answer is None for kept in repeatables):
+            transaction.touched = True  # by a savepoint, which no status tells of
         unverifiable = transaction.why_unverifiable()
         if transaction.verifies and unverifiable:
             self._refuse(f"{unverifiable} on a replica, and now needs the primary")
@@ -377,7 +383,7 @@ class Transactions(Statements):
         transaction, primary = self._transaction, self.driver_connection
         self._cluster.counts["mismatched transactions"] += 1
         try:
-            (reply,) = primary.run_all(["ROLLBACK"])
+            (reply,) = primary.run_all([ROLLBACK])
         except err.MySQLError:
             self._drop_primary()  # that rolls it back, too
             reply = None
