@@ -6,7 +6,7 @@ import socket
 import subprocess
 import time
 
-import hypothesis  # noqa: F401 - its plugin would import it at the end, amid other threads
+import hypothesis  # its plugin would import it at the end, amid other threads
 import pytest
 
 import rwsplit
@@ -14,6 +14,10 @@ import rwsplit
 pytest_plugins = ["pytester", "rwsplit.sandbox.pytest_plugin"]
 
 FLAVORS = ("mysql", "mariadb")
+
+# How long an example takes hangs on what else the machine does.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def pytest_collection_modifyitems(items):

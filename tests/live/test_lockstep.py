@@ -716,6 +716,53 @@ FOUND = {
         {"autocommit": True},
         ["SET SESSION completion_type = 2", "BEGIN", "SELECT ROW_COUNT()", "SELECT v FROM t"],
     ),
+    "FOUND_ROWS() is none of our questions as a snapshot is taken": (
+        {"autocommit": True, "consistency": "global"},
+        [
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 2",
+            "START TRANSACTION READ ONLY, WITH CONSISTENT SNAPSHOT",
+            "SELECT FOUND_ROWS()",
+        ],
+    ),
+    "FOUND_ROWS() is none of our questions before what counts no rows": (
+        {"autocommit": True, "consistency": "global"},
+        [
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 2",
+            *2 * ["SHOW CREATE TABLE t"],
+            "SELECT FOUND_ROWS()",
+        ],
+    ),
+    "FOUND_ROWS() is none of our questions before what fails": (
+        {"autocommit": True, "consistency": "global"},
+        [
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 2",
+            *2 * ["SELECT nosuch FROM t"],
+            "SELECT FOUND_ROWS()",
+        ],
+    ),
+    "FOUND_ROWS() is none of our questions before what fails in a snapshot": (
+        {"autocommit": True, "consistency": "global"},
+        [
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 2",
+            "START TRANSACTION READ ONLY",
+            "SELECT v FROM t",
+            "SELECT nosuch FROM t",
+            "SELECT FOUND_ROWS()",
+        ],
+    ),
+    "FOUND_ROWS() is none of reads that are repeated": (
+        {"autocommit": False},
+        [
+            "SELECT id, v FROM t ORDER BY id",
+            "SELECT CONNECTION_ID() > 0",
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+            "SELECT FOUND_ROWS()",
+        ],
+    ),
 }
 
 

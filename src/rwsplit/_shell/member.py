@@ -47,7 +47,16 @@ __all__ = [
 class Member:
     """One physical connection that a virtual connection holds to one endpoint."""
 
-    __slots__ = ("connection", "known_routes", "name", "prepared", "replica", "role", "version")
+    __slots__ = (
+        "asked",
+        "connection",
+        "known_routes",
+        "name",
+        "prepared",
+        "replica",
+        "role",
+        "version",
+    )
 
     def __init__(self, connection: PhysicalConnection, name: str, replica: Server | None) -> None:
         self.connection = connection
@@ -58,6 +67,8 @@ class Member:
         """The version of the session state that it has."""
         self.prepared: dict[str, Prepared] = {}
         """The prepared statements that it has."""
+        self.asked = False
+        """A question of ours ran here behind the last statement whose rows FOUND_ROWS() counts."""
         self.known_routes: dict[Reason, RouteTaken] = {}
         """By reason, the routes of statements that ran here without waiting."""
 

@@ -836,6 +836,7 @@ class Replicas:
         if replica.late and replica.may_probe():
             member = self.members.get(name)
             if member is not None and member.connection.open:
+                member.asked = True
                 try:
                     replica.note_position(ask_position(member))
                 except err.MySQLError:
@@ -1009,6 +1010,8 @@ class Replicas:
         asks = known is not None and not self._has(member.replica, known)  # type: ignore[arg-type]
         if asks:
             before.append(ask_position_sql(member))
+        if wait or asks:
+            member.asked = True
         replies = connection.run_all(before) if sql is None else connection.query_after(before, sql)
         elapsed = monotonic() - start
         try:

@@ -884,6 +884,7 @@ class Statements(Hold):
             raise
         finally:
             self._note_freedom()
+            self._check_count()
         if isinstance(served, Served):
             if self._sharing is not None and self._sharing.is_open:
                 self._publish_at_last()
@@ -1326,11 +1327,23 @@ class Statements(Hold):
         told = "found_rows" in self._told
         if counts or (counts is None and (self._counted is not member or told)):
             self._counted = member if counts else None
+            member.asked = False
             self._told.pop("found_rows", None)
         if not self._keeps_warnings or resets_warnings(statement, result.warning_count):
             self._warned = member
             if self._told:
                 self._forget_warnings()
+
+    def _check_count(self) -> None:
+        """Forget whom FOUND_ROWS() is about where a question of ours has changed it.
+
+        For a statement that counts its own rows that is nothing; behind one that does not, or that
+        failed, who asks is refused.
+        """
+        counted = self._counted
+        if counted is not None and counted.asked:
+            counted.asked = False
+            self._counted = None
 
     def _keep_tracking(self, statement: Statement) -> None:
         """Let the application have the tracking that it set, in its own eyes."""

@@ -199,6 +199,8 @@ class Transactions(Statements):
         except err.MySQLError:
             self._note_last(self._replicas.refused_by or self._last)
             raise
+        finally:
+            self._check_count()
         if isinstance(served, Unserved):
             if served.refused:
                 self._note_refusal(statement, sql, template, served)
@@ -320,6 +322,7 @@ class Transactions(Statements):
             return False
         begin = (*self._isolation(), _CONSISTENT)
         served = self._replicas.read(decision, Reading(None, begin=begin))
+        self._check_count()
         if isinstance(served, Unserved):
             return False
         self._watch(served, decision.consistency)
@@ -361,6 +364,8 @@ class Transactions(Statements):
         repeatables = transaction.repeatables
         begin = [transaction.begin] if transaction.begin else []
         orders = [k.answer.ordered if k.answer else None for k in repeatables]
+        if self._source("found_rows") is self._primary:
+            self._answers(["found_rows"])
         try:
             replies = primary.repeat(
                 [*begin, *[kept.sql for kept in repeatables]], [*[None] * len(begin), *orders]
