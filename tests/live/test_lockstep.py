@@ -336,7 +336,7 @@ class Run:
         # Rows and errors do not tell PyMySQL of the transaction.
         self.plain.server_status |= _UNTOLD
         expected = perform(self.plain, PLAIN, step)
-        told = not self.plain.server_status & _UNTOLD and not self._may_have_begun()
+        told = not self.plain.server_status & _UNTOLD
         status = self.plain.server_status
         self._note(step, found, expected)
         # What nobody can know is refused, never answered wrongly.
@@ -362,12 +362,6 @@ class Run:
         if "FOUND_ROWS" in step:
             return self._failed or self._vague or self._rerun_since_read
         return "warnings" in step.lower() and self._vague
-
-    def _may_have_begun(self) -> bool:
-        """Tell whether a SHOW may have begun the transaction: on MySQL it does, on MariaDB not."""
-        return self._stage.flavor == "mariadb" and any(
-            "SHOW" in step for step, _ in self._log.steps
-        )
 
     def _moves(self) -> tuple[int, bool]:
         return self.ours.cluster.counts["moved transactions"], self.ours._snapshot is not None
@@ -762,6 +756,33 @@ FOUND = {
             "UPDATE t SET v = v + 1 WHERE id = 1",
             "SELECT FOUND_ROWS()",
         ],
+    ),
+    "SHOW begins no transaction that BEGIN would end, on MariaDB": (
+        {"autocommit": False},
+        [
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SHOW TABLES LIKE 't%'",
+            "BEGIN",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+        ],
+    ),
+    "what reads no data in what SHOW has opened begins no transaction, either, on MariaDB": (
+        {"autocommit": False},
+        [
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SHOW TABLES LIKE 't%'",
+            "SELECT 1",
+            "conn.begin()",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+        ],
+    ),
+    "ROW_COUNT() is about the statement that was refused": (
+        {"autocommit": False},
+        ["CALL adds(2)", "SELECT FOUND_ROWS()", "SELECT ROW_COUNT()"],
     ),
 }
 

@@ -59,6 +59,8 @@ class Transaction:
     """What the primary does not know of a virtual connection's transaction.
 
     :param verifies: whether a move repeats the reads and compares them.
+    :param shows_begin: whether SHOW begins a transaction: on MySQL, where it also takes the
+        snapshot that later reads see (tried: on MariaDB it does neither).
     """
 
     __slots__ = (
@@ -71,6 +73,7 @@ class Transaction:
         "reads_data",
         "repeatables",
         "retries_on_primary",
+        "shows_begin",
         "size",
         "touched",
         "unverifiable",
@@ -78,8 +81,9 @@ class Transaction:
         "wrote",
     )
 
-    def __init__(self, verifies: bool) -> None:
+    def __init__(self, verifies: bool, shows_begin: bool = True) -> None:
         self.verifies = verifies
+        self.shows_begin = shows_begin
         self.touched = False
         """The primary may hold something for a transaction that it does not call one."""
         self.retries_on_primary = False
@@ -125,7 +129,8 @@ class Transaction:
     @property
     def has_begun(self) -> bool:
         """Whether a server would call it a transaction: savepoints alone begin none."""
-        return bool(self.begin or self.on_replica)
+        read = self.on_replica and (self.reads_data or self.shows_begin)
+        return bool(self.begin or read)
 
     def is_read_only(self, session: Session) -> bool:
         """Tell whether the transaction was declared READ ONLY."""
@@ -186,10 +191,9 @@ class Transaction:
     def begin_as_read(self, session: Session, flavor: str) -> bytes:
         """Return the BEGIN of a transaction whose reads on a replica are not repeated.
 
-        On MySQL even SHOW takes the snapshot that later reads see (tried: on MariaDB it does not
-        even begin a transaction).
+        On MySQL that takes the snapshot that later reads see.
         """
-        if flavor == "mariadb" and not self.begin and not self.reads_data:
+        if not self.has_begun:
             return b""
         if flavor != "mysql" or session.isolation != "REPEATABLE-READ":
             return self.begin or b"START TRANSACTION"

@@ -613,6 +613,7 @@ class Statements(Hold):
             self._forget_warnings()
 
     def _refusal(self, topics: list[str]) -> err.NotSupportedError:
+        self._told["row_count"] = -1  # as behind any error
         what = ", ".join([_SPELT[topic] for topic in topics])
         return err.NotSupportedError(
             ER.NOT_SUPPORTED_YET,
@@ -1049,7 +1050,7 @@ class Statements(Hold):
             told = self._learn_of_failure(ran)
             self._after_primary(ran, sql, succeeded=False, told=told)
             begins_none = _begins_none(error.args[0], statement) and not before
-            begins_none = begins_none or self._transaction.has_begun
+            begins_none = begins_none or self._transaction.is_open
             if not (begins_none or session.status & AUTOCOMMIT):
                 # An error does not tell whether a transaction is open now; the next answer will.
                 # What leaves one alone that the primary knows nothing of begins none there.

@@ -210,7 +210,8 @@ class Transactions(Statements):
             return
         if self._snapshot is None:
             self._watch(served, decision.consistency)
-        transaction.reads_data = transaction.reads_data or is_compared(statement, session)
+        if decision.shows_data and is_compared(statement, session):
+            transaction.reads_data = True
         # Of one server, too, each statement would have seen what was committed since the last one.
         if compares and not (sees_commits and self._replicas.was_abreast):
             transaction.note_read(sql, fingerprint, read_only)
