@@ -290,6 +290,7 @@ _READS = re.compile(r"(stream.*: )?\(?(SELECT|SHOW|TABLE|WITH|EXECUTE)\b", re.IG
 _NEXT = re.compile(r"SET TRANSACTION (ISOLATION LEVEL (.*))?")
 _SESSION = re.compile(r"SET SESSION TRANSACTION ISOLATION LEVEL (.*)")
 _OF_NO_TABLE = re.compile(r"SELECT (?!.*\bFROM\b)(?!.*\b(counts|raises)\().*", re.IGNORECASE)
+_WRITING = ("UPDATE", "INSERT", "DELETE", "REPLACE")
 _COMMENTS = re.compile(r"/\*!\d*|\*/|/\*.*?\*/|--.*")
 
 
@@ -329,9 +330,18 @@ class Log:
         shows = self._flavor == "mariadb" and "SHOW" in step
         return does(step) == "next" or shows or bool(_OF_NO_TABLE.fullmatch(step))
 
-    def note(self, step: str, answer: Any, status: int | None) -> None:
-        """Note a step of the program; `status` is what the server then told, if it did."""
+    def note(
+        self, step: str, answer: Any, status: int | None, autocommit: bool | None = False
+    ) -> None:
+        """Note a step of the program; `status` is what the server then told, if it did.
+
+        With `autocommit` a step that is in no transaction is one of its own.
+        """
         what = does(step)
+        begun = any(does(kept) == "begin" for kept, _ in self.steps)
+        runs = what == "read" or step.startswith(_WRITING)
+        if autocommit and not begun and runs and not self._begins_none(step):
+            self._of_next = ""
         if found := _SESSION.match(step):
             self._of_session = found[1]
         if found := _NEXT.match(step):

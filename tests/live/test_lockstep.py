@@ -354,7 +354,8 @@ class Run:
             )
         if self.ours.get_autocommit() != self.plain.get_autocommit():
             raise Difference(f"{step}: autocommit is another one")
-        self._log.note(step, found, status if told else None)
+        autocommit = self.plain.get_autocommit()
+        self._log.note(step, found, status if told else None, autocommit)
         if does(step) == "read" and not _is_error(expected):
             self._rerun_since_read = False
         if "warnings" in step.lower() or self._failed:
@@ -787,6 +788,26 @@ FOUND = {
     "ROW_COUNT() is about the statement that was refused": (
         {"autocommit": False},
         ["CALL adds(2)", "SELECT FOUND_ROWS()", "SELECT ROW_COUNT()"],
+    ),
+    "FOUND_ROWS() may be about what failed elsewhere": (
+        {"autocommit": False},
+        [
+            "UPDATE t SET v = 'x' WHERE id = 1",
+            "INSERT INTO t VALUES (4, 40)",
+            "SELECT FOUND_ROWS()",
+        ],
+    ),
+    "a read in autocommit has used up the level for one transaction": (
+        {"autocommit": True},
+        [
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SELECT id, v FROM t ORDER BY id",
+            "START TRANSACTION READ ONLY",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+        ],
     ),
 }
 

@@ -96,6 +96,7 @@ def compare(flavor: str, asked: Any, rest: list[str]) -> bool:
         if not asked.alone:
             print(f"== {flavor} {cluster.version}, PyMySQL", flush=True)
             plain = run(asked.sources, f"{flavor}+pymysql://{at}", "pymysql", rest)
+            cluster.wait_caught_up(1200)
         for replica in cluster.replicas:
             cluster.delay(replica, asked.late)
         # A replica connects to its late primary in many round trips, and is stalled until then.

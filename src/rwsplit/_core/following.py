@@ -8,7 +8,15 @@ from __future__ import annotations
 
 from .statement import Kind, Statement
 
-__all__ = ["ASKED", "asks_more", "counts_rows", "resets_warnings", "shows_data", "shows_tracking"]
+__all__ = [
+    "ASKED",
+    "asks_more",
+    "counts_rows",
+    "may_count_rows",
+    "resets_warnings",
+    "shows_data",
+    "shows_tracking",
+]
 
 
 ASKED = frozenset(("found_rows", "row_count", "warnings"))
@@ -63,6 +71,18 @@ def counts_rows(statement: Statement, flavor: str, has_rows: bool) -> bool | Non
     if defines and "TABLE" in verb and statement.counts:
         return flavor == "mariadb"
     return False
+
+
+def may_count_rows(code: object) -> bool:
+    """Tell whether FOUND_ROWS() may be about a statement that failed with this error.
+
+    Not where the server refused it before it ran.
+    """
+    return code not in _REFUSED_UNRUN
+
+
+# A text that is no SQL, and a column, a table, a database and a routine that are not there.
+_REFUSED_UNRUN = (1064, 1054, 1146, 1049, 1305)
 
 
 def asks_more(statement: Statement) -> bool:

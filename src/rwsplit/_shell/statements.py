@@ -18,6 +18,7 @@ from .._core.following import (
     ASKED,
     asks_more,
     counts_rows,
+    may_count_rows,
     resets_warnings,
     runs_more,
     shows_data,
@@ -612,6 +613,18 @@ class Statements(Hold):
             self._warned = member
             self._forget_warnings()
 
+    def _note_failed(self, member: Member, statement: Statement, error: err.MySQLError) -> None:
+        """Note whom ROW_COUNT() and the warnings are about where a statement has failed.
+
+        Whether FOUND_ROWS() is, too, only that member tells.
+        """
+        self._note_last(member)
+        alone = self._counted is member and "found_rows" not in self._told
+        may = counts_rows(statement, self._cluster.flavor, has_rows=True) is not False
+        if may and not alone and may_count_rows(error.args[0]):
+            self._counted = None
+            self._told.pop("found_rows", None)
+
     def _refusal(self, topics: list[str]) -> err.NotSupportedError:
         self._told["row_count"] = -1  # as behind any error
         what = ", ".join([_SPELT[topic] for topic in topics])
@@ -880,8 +893,8 @@ class Statements(Hold):
         try:
             reading = Reading(sql, unbuffered, decision.prepared)
             served = self._replicas.read(decision, reading, failed, began)
-        except err.MySQLError:
-            self._note_last(self._replicas.refused_by or self._last)
+        except err.MySQLError as error:
+            self._note_failed(self._replicas.refused_by or self._last, statement, error)
             raise
         finally:
             self._note_freedom()
@@ -1044,7 +1057,7 @@ class Statements(Hold):
                 return self._query_primary(statement, reason, sql, unbuffered, waited, retries)
             if can_write(statement):
                 session.lose_position()
-            self._note_last(self._primary)
+            self._note_failed(self._primary, statement, error)
             unread = error.args[0] == ER.PARSE_ERROR and not runs_more(statement)
             ran = NOTHING if unread else statement
             told = self._learn_of_failure(ran)

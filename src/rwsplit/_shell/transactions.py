@@ -196,8 +196,8 @@ class Transactions(Statements):
                 served = self._replicas.read(decision, reading._replace(begin=begin))
             else:
                 served = self._read_in_snapshot(self._snapshot, decision, reading)
-        except err.MySQLError:
-            self._note_last(self._replicas.refused_by or self._last)
+        except err.MySQLError as error:
+            self._note_failed(self._replicas.refused_by or self._last, statement, error)
             raise
         finally:
             self._check_count()
@@ -303,7 +303,7 @@ class Transactions(Statements):
             raise self._note_loss(error, statement, IN_TRANSACTION) from error
         self._learn()
         if isinstance(reply, err.MySQLError):
-            self._note_last(self._replicas.refused_by or self._last)
+            self._note_failed(self._replicas.refused_by or self._last, statement, reply)
             raise reply
 
     def _watch(self, served: Served, consistency: str) -> None:
