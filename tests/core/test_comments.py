@@ -152,6 +152,13 @@ def test_an_escape_that_is_none_ends_the_string_before_the_comment():
     assert bare(template, plain) == r"SELECT 'a\', %s /**/, '"
 
 
+@pytest.mark.parametrize("name", ["#a", "-- a", "/*a", "a'b"])
+def test_the_name_of_a_parameter_may_look_like_a_comment(name):
+    template = f"SELECT %({name})s /* b */ FROM t"
+    assert bare(template, Dialect.of("mysql")) == f"SELECT %({name})s /**/ FROM t"
+    assert bare("SELECT %%(# a)s", Dialect.of("mysql")) == "SELECT %%(/**/"
+
+
 def test_in_ansi_quotes_a_backslash_escapes_nothing():
     template = r'SELECT "a\", %s /* b */, "'
     assert bare(template, Dialect.of("mysql")) == template

@@ -809,6 +809,14 @@ FOUND = {
             "UPDATE t SET v = v + 1 WHERE id = 1",
         ],
     ),
+    "ROW_COUNT() of what was not sent is 0, whatever the next transaction is to be": (
+        {"autocommit": True, "session_id": "me", "consistency": "global"},
+        [
+            "SET TRANSACTION READ ONLY",
+            "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+            "SELECT ROW_COUNT()",
+        ],
+    ),
 }
 
 

@@ -55,7 +55,9 @@ def _comments_and_quotes(dialect: Dialect) -> re.Pattern[str]:
     quoted = "|".join((string("'", dialect), string('"', dialect), BACKTICKS))
     comment = f"{LINE_COMMENT}|{BLOCK_COMMENT}"
     return re.compile(
-        rf"(?P<comment>{comment})|(?>[^-'\"`#/]++|{quoted}|(?!{comment}|/\*)[-#/])++"
+        rf"(?P<comment>{comment})"
+        # The name of a parameter may hold anything.
+        rf"|(?>[^-'\"`#/%]++|%%|%\([^()%]*+\)s|%|{quoted}|(?!{comment}|/\*)[-#/])++"
         r"|['\"`].*+|/\*.*+",
         re.DOTALL,
     )

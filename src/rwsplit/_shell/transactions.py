@@ -131,6 +131,9 @@ class Transactions(Statements):
         """Answer a statement that nobody needs to run."""
         self._skipped = not self._session.next_transaction
         self._note_last(self._primary, warned=not self._keeps_warnings)
+        if not self._skipped:
+            # Nothing can stand for it there that would leave the level to the next transaction.
+            self._told["row_count"] = 0
         self.route = route = RouteTaken(
             "", "none", Reason(f"{statement.verb} {_SKIPPED[step]}", Cause.ANSWERED)
         )
