@@ -330,6 +330,13 @@ class Log:
         shows = self._flavor == "mariadb" and "SHOW" in step
         return does(step) == "next" or shows or bool(_OF_NO_TABLE.fullmatch(step))
 
+    def _was_refused(self, answer: Any) -> bool:
+        """Tell whether a step failed before it ran: that leaves the level to the next one, too."""
+        if not answer or not isinstance(answer[0], str):
+            return False
+        unrun = (1146, 1064, 1054) if self._flavor == "mysql" else (1146, 1064)
+        return answer[1] in unrun
+
     def note(
         self, step: str, answer: Any, status: int | None, autocommit: bool | None = False
     ) -> None:
@@ -339,7 +346,7 @@ class Log:
         """
         what = does(step)
         begun = any(does(kept) == "begin" for kept, _ in self.steps)
-        runs = what == "read" or step.startswith(_WRITING)
+        runs = (what == "read" or step.startswith(_WRITING)) and not self._was_refused(answer)
         if autocommit and not begun and runs and not self._begins_none(step):
             self._of_next = ""
         if found := _SESSION.match(step):

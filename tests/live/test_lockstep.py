@@ -817,7 +817,60 @@ FOUND = {
             "SELECT ROW_COUNT()",
         ],
     ),
+    "FOUND_ROWS() may be about a subquery of SET, on MySQL once something was written": (
+        {"autocommit": True},
+        [
+            "SELECT v FROM t WHERE id = 9",
+            "SET @uv = (SELECT MAX(id) FROM t)",
+            "INSERT INTO t VALUES (4, 40)",
+            "SELECT FOUND_ROWS()",
+        ],
+    ),
+    "what was refused before it ran leaves the level to the next transaction, on MariaDB": (
+        {"autocommit": True},
+        [
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SELECT * FROM nosuch",
+            "START TRANSACTION READ ONLY",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+        ],
+    ),
 }
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+@pytest.mark.parametrize(
+    "before",
+    [
+        "SELECT * FROM nosuch",
+        "SELECT nosuch FROM t",
+        "UPDATE nosuch SET v = 1",
+        "nonsense",
+        "INSERT INTO t VALUES (1, 1)",
+        "SELECT (SELECT 1 UNION SELECT 2) FROM t",
+        "SELECT 1",
+        "SET @uv = 1",
+        "DO 1",
+        "SHOW CREATE TABLE t",
+        "DESCRIBE t",
+        "EXPLAIN SELECT * FROM t",
+        "SHOW TABLES",
+    ],
+)
+def test_the_level_for_one_transaction_is_used_up_as_on_one_server(stage, before, autocommit):
+    """By what ran, by what failed amid its run, and not by what the server refused before."""
+    for begin in (["START TRANSACTION READ ONLY"], ["BEGIN"], []):
+        program = [
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            before,
+            *begin,
+            "SELECT v FROM t WHERE id = 1",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT v FROM t WHERE id = 1",
+        ]
+        check(stage, {"autocommit": autocommit}, program)
 
 
 @pytest.mark.parametrize("name", FOUND)

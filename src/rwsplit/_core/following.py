@@ -55,7 +55,8 @@ def counts_rows(statement: Statement, flavor: str, has_rows: bool) -> bool | Non
     if verb in _QUERIES:
         return flavor == "mysql" or verb != "VALUES"
     if kind is Kind.SESSION:
-        return flavor == "mariadb" and bool(statement.tables)
+        # MySQL counts what a subquery of SET found, and tells it behind the next DML.
+        return (flavor == "mariadb" or None) if statement.tables else False
     if verb == "DO":
         return True if flavor == "mysql" else bool(statement.tables)
     if verb.startswith("SHOW"):

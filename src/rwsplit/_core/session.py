@@ -367,7 +367,7 @@ class Session:
         self._written = within(written, now)
         self.asked = within(self.asked, now)
         self.began = within(self.began, now)
-        self.base = self.origin
+        self.base = within(self.base, now)
 
     def prune(self, common: Position) -> None:
         """Forget the position, as all replicas have it; `common` is what they all have."""

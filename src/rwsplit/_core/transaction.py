@@ -17,7 +17,15 @@ from .following import shows_data
 from .session import AUTOCOMMIT, Session
 from .statement import Kind, Statement
 
-__all__ = ["Repeatable", "Step", "Transaction", "is_compared", "is_lost_with", "is_ordered"]
+__all__ = [
+    "Repeatable",
+    "Step",
+    "Transaction",
+    "begins_on_mariadb",
+    "is_compared",
+    "is_lost_with",
+    "is_ordered",
+]
 
 MOST_READS = 64
 MOST_BYTES = 1 << 20
@@ -59,7 +67,7 @@ class Transaction:
     """What the primary does not know of a virtual connection's transaction.
 
     :param verifies: whether a move repeats the reads and compares them.
-    :param shows_begin: whether SHOW begins a transaction: on MySQL, where it also takes the
+    :param shows_begin: whether any read begins a transaction: on MySQL, where even SHOW takes the
         snapshot that later reads see (tried: on MariaDB it does neither).
     """
 
@@ -70,7 +78,7 @@ class Transaction:
         "digest",
         "lost",
         "on_replica",
-        "reads_data",
+        "reads_tables",
         "repeatables",
         "retries_on_primary",
         "shows_begin",
@@ -106,8 +114,8 @@ class Transaction:
         self._read_only = False
         self.on_replica = False
         """A snapshot is open on a replica, or was lost there."""
-        self.reads_data = False
-        """It has read more than the schema there."""
+        self.reads_tables = False
+        """It has read there what begins a transaction on MariaDB, too."""
         self.repeatables: list[Repeatable] = []
         self.size = 0
         """Bytes of the answers to them."""
@@ -129,7 +137,7 @@ class Transaction:
     @property
     def has_begun(self) -> bool:
         """Whether a server would call it a transaction: savepoints alone begin none."""
-        read = self.on_replica and (self.reads_data or self.shows_begin)
+        read = self.on_replica and (self.reads_tables or self.shows_begin)
         return bool(self.begin or read)
 
     def is_read_only(self, session: Session) -> bool:
@@ -331,10 +339,22 @@ def is_compared(statement: Statement, session: Session) -> bool:
     """
     if not shows_data(statement) or statement.verb.startswith(_OF_SCHEMA):
         return False
-    tables = statement.tables
-    if statement.functions or not tables:
+    return not statement.tables or _reads_tables(statement, session)
+
+
+def begins_on_mariadb(statement: Statement, session: Session) -> bool:
+    """Tell whether a read that autocommit is off for begins a transaction on MariaDB.
+
+    Tried: what opens a table with rows does, EXPLAIN included; SHOW and DESCRIBE do not.
+    """
+    verb = statement.verb
+    return not (verb.startswith("SHOW") or verb == "DESCRIBE") and _reads_tables(statement, session)
+
+
+def _reads_tables(statement: Statement, session: Session) -> bool:
+    if statement.functions:
         return True
-    schemas = [(table.database or session.schema or "").lower() for table in tables]
+    schemas = [(table.database or session.schema or "").lower() for table in statement.tables]
     return any(schema != "information_schema" for schema in schemas)
 
 

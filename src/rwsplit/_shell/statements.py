@@ -1111,10 +1111,12 @@ class Statements(Hold):
 
     def _learn_of_failure(self, statement: Statement) -> bool:
         """Learn what a statement that failed changed before its error; False if nobody told."""
-        if not runs_code(statement):
-            return True
         primary, session = self.driver_connection, self._session
+        # Whether it has used up the level for one transaction hangs on the error (tried).
+        if not (runs_code(statement) or session.next_transaction):
+            return True
         if not primary.report_late(session.schema):
+            self._transaction.touched = self._transaction.touched or bool(session.next_transaction)
             return False
         self._told["row_count"] = -1  # the question made it another number
         if self._keeps_warnings:

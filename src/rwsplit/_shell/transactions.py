@@ -13,7 +13,7 @@ from .._core.position import Position
 from .._core.route import LEVELS, Destination, Route, RouteTaken
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION
 from .._core.statement import Kind, Statement, because
-from .._core.transaction import Step, is_compared, is_lost_with, is_ordered
+from .._core.transaction import Step, begins_on_mariadb, is_compared, is_lost_with, is_ordered
 from .._drivers import err
 from .._drivers.pymysql import no_result, raise_first
 from .member import Member, ask_and_end
@@ -213,8 +213,8 @@ class Transactions(Statements):
             return
         if self._snapshot is None:
             self._watch(served, decision.consistency)
-        if decision.shows_data and is_compared(statement, session):
-            transaction.reads_data = True
+        if begins_on_mariadb(statement, session):
+            transaction.reads_tables = True
         # Of one server, too, each statement would have seen what was committed since the last one.
         if compares and not (sees_commits and self._replicas.was_abreast):
             transaction.note_read(sql, fingerprint, read_only)
