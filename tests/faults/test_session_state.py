@@ -338,7 +338,7 @@ ANSWERS = {
     "lc_messages": ("'de_DE'", "SELECT @@lc_messages FROM fb"),
     "sql_auto_is_null": ("1", "SELECT @@sql_auto_is_null FROM fb"),
 }
-LIMITS = {"mysql": ("max_execution_time", "100"), "mariadb": ("max_statement_time", "0.1")}
+LIMITS = {"mysql": ("max_execution_time", "1000"), "mariadb": ("max_statement_time", "1")}
 
 
 @pytest.fixture
@@ -391,7 +391,7 @@ def test_a_replicas_own_time_limit_does_not_end_a_read(cluster, connect, with_gl
     name, value = LIMITS[cluster.flavor]
     for replica in cluster.replicas:
         with_globals(replica, name, value)
-    routes = same(cluster, connect, TABLES, ["SELECT SLEEP(0.3) FROM fb WHERE id = 1"])
+    routes = same(cluster, connect, TABLES, ["SELECT SLEEP(1.3) FROM fb WHERE id = 1"])
     assert routes[0].role == "replica"
 
 

@@ -461,6 +461,7 @@ def search(
     @settings(
         max_examples=BATCH,
         deadline=None,
+        derandomize=raises and settings.default.derandomize,
         database=None,
         phases=phases,
         report_multiple_bugs=False,
