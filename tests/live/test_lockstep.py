@@ -341,7 +341,7 @@ class Run:
         self._note(step, found, expected)
         # What nobody can know is refused, never answered wrongly.
         is_refused = found[:2] == ("NotSupportedError", 1235)
-        # What was refused ran on the other side, and may have warned there.
+        # What was refused here did not fail on the other side, and may have warned there.
         follows_refused = self._refused and "warnings" in step.lower()
         is_vague = is_refused or follows_refused or self._is_vague(step)
         self._refused = is_refused or follows_refused
@@ -397,7 +397,7 @@ class Run:
                 raise Difference("error 1213, and what was read is the same")
         for connection in (self.ours, self.plain):
             connection.rollback()
-        self._rerun_since_read = True
+        self._rerun_since_read = self._refused = True
         self._log.note("ROLLBACK", (), 0)
 
     def _begin_again(self) -> None:
