@@ -9,6 +9,7 @@ import contextlib
 import gc
 import itertools
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -804,3 +805,47 @@ def test_a_forked_child_does_not_end_its_parents_mark(cluster, connect, table, s
     writer.commit()
     assert not is_marked(reader)
     assert value(reader) == 5
+
+
+def test_a_position_has_all_that_a_read_before_it_saw(cluster, connect, table):
+    """MySQL shows what a transaction wrote before `gtid_executed` has its GTID."""
+    connection = connect(session_id_kind="connection", after=None)
+    run(connection, "INSERT INTO t VALUES (1, 0)")
+    before = connection._ask_primary()
+    until = time.monotonic() + 3.0
+    written = []
+
+    def write():
+        with cluster.connect(cluster.primary) as plain:
+            cursor = plain.cursor()
+            while time.monotonic() < until:
+                cursor.execute("UPDATE t SET v = v + 1")
+                written.append(1)
+
+    threads = [threading.Thread(target=write) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    read = early = 0
+    while time.monotonic() < until:
+        seen = value(connection, "SELECT v FROM t /* rwsplit: primary */")
+        early += seen > transactions(connection._ask_primary(), before)
+        read += 1
+    for thread in threads:
+        thread.join()
+    assert len(written) > 100
+    assert read > 100
+    assert early == 0
+
+
+def transactions(position, before):
+    """How many transactions there have been since another position: each has one GTID."""
+    if isinstance(position, GtidList):
+        (now,), (then,) = [*position], [*before]
+        return now[2] - then[2]
+    return _highest(position) - _highest(before)
+
+
+def _highest(position):
+    """The number of the last transaction of the one server that writes."""
+    (interval,) = [part.split(":", 1)[1] for part in str(position).split(",")]
+    return int(re.split(r"[-:]", interval)[-1])
