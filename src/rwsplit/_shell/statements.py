@@ -616,12 +616,12 @@ class Statements(Hold):
     def _note_failed(self, member: Member, statement: Statement, error: err.MySQLError) -> None:
         """Note whom ROW_COUNT() and the warnings are about where a statement has failed.
 
-        Whether FOUND_ROWS() is, too, only that member tells.
+        Whether FOUND_ROWS() is, too, hangs on how far it came: nobody can tell.
         """
         self._note_last(member)
         alone = self._counted is member and "found_rows" not in self._told
-        may = counts_rows(statement, self._cluster.flavor, has_rows=True) is not False
-        if may and not alone and may_count_rows(error.args[0]):
+        counts = counts_rows(statement, self._cluster.flavor, has_rows=True)
+        if counts is not False and not alone and may_count_rows(error.args[0]):
             self._counted = None
             self._told.pop("found_rows", None)
 
