@@ -515,7 +515,7 @@ def test_choosing_for_a_block(cluster, connect, stalled):
 
 
 def test_choosing_replicas_for_a_block(connect, row, monkeypatch):
-    connection = connect(reads="primary")
+    connection = connect(reads="primary", max_wait=5.0)
     assert (value(connection), connection.route.role) == (0, "primary")
     with rwsplit.using(reads="replicas"):
         assert (value(connection), connection.route.role) == (0, "replica"), connection.route
