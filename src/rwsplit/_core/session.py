@@ -29,6 +29,7 @@ __all__ = [
     "begins_with",
     "can_commit",
     "can_write",
+    "changes_globals",
     "runs_code",
     "spelt",
 ]

@@ -67,8 +67,8 @@ class Transaction:
     """What the primary does not know of a virtual connection's transaction.
 
     :param verifies: whether a move repeats the reads and compares them.
-    :param shows_begin: whether any read begins a transaction: on MySQL, where even SHOW takes the
-        snapshot that later reads see (tried: on MariaDB it does neither).
+    :param flavor: `mysql`, where any read begins a transaction and even SHOW takes the snapshot
+        that later reads see, or `mariadb`, where SHOW does neither (tried).
     """
 
     __slots__ = (
@@ -76,12 +76,12 @@ class Transaction:
         "_read_only",
         "begin",
         "digest",
+        "flavor",
         "lost",
         "on_replica",
         "reads_tables",
         "repeatables",
         "retries_on_primary",
-        "shows_begin",
         "size",
         "touched",
         "unverifiable",
@@ -89,9 +89,9 @@ class Transaction:
         "wrote",
     )
 
-    def __init__(self, verifies: bool, shows_begin: bool = True) -> None:
+    def __init__(self, verifies: bool, flavor: str = "mysql") -> None:
         self.verifies = verifies
-        self.shows_begin = shows_begin
+        self.flavor = flavor
         self.touched = False
         """The primary may hold something for a transaction that it does not call one."""
         self.retries_on_primary = False
@@ -137,7 +137,7 @@ class Transaction:
     @property
     def has_begun(self) -> bool:
         """Whether a server would call it a transaction: savepoints alone begin none."""
-        read = self.on_replica and (self.reads_tables or self.shows_begin)
+        read = self.on_replica and (self.reads_tables or self.flavor == "mysql")
         return bool(self.begin or read)
 
     def is_read_only(self, session: Session) -> bool:
@@ -186,7 +186,7 @@ class Transaction:
             return Step.READ if stays or not self._grows_out(statement) else Step.MOVE
         return Step.APART if self._is_apart(statement) else Step.MOVE
 
-    def leaves_its_level(self, statement: Statement, session: Session, flavor: str) -> bool:
+    def leaves_its_level(self, statement: Statement, session: Session) -> bool:
         """Tell whether the primary still has for the next transaction what was for this one.
 
         A BEGIN ends this one, and the primary knows nothing of it. MySQL's BEGIN ends a transaction
@@ -194,16 +194,16 @@ class Transaction:
         """
         does = statement.transaction or ""
         pending = self.has_begun and bool(session.next_transaction)
-        return flavor == "mariadb" and pending and does.startswith("begin")
+        return self.flavor == "mariadb" and pending and does.startswith("begin")
 
-    def begin_as_read(self, session: Session, flavor: str) -> bytes:
+    def begin_as_read(self, session: Session) -> bytes:
         """Return the BEGIN of a transaction whose reads on a replica are not repeated.
 
         On MySQL that takes the snapshot that later reads see.
         """
         if not self.has_begun:
             return b""
-        if flavor != "mysql" or session.isolation != "REPEATABLE-READ":
+        if self.flavor != "mysql" or session.isolation != "REPEATABLE-READ":
             return self.begin or b"START TRANSACTION"
         access = b", READ ONLY" if self.is_read_only(session) else b""
         return b"START TRANSACTION WITH CONSISTENT SNAPSHOT" + access

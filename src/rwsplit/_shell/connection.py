@@ -339,9 +339,7 @@ class Connection(Controls, Generic[C]):
             weakly(self._has_primary),
             weakly(self._ask_before),
         )
-        self._transaction = Transaction(
-            verifies=self._options.transactions == "verify", shows_begin=facts.flavor == "mysql"
-        )
+        self._transaction = Transaction(self._options.transactions == "verify", facts.flavor)
         self._transacts = self._splits and self._may_transact()
         self._snapshot = None
         self._unsent = []

@@ -1119,7 +1119,7 @@ class Statements(Hold):
             self._transaction.touched = self._transaction.touched or bool(session.next_transaction)
             return False
         self._told["row_count"] = -1  # the question made it another number
-        if self._keeps_warnings:
+        if self._keeps_warnings and runs_code(statement):
             # MariaDB says at each choice of a schema that something changed.
             for changes in parse_tails(primary.tails):
                 session.learn(changes._replace(state_changed=False), statement)

@@ -64,7 +64,7 @@ class Transactions(Statements):
             decision = self._decide(statement, in_snapshot=True)
             if decision.destination is not _REPLICA:
                 bound = decision.reason
-        if transaction.leaves_its_level(statement, session, self._cluster.flavor):
+        if transaction.leaves_its_level(statement, session):
             self._end_here()
             self._have_primary()
             self._run_on_primary(["COMMIT AND NO CHAIN NO RELEASE"])
@@ -355,7 +355,7 @@ class Transactions(Statements):
         if not verified:
             # The reads that are not repeated had begun a transaction, and on MySQL its snapshot.
             if transaction.on_replica:
-                begin = transaction.begin_as_read(session, self._cluster.flavor)
+                begin = transaction.begin_as_read(session)
             self._unsent = [*([begin] if begin else []), *[kept.sql for kept in repeatables]]
         else:
             self._cluster.counts["moved transactions"] += 1
