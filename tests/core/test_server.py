@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from rwsplit._core.endpoint import Endpoint
 from rwsplit._core.position import GtidSet
 from rwsplit._shell import server as module
-from rwsplit._shell.server import Server
+from rwsplit._shell.server import UNTOLD_SECONDS, Server
 
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 
@@ -82,6 +82,33 @@ def test_one_that_came_back_with_less_serves_nobody_until_it_has_that_again(serv
     assert server.has(upto(4))
     assert server.reset_position(upto(9), server.floor)
     assert server.floor is None
+
+
+def tail(number):
+    """What the packet of a read ends with on MySQL."""
+    text = str(upto(number)).encode()
+    changed = bytes([3, len(text) + 2, 0, len(text)]) + text
+    return bytes([0, len(changed)]) + changed
+
+
+def test_what_a_read_tells_while_its_replica_advances_may_be_less_than_it_saw(server, clock):
+    assert not server.told(tail(1))
+    assert not server.told(tail(1))
+    clock.now += UNTOLD_SECONDS
+    assert server.told(tail(1))
+    clock.now += 100.0
+    assert server.told(tail(1))
+    assert not server.told(tail(2))
+    assert server.has(upto(2))
+
+
+def test_a_packet_that_tells_of_no_position_changes_nothing(server, clock):
+    assert not server.told(b"")
+    assert not server.told(tail(1))
+    clock.now += UNTOLD_SECONDS
+    assert not server.told(bytes([0, 3, 5, 1, 0]))
+    assert server.told(tail(1))
+    assert server.has(upto(1))
 
 
 def test_nobody_waits_where_a_wait_was_in_vain_until_it_advances(server, clock):

@@ -579,8 +579,9 @@ class Connection(Controls, Generic[C]):
         """The position that reads must see, as a short text that URLs and cookies can carry.
 
         `connect(after=...)` and `wait_for()` take it, in this process or another. Asks the primary
-        where that is not known: after an error of a write, and on MariaDB after a read. What the
-        application may ask about the statement before, and what it still has to read of it, stays.
+        where that is not known: after an error of a write, and after a read whose replica does not
+        tell what it saw (on MariaDB; on MySQL while it advances). What the application may ask
+        about the statement before, and what it still has to read of it, stays.
         """
         with self._having_turn():
             self._look_at_block()

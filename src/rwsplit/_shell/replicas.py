@@ -36,7 +36,7 @@ from .member import (
     wait_sql,
 )
 from .scope import ScopePosition
-from .server import Server, logger
+from .server import UNTOLD_SECONDS, Server, logger
 from .sharing import Sharing
 
 __all__ = ["Reading", "Replicas", "Seen", "Served", "Unserved"]
@@ -167,7 +167,11 @@ class Replicas:
         self.seen_at: str | None = None
         """The replica that the last read ran on; None for none, or the primary."""
         self.seen_tail = b""
-        """What that read told of the replica's position, as it came."""
+        """What that read told of the replica's position, as it came; empty if that may be less than
+        it saw."""
+        self._seen_when = 0.0
+        """When it saw what its replica may not have told of (monotonic seconds); 0 where no
+        replica ever tells."""
         self._arrivals = cluster.arrivals
         self._moves = False
         """A replica has come, and it is as good as the one that is known to be closest."""
@@ -217,7 +221,7 @@ class Replicas:
             and self.seen_at is not None
             and (member is None or member.name != self.seen_at)
         ):
-            if not self.seen_tail:
+            if not (self.seen_tail or (self._seen_when and self._was_told())):
                 # Only the replica of the last read is known to have what that one saw.
                 member = self.members.get(self.seen_at)
                 if self._arrivals != cluster.arrivals:
@@ -527,7 +531,7 @@ class Replicas:
     def saw(self, member: Member, told: bool) -> None:
         """Note that a read ran on a replica: the next one must not see less.
 
-        `told` is whether the read told where the replica was.
+        `told` is whether the read told all that it may have seen there.
         """
         replica = member.replica
         assert replica is not None
@@ -537,6 +541,24 @@ class Replicas:
         self._seen = self._session.origin
         self.seen_at = member.name
         self.seen_tail = replica.tail if told else b""
+        if not told:
+            self.saw_more(replica)
+
+    def saw_more(self, replica: Server) -> None:
+        """Note that the last read may have seen more than it told."""
+        self._seen_when = monotonic() if replica.flavor == "mysql" else 0.0
+
+    def _was_told(self) -> bool:
+        """Tell whether the replica of the last read has told by now what that read saw."""
+        at = self.seen_at
+        if at is None or not self._seen_when:
+            return False
+        replica = self._cluster.servers[at]
+        # What it told long enough after the read has all of it.
+        if replica.advanced_at < self._seen_when + UNTOLD_SECONDS:
+            return False
+        self.seen_tail = replica.tail
+        return True
 
     def saw_all(self, position: Position) -> None:
         """Note that reads ran on the primary, which was here afterwards."""
@@ -680,7 +702,7 @@ class Replicas:
             spares = self._narrow(cluster.spares(route.group), tried)
             usable = narrow(spares, cluster.options.zone) if self._any_worth(spares) else usable
         bound = route.shows_data and route.consistency != "eventual"
-        if bound and self.seen_at is not None and not self.seen_tail:
+        if bound and self.seen_at is not None and not self.seen_tail and not self._was_told():
             usable = self._stay(usable, needed)
         if not usable:
             if waited:
@@ -1109,11 +1131,11 @@ def _read_as(connection: PhysicalConnection, primary: PhysicalConnection) -> Non
 
 
 def _learn(replica: Server, member: Member) -> bool:
-    """Take in what a read told of its replica; False if it told nothing of where that is."""
+    """Take in what a read told of its replica; False if it may have seen more than it told."""
     tails = member.connection.tails
-    told = bool(tails) and replica.flavor == "mysql"
+    told = False
     if tails:
-        replica.tail = tails[-1]
+        told = replica.told(tails[-1]) and replica.flavor == "mysql"
         tails.clear()
     if replica.rests_until:
         replica.works()

@@ -17,7 +17,7 @@ from .._core.tracking import parse, state_block
 from .._drivers.pymysql import PhysicalConnection
 from .registry import Registry
 
-__all__ = ["Probe", "Server", "logger"]
+__all__ = ["UNTOLD_SECONDS", "Probe", "Server", "logger"]
 
 _dice = SystemRandom()  # the application's own dice are left as they are
 logger = logging.getLogger("rwsplit")
@@ -30,6 +30,10 @@ one: doubled each time, up to the longest."""
 
 _LONGEST_REFUSAL = 10.0
 """Seconds that an account is not tried at most after a server has refused it."""
+
+UNTOLD_SECONDS = 0.05
+"""For how long a MySQL server may show a commit and not tell of it; it was below a millisecond
+wherever it was seen, but a thread may have to wait for a processor."""
 
 _MOST_OPENING = 8
 _MOST_REFUSALS = 1000
@@ -77,6 +81,7 @@ class Server:
     __slots__ = (
         "_cluster",
         "_failures",
+        "_gtids",
         "_latency_at",
         "_looks",
         "_parsed_tail",
@@ -85,6 +90,8 @@ class Server:
         "_ran",
         "_timeouts",
         "_warned",
+        "advanced_at",
+        "advances",
         "ahead",
         "behind",
         "connected",
@@ -149,6 +156,12 @@ class Server:
         self.tail = self._parsed_tail = b""
         """The end of a read's last packet: on MySQL it tells the replica's position. Parsed when
         somebody asks, as most reads bring what is known already."""
+        self._gtids: str | None = None
+        """What it told, as text."""
+        self.advanced_at = 0.0
+        """When a read last told something new (monotonic seconds)."""
+        self.advances = False
+        """Whether that was a moment ago: see `told`."""
         self._failures = 0
         self._timeouts = self._looks = 0
         self.look_at = 0.0
@@ -314,6 +327,25 @@ class Server:
         """Tell whether the replica is known to have this position, and all that it once had."""
         self._read_tail()
         return self._position is not None and self._position.covers(position)
+
+    def told(self, tail: bytes) -> bool:
+        """Take in what a read told; True if the read saw no more than that.
+
+        MySQL shows a commit a moment before it tells of it. So what a read tells while a replica
+        advances may be less than it has seen.
+        """
+        gtids = self._gtids if tail == self.tail else parse(state_block(tail)).gtids
+        if gtids is None:
+            return False
+        self.tail = tail
+        if gtids == self._gtids:
+            if self.advances:
+                self.advances = monotonic() < self.advanced_at + UNTOLD_SECONDS
+            return not self.advances
+        self._gtids = gtids
+        self.advanced_at = monotonic()
+        self.advances = True
+        return False
 
     def _read_tail(self) -> None:
         tail = self.tail

@@ -859,7 +859,12 @@ class Statements(Hold):
         tails = connection.tails
         tail = b""
         if tails:
-            member.replica.tail = tail = tails[-1]  # type: ignore[union-attr]
+            replica = member.replica
+            assert replica is not None
+            tail = tails[-1]
+            if (tail != replica.tail or replica.advances) and not replica.told(tail):
+                tail = b""
+                self._replicas.saw_more(replica)
             tails.clear()
         self._result = result = connection._result
         self._last = member
