@@ -1,6 +1,7 @@
 """Fixtures of all tests; real servers start when a test first wants one."""
 
 import contextlib
+import gc
 import os
 import shutil
 import socket
@@ -21,6 +22,20 @@ FLAVORS = ("mysql", "mariadb")
 SEARCHES = "RWSPLIT_TEST_SECONDS" in os.environ
 hypothesis.settings.register_profile("laws", deadline=None, derandomize=not SEARCHES)
 hypothesis.settings.load_profile("laws")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Print what failed with the collector off.
+
+    CPython 3.11 raises SystemError where that runs Python code amid `ast.parse` (its issue 106905),
+    which ends the whole run.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_modifyitems(items):

@@ -411,6 +411,8 @@ def test_a_connection_that_was_lost_between_two_requests_is_no_error(shop, clust
 
 
 def test_the_next_request_s_connection_uses_the_wire_of_the_one_before(shop):
+    # Else it is what a test before has chosen for this process.
+    use(OPTIONS={**connections.settings["default"]["OPTIONS"], "pool_size": 8})
     threads = []
     until = time.monotonic() + 10
     while len({*threads}) == len(threads):

@@ -352,7 +352,7 @@ def test_a_frozen_primary_is_replaced(own):
         time.sleep(1.2)
         with work.only_reads():
             own.wait_caught_up()
-        own.freeze(frozen)
+            own.freeze(frozen)  # what it did after that, no replica would have
         time.sleep(0.5)
         own.promote(own.replicas[0])
         writable = time.monotonic()

@@ -309,7 +309,9 @@ def test_functions_made_for_each_connection_leave_no_heap_of_wires(cluster, capl
     gc.collect()
     # The monitor knows one for each server, and the newest.
     until(lambda: len({key[-1][2] for key in [*pool._idle]}) <= 4, seconds=5)
-    assert caplog.text.count("password: connections were given functions that are gone") == 1
+    said = "password: connections were given functions that are gone"
+    until(lambda: said in caplog.text, seconds=5)
+    assert caplog.text.count(said) == 1
 
 
 def test_dials_made_for_each_connection_are_warned_of(cluster, caplog):

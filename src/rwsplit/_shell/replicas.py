@@ -169,9 +169,8 @@ class Replicas:
         self.seen_tail = b""
         """What that read told of the replica's position, as it came; empty if that may be less than
         it saw."""
-        self._seen_when = 0.0
-        """When it saw what its replica may not have told of (monotonic seconds); 0 where no
-        replica ever tells."""
+        self.seen_when = 0.0
+        """When it saw what it did not tell of (monotonic seconds); 0 for nobody knows."""
         self._arrivals = cluster.arrivals
         self._moves = False
         """A replica has come, and it is as good as the one that is known to be closest."""
@@ -221,7 +220,7 @@ class Replicas:
             and self.seen_at is not None
             and (member is None or member.name != self.seen_at)
         ):
-            if not (self.seen_tail or (self._seen_when and self._was_told())):
+            if not (self.seen_tail or (self.seen_when and self._was_told())):
                 # Only the replica of the last read is known to have what that one saw.
                 member = self.members.get(self.seen_at)
                 if self._arrivals != cluster.arrivals:
@@ -541,21 +540,16 @@ class Replicas:
         self._seen = self._session.origin
         self.seen_at = member.name
         self.seen_tail = replica.tail if told else b""
-        if not told:
-            self.saw_more(replica)
-
-    def saw_more(self, replica: Server) -> None:
-        """Note that the last read may have seen more than it told."""
-        self._seen_when = monotonic() if replica.flavor == "mysql" else 0.0
+        self.seen_when = monotonic()
 
     def _was_told(self) -> bool:
         """Tell whether the replica of the last read has told by now what that read saw."""
         at = self.seen_at
-        if at is None or not self._seen_when:
+        if at is None or not self.seen_when or self._cluster.flavor != "mysql":
             return False
         replica = self._cluster.servers[at]
         # What it told long enough after the read has all of it.
-        if replica.advanced_at < self._seen_when + UNTOLD_SECONDS:
+        if replica.advanced_at < self.seen_when + UNTOLD_SECONDS:
             return False
         self.seen_tail = replica.tail
         return True
@@ -592,6 +586,7 @@ class Replicas:
 
     def _see_only(self, seen: Seen) -> None:
         self.seen_at, self.seen_tail, self._seen, self.saw_primary = seen
+        self.seen_when = 0.0
         self.asks_late = False
 
     def see_all(self, every: Iterable[Seen]) -> None:

@@ -337,14 +337,20 @@ class Server:
         gtids = self._gtids if tail == self.tail else parse(state_block(tail)).gtids
         if gtids is None:
             return False
-        self.tail = tail
         if gtids == self._gtids:
+            self.tail = tail
             if self.advances:
-                self.advances = monotonic() < self.advanced_at + UNTOLD_SECONDS
+                since = self.advanced_at
+                if monotonic() < since + UNTOLD_SECONDS:
+                    return False
+                self.advances = False
+                self.advances = since != self.advanced_at  # another thread saw it advance
             return not self.advances
-        self._gtids = gtids
+        # In this order, as other threads look without a lock.
         self.advanced_at = monotonic()
         self.advances = True
+        self._gtids = gtids
+        self.tail = tail
         return False
 
     def _read_tail(self) -> None:

@@ -857,14 +857,13 @@ class Statements(Hold):
                 statement, decision, sql, unbuffered, template, (member, error), since
             )
         tails = connection.tails
-        tail = b""
+        tail, seen_when = b"", 0.0
         if tails:
             replica = member.replica
             assert replica is not None
             tail = tails[-1]
             if (tail != replica.tail or replica.advances) and not replica.told(tail):
-                tail = b""
-                self._replicas.saw_more(replica)
+                tail, seen_when = b"", monotonic()
             tails.clear()
         self._result = result = connection._result
         self._last = member
@@ -872,6 +871,7 @@ class Statements(Hold):
             replicas = self._replicas
             replicas.seen_at = member.name
             replicas.seen_tail = tail
+            replicas.seen_when = seen_when
         if statement.verb == "SELECT":
             self._counted = member
             if statement.tables or result.warning_count or not self._keeps_warnings:
