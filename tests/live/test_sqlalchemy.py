@@ -92,6 +92,7 @@ def from_replica(connection, statement=JUST_READ, **options):
         if role(result) == "replica" or time.monotonic() > until:
             assert role(result) == "replica"
             return result
+        result.close()
         connection.rollback()
 
 
