@@ -84,19 +84,15 @@ def main() -> None:
 
 
 def compare(flavor: str, asked: Any, rest: list[str]) -> bool:
-    with Sandbox(flavor, replicas=2) as cluster:
-        with cluster.admin(cluster.primary) as connection, connection.cursor() as cursor:
-            cursor.execute("CREATE USER scott@'%' IDENTIFIED BY 'tiger'")
-            cursor.execute("GRANT ALL ON *.* TO scott@'%'")
-            for name in DATABASES:
-                cursor.execute(f"CREATE DATABASE {name} CHARSET utf8mb4")
-        cluster.wait_caught_up()
-        at = f"scott:tiger@{cluster.primary.host}:{cluster.primary.port}/test?charset=utf8mb4"
-        plain = None
-        if not asked.alone:
+    plain = None
+    if not asked.alone:
+        # On servers of its own: MariaDB's replicas stop at some of what these tests do (1146).
+        with Sandbox(flavor, replicas=1) as cluster:
             print(f"== {flavor} {cluster.version}, PyMySQL", flush=True)
-            plain = run(asked.sources, f"{flavor}+pymysql://{at}", "pymysql", rest)
-            cluster.wait_caught_up(1200)
+            url = f"{flavor}+pymysql://{made(cluster)}"
+            plain = run(asked.sources, url, "pymysql", rest)
+    with Sandbox(flavor, replicas=2) as cluster:
+        at = made(cluster)
         for replica in cluster.replicas:
             cluster.delay(replica, asked.late)
         # A replica connects to its late primary in many round trips, and is stalled until then.
@@ -109,6 +105,17 @@ def compare(flavor: str, asked: Any, rest: list[str]) -> bool:
         url = f"{flavor}+rwsplit://{at}&replicas={replicas}"
         ours = run(asked.sources, url, "rwsplit", rest)
     return tell(flavor, plain, ours)
+
+
+def made(cluster: Sandbox) -> str:
+    """Make what the tests expect to find; returns where it is, as a URL has it."""
+    with cluster.admin(cluster.primary) as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE USER scott@'%' IDENTIFIED BY 'tiger'")
+        cursor.execute("GRANT ALL ON *.* TO scott@'%'")
+        for name in DATABASES:
+            cursor.execute(f"CREATE DATABASE {name} CHARSET utf8mb4")
+    cluster.wait_caught_up()
+    return f"scott:tiger@{cluster.primary.host}:{cluster.primary.port}/test?charset=utf8mb4"
 
 
 def tell(flavor: str, plain: Ran | None, ours: Ran) -> bool:
