@@ -89,13 +89,16 @@ class _Middleware:
         named = self._session_id(request) if self._session_id is not None else None
         return _Brought(Scope(found.after, named, is_checked=False), found, bool(tokens))
 
-    def _end(self, brought: _Brought, position: str, is_secure: bool) -> list[tuple[str, str]]:
+    def _end(
+        self, brought: _Brought, after: tuple[str, bool], is_secure: bool
+    ) -> list[tuple[str, str]]:
         """Return the headers that hand on what a request has written; none if it wrote nothing."""
         if not brought.scope.wrote:
             return []
-        settled = position == ""
+        position, settled = after
         headers = []
-        if self._header is not None and not settled:
+        # Who is told may know of other replicas than this process does.
+        if self._header is not None and position:
             headers.append((self._header, position))
         if self._cookie is not None and (brought.had_cookie or not settled):
             value, seconds = "", 0
@@ -121,22 +124,23 @@ def _entered(brought: _Brought) -> ExitStack:
     return stack
 
 
-def _position_after(brought: _Brought) -> str:
-    """Return what comes next must see; PRIMARY where that can't be said, `""` if all have it."""
+def _position_after(brought: _Brought) -> tuple[str, bool]:
+    """Return what comes next must see, and whether all replicas here have it.
+
+    PRIMARY where that can't be said.
+    """
     scope = brought.scope
     if brought.found.on_primary:
-        return PRIMARY  # what it was to see nobody has said
+        return PRIMARY, False  # what it was to see nobody has said
     try:
-        if scope.settled:
-            return ""
-        position = scope.position
+        settled, position = scope.settled, scope.position
     except Exception as error:
         # It is committed, and the answer must not fail.
         logger.warning(
             "what a request wrote can't be carried, the next reads on the primary: %s", error
         )
-        return PRIMARY
-    return position if len(position) <= LONGEST else PRIMARY
+        return PRIMARY, False
+    return position if len(position) <= LONGEST else PRIMARY, settled
 
 
 class ASGIMiddleware(_Middleware):
@@ -233,10 +237,10 @@ class _AsgiReply:
         if not brought.scope.wrote:
             return []
         if brought.scope.in_doubt:
-            position = await _aside(lambda: _position_after(brought))
+            after = await _aside(lambda: _position_after(brought))
         else:
-            position = _position_after(brought)
-        return self._middleware._end(brought, position, self._is_secure)
+            after = _position_after(brought)
+        return self._middleware._end(brought, after, self._is_secure)
 
 
 def _values(scope: _Scope, wanted: bytes) -> list[str]:
@@ -244,7 +248,7 @@ def _values(scope: _Scope, wanted: bytes) -> list[str]:
     return [v.decode("latin-1") for name, v in headers if bytes(name).lower() == wanted]
 
 
-async def _aside(action: Callable[[], str]) -> str:
+async def _aside(action: Callable[[], tuple[str, bool]]) -> tuple[str, bool]:
     """Run what asks a server in a thread."""
     try:
         asyncio.get_running_loop()

@@ -97,7 +97,7 @@ def test_too_much_to_carry_is_for_the_primary():
 def test_several_cookies_count_together():
     tokens = [CARRIER.sign(ONE, NOW), "forged", CARRIER.sign(MORE, NOW)]
     assert CARRIER.read_all(tokens, NOW) == Found("accepted", MORE)
-    assert CARRIER.read_all(["forged"] * 100, NOW) == Found("forged")
+    assert CARRIER.read_all(["forged"] * 4, NOW) == Found("forged")
     assert CARRIER.read_all([], NOW) == Found("none")
     assert CARRIER.read_all([*tokens, CARRIER.sign(PRIMARY, NOW)], NOW).on_primary
     assert CARRIER.read_all([tokens[0], CARRIER.sign("ma1.0-1-7", NOW)], NOW).on_primary
@@ -138,3 +138,11 @@ def test_bad_ages(bad):
     with pytest.raises(ValueError, match="max_age"):
         check_max_age(bad)
     assert check_max_age(0.5) == 1
+
+
+def test_who_brings_more_cookies_than_are_read_reads_from_the_primary():
+    """Those in front may be somebody else's, who would hide the one that counts."""
+    token = CARRIER.sign(ONE, NOW)
+    assert CARRIER.read_all(["x", "x", "x", token], NOW) == Found("accepted", ONE)
+    for tokens in (["x"] * 4 + [token], [token] + ["x"] * 4, ["x"] * 5):
+        assert CARRIER.read_all(tokens, NOW).on_primary

@@ -341,6 +341,68 @@ ANSWERS = {
 LIMITS = {"mysql": ("max_execution_time", "1000"), "mariadb": ("max_statement_time", "1")}
 
 
+# What no replica can be set to.
+
+GONE = ("DROP DATABASE IF EXISTS gone", "CREATE DATABASE gone CHARACTER SET latin1")
+
+
+@pytest.mark.parametrize("opened", [False, True])
+@pytest.mark.parametrize(
+    "program",
+    [
+        ["SET max_join_size = 2", "SELECT * FROM fa, fb", "SELECT @@sql_big_selects FROM fb"],
+        ["SET max_join_size = 2", "SET sql_big_selects = 1", "SELECT COUNT(*) FROM fb a, fb b"],
+        ["CALL fp()", "SELECT * FROM fb a, fb b", "SELECT @@sql_big_selects FROM fb"],
+        ["SET completion_type = 1", "SELECT @@completion_type"],
+        ["SET SESSION completion_type = 'CHAIN'", "SELECT v, @@completion_type FROM fb"],
+        ["SET transaction_prealloc_size = 8192", "SELECT @@transaction_prealloc_size"],
+        ["SET collation_database = latin2_bin", "SELECT @@character_set_database"],
+        ["SET character_set_database = latin2", "SELECT @@session.collation_database FROM fb"],
+        [
+            *("SELECT @@character_set_database", "ALTER DATABASE gone CHARACTER SET latin5"),
+            *("SELECT @@character_set_database", "USE gone", "SELECT @@collation_database"),
+        ],
+    ],
+    ids=lambda value: "; ".join(value) if isinstance(value, list) else f"{value}",
+)
+def test_what_no_replica_is_set_to_is_the_primarys(cluster, connect, program, opened, gone):
+    before = ["SELECT 1", "SELECT v FROM fb", "SELECT 1"] if opened else []
+    program = [*before, "USE gone", *program] if "gone" in str(program) else [*before, *program]
+    setup = [*TABLES, *GONE, "CREATE PROCEDURE fp() SET max_join_size = 2"]
+    same(cluster, connect, setup, program)
+
+
+@pytest.fixture
+def gone(cluster):
+    """A schema that programs may drop or alter."""
+    cluster.create_database("gone")
+    cluster.wait_caught_up()
+    yield
+    cluster.drop_database("gone")
+
+
+@pytest.mark.parametrize(
+    "drop",
+    [
+        ["DROP DATABASE gone"],
+        ["DROP SCHEMA IF EXISTS `gone`"],
+        ["PREPARE p FROM 'drop database gone'", "EXECUTE p"],
+        [lambda connection: connection.query("DROP DATABASE gone") and None],
+    ],
+    ids=["plain", "schema", "prepared", "query"],
+)
+def test_who_dropped_its_schema_has_none(cluster, connect, drop, gone):
+    program = [
+        *("SELECT v FROM shop.fb", "USE gone", "SELECT DATABASE()", "SELECT 1", *drop),
+        *("SELECT DATABASE()", "SELECT SCHEMA() FROM shop.fb", "CREATE DATABASE gone"),
+        *("CREATE TABLE gone.t (a INT)", "INSERT INTO gone.t VALUES (5)", "SELECT * FROM t"),
+        *("SHOW TABLES", "INSERT INTO t VALUES (6)", "SELECT DATABASE(), a FROM gone.t"),
+        *("USE gone", "SELECT DATABASE(), a FROM t", "USE shop", "SELECT DATABASE(), v FROM fb"),
+    ]
+    routes = same(cluster, connect, [*TABLES, *GONE], program)
+    assert routes[-1].role == "replica"
+
+
 @pytest.fixture
 def with_globals(cluster, connect):
     """Set global variables of servers; they are as before after the test."""

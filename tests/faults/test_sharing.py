@@ -337,6 +337,59 @@ def test_connections_with_other_replicas_share_the_process_as_well(cluster, conn
         assert value(reader) == number, replicas
 
 
+@pytest.fixture
+def others(cluster, connect):
+    """Connections to the same primary with other replicas, and with none."""
+    names = cluster.connect_options["replicas"]
+
+    def made(**options):
+        return [connect(**{**options, "replicas": [*part]}) for part in (names[:1], names[1:], ())]
+
+    return made
+
+
+@pytest.mark.parametrize("kind", ["provided", "user", "database"])
+def test_connections_with_other_replicas_share_a_session_id(cluster, others, table, kind):
+    named = {"session_id": "u1"} if kind == "provided" else {"session_id_kind": kind}
+    one, another, without = others(**named, max_wait=0.01)
+    run(one, "INSERT INTO t VALUES (1, 0)")
+    cluster.wait_caught_up()
+    assert [value(each) for each in (one, another, without)] == [0, 0, 0]
+    cluster.stall(cluster.replicas[0])
+    for number, writer in enumerate((another, without, another), 1):
+        run(writer, "UPDATE t SET v = %s", (number,))
+        assert cluster._wait(cluster.replicas[1], cluster.position(cluster.primary), 10.0)
+        # What all of the writer's own replicas have is not forgotten: others have others.
+        for _ in range(3):
+            assert value(writer) == number
+        assert value(one) == number
+
+
+@pytest.mark.parametrize("writer", [1, 2])
+def test_what_all_replicas_of_one_connection_have_others_may_not(cluster, others, table, writer):
+    """So it is carried on, and what was brought is not taken away."""
+    connections = others(max_wait=0.01)
+    run(connections[0], "INSERT INTO t VALUES (1, 0), (2, 0)")
+    cluster.wait_caught_up()
+    assert [value(each) for each in connections] == [0, 0, 0]
+    cluster.stall(cluster.replicas[0])
+    with rwsplit.scope() as first:
+        run(connections[0], "UPDATE t SET v = 1 WHERE id = 1")
+    assert not first.settled
+    with rwsplit.scope(after=first.position) as second:
+        run(connections[writer], "UPDATE t SET v = 1 WHERE id = 2")
+        assert cluster._wait(cluster.replicas[1], cluster.position(cluster.primary), 10.0)
+        assert value(connections[writer]) == 1
+    assert not second.settled
+    cluster.resume(cluster.replicas[0])
+    cluster.wait_caught_up()
+    until = time.monotonic() + 10
+    while not second.settled:
+        assert time.monotonic() < until
+        assert [value(each) for each in connections] == [1, 1, 1]
+        time.sleep(0.1)
+
+
 def test_a_forked_child_sees_what_its_parent_wrote(cluster, connect, stalled):
     run(connect(), "UPDATE t SET v = 7 WHERE id = 1")
     child = os.fork()

@@ -31,6 +31,17 @@ MEMBER_BOUND: dict[str, str] = {
     "sql_log_bin": "connection",
     "skip_replication": "connection",
     "pseudo_thread_id": "connection_id",
+    # What no replica is set to, as it means nothing there, or comes with its own USE.
+    **dict.fromkeys(
+        words(
+            "completion_type transaction_alloc_block_size transaction_prealloc_size",
+            "transaction_allow_batching character_set_database collation_database",
+            "binlog_format binlog_row_image binlog_row_value_options binlog_rows_query_log_events",
+            "binlog_direct_non_transactional_updates binlog_annotate_row_events",
+            "binlog_alter_two_phase",
+        ),
+        "connection",
+    ),
     **dict.fromkeys(
         words("read_only super_read_only innodb_read_only offline_mode gtid_executed gtid_purged"),
         "server",

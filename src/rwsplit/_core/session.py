@@ -463,9 +463,13 @@ class Session:
         """Note the default schema; None after it was dropped."""
         if name != self.schema or "schema" not in self._entries:
             self.schema = name
-            self.had_schema = self.had_schema or name is not None
             if name is not None:
+                self.had_schema = True
+                self.pins.pop("schema", None)
                 self._set("schema", f"USE {quote_identifier(name)}")
+            elif self.had_schema:
+                self._entries.pop("schema", None)
+                self.pins["schema"] = "its schema was dropped, and a replica can't leave its own"
 
     def _set(self, name: str, sql: str) -> None:
         entry = self._entries.get(name)
@@ -485,6 +489,8 @@ class Session:
         if "character_set_connection" in names and "collation_connection" not in names:
             # It changed too, and neither flavor says to what.
             self.unread.add("collation_connection")
+        if "max_join_size" in names and "sql_big_selects" not in names:
+            self.unread.add("sql_big_selects")  # setting the one sets the other, and none says so
         for name, value in changes.variables:
             if (
                 statement is None
@@ -561,6 +567,8 @@ class Session:
                 self.unread.add(name)
         if "character_set_connection" in names:
             self.unread.add("collation_connection")
+        if "max_join_size" in names:
+            self.unread.add("sql_big_selects")
 
     def _expect_user_variables(self, statement: Statement, succeeded: bool, sql: bytes) -> None:
         if succeeded and statement.kind is Kind.SESSION and len(sql) < LARGEST_VALUE:

@@ -12,6 +12,7 @@ from math import inf, isfinite
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 from pymysql.constants import ER
@@ -205,8 +206,10 @@ class Cluster:
         did not understand, and `refused reads`, that it took for reads and a replica did not; and
         what became of transactions: `moved transactions`, `mismatched transactions`, and `reads in
         transactions on the primary`. And by `Cause`, how many reads the primary answered."""
-        self.memory = MemoryStore(whole=self.last_seen)
-        """The store of session ids that only this process shares."""
+        self.memory = memory_of(primary)
+        """The store of session ids that only this process shares, whatever replicas each of its
+        connections is given."""
+        self.memory.whole = self.last_seen
         self.process = position_of(primary)
         """What the connections of this process have committed."""
         groups = self.groups
@@ -252,6 +255,16 @@ class Cluster:
         replicas = ", ".join(map(repr, self.replicas))
         up = "" if self.primary_is_up else " (away)"
         return f"<Cluster {self.flavor} primary={self.primary.name}{up} replicas=[{replicas}]>"
+
+    def all_around_have(self, position: Position) -> bool:
+        """Tell whether all replicas of this primary that the process knows of have a position.
+
+        False where it knows of none. Its connections may have been given different ones.
+        """
+        with _lock:
+            around = [each for each in _clusters.values() if each.process is self.process]
+        replicas = [replica for each in (self, *around) for replica in each.replicas]
+        return bool(replicas) and all(replica.has(position) for replica in replicas)
 
     def close(self) -> None:
         """Close what is idle and stop looking at the servers; connections that are open stay."""
@@ -977,8 +990,7 @@ def cluster_of(
         options = options.with_defaults()._replace(zone=zone)
         cluster._set_up(primary, replicas, discover, options)
         if known is not None:
-            cluster.memory, cluster.controls = known.memory, known.controls
-            cluster.memory.whole = cluster.last_seen
+            cluster.controls = known.controls
         _clusters[key] = cluster
     return cluster
 
@@ -1027,6 +1039,14 @@ def all_users() -> list[Any]:
     with _lock:
         clusters = [*_clusters.values()]
     return [user for cluster in clusters for user in cluster.users.all()]
+
+
+_memories: WeakValueDictionary[tuple[str, int, str | None], MemoryStore] = WeakValueDictionary()
+
+
+def memory_of(primary: Endpoint) -> MemoryStore:
+    """Return the session ids of this process for one primary."""
+    return _memories.setdefault(_where(primary), MemoryStore())
 
 
 def _forget(cluster: Cluster) -> None:

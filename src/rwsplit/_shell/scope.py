@@ -122,18 +122,17 @@ class ScopePosition(ProcessPosition):
 
     @property
     def settled(self) -> bool:
-        """Whether all replicas are known to have it."""
+        """Whether all replicas are known to have it, whichever connections they are of.
+
+        What is next may be another connection, with other replicas. Where this process knows of
+        none, others may.
+        """
         heard = self._look()
         if self._strange or heard.doubt:
             return False
-        return all(
-            not cluster.splits
-            or not cluster.has_gtids
-            or (
-                bool(cluster.replicas)
-                and all(replica.has(heard.position) for replica in cluster.replicas)
-            )
-            for cluster in ([*self._clusters] if heard.position else ())
+        return not heard.position or all(
+            not cluster.has_gtids or cluster.all_around_have(heard.position)
+            for cluster in [*self._clusters]
         )
 
 

@@ -1731,7 +1731,9 @@ class Statements(Hold):
             )
         if stored.position is not None:
             if self._replicas.all_have(stored.position):
-                self._sharing.forget(stored.position)
+                # Others of this session id may have been given other replicas.
+                if self._cluster.all_around_have(stored.position):
+                    self._sharing.forget(stored.position)
             else:
                 session = self._session
                 session.position = session.position | stored.position

@@ -59,8 +59,8 @@ class RWSplitMiddleware(_Middleware):
         with _entered(brought):
             response = await self.app(request)
             if brought.scope.wrote:
-                position = await _aside(lambda: _position_after(brought))
-                self._hand_on(request, response, brought, position)
+                after = await _aside(lambda: _position_after(brought))
+                self._hand_on(request, response, brought, after)
         return _streamed(response, brought)
 
     def _begin_with(self, request: Any) -> _Brought:
@@ -69,8 +69,10 @@ class RWSplitMiddleware(_Middleware):
             header = request.META.get("HTTP_" + self._header.upper().replace("-", "_"), "")
         return self._begin(request.META.get("HTTP_COOKIE", ""), header, request)
 
-    def _hand_on(self, request: Any, response: Any, brought: _Brought, position: str) -> None:
-        added = self._end(brought, position, request.is_secure())
+    def _hand_on(
+        self, request: Any, response: Any, brought: _Brought, after: tuple[str, bool]
+    ) -> None:
+        added = self._end(brought, after, request.is_secure())
         for name, value in added:
             if name == "Set-Cookie":
                 # So that whoever looks at the cookies of a response finds it, as tests do.
