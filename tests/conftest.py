@@ -12,6 +12,7 @@ import hypothesis  # its plugin would import it at the end, amid other threads
 import pytest
 
 import rwsplit
+from rwsplit._shell.cluster import _clusters
 
 pytest_plugins = ["pytester", "rwsplit.sandbox.pytest_plugin"]
 
@@ -74,6 +75,13 @@ def table(cluster):
         cursor.execute("CREATE TABLE t (id INT PRIMARY KEY, v INT)")
     cluster.wait_caught_up()
     return "t"
+
+
+@pytest.fixture
+def no_others():
+    """Nobody knows of the replicas that earlier tests gave this primary; some are no servers."""
+    for each in [*_clusters.values()]:
+        each.close()
 
 
 @pytest.fixture(scope="session")

@@ -366,7 +366,9 @@ def test_connections_with_other_replicas_share_a_session_id(cluster, others, tab
 
 
 @pytest.mark.parametrize("writer", [1, 2])
-def test_what_all_replicas_of_one_connection_have_others_may_not(cluster, others, table, writer):
+def test_what_all_replicas_of_one_connection_have_others_may_not(
+    no_others, cluster, others, table, writer
+):
     """So it is carried on, and what was brought is not taken away."""
     connections = others(max_wait=0.01)
     run(connections[0], "INSERT INTO t VALUES (1, 0), (2, 0)")

@@ -167,7 +167,9 @@ def test_scopes_within_scopes(connect, stalled):
         assert value(other) == 3
 
 
-def test_a_scope_is_settled_once_the_replicas_have_it(cluster, connect, row):
+def test_a_scope_is_settled_once_the_replicas_have_it(no_others, cluster, connect, row):
+    # Who was given one of them alone and asked it nothing holds nobody up.
+    connect(replicas=cluster.connect_options["replicas"][:1])
     connection = connect()
     with rwsplit.scope() as scope:
         write(connection, 1)
@@ -177,6 +179,7 @@ def test_a_scope_is_settled_once_the_replicas_have_it(cluster, connect, row):
             assert value(connection) == 1
             time.sleep(0.01)
         assert scope.settled
+        assert value(connection) == 1
         assert connection.route.role == "replica"
 
 

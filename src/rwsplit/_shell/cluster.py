@@ -259,12 +259,19 @@ class Cluster:
     def all_around_have(self, position: Position) -> bool:
         """Tell whether all replicas of this primary that the process knows of have a position.
 
-        False where it knows of none. Its connections may have been given different ones.
+        False where it knows of none. Its connections may have been given different ones. One that
+        several were given is asked about where it was looked at last: a cluster rests while nobody
+        uses it.
         """
         with _lock:
             around = [each for each in _clusters.values() if each.process is self.process]
-        replicas = [replica for each in (self, *around) for replica in each.replicas]
-        return bool(replicas) and all(replica.has(position) for replica in replicas)
+        replicas: dict[object, Server] = {}
+        for replica in (replica for each in (self, *around) for replica in each.replicas):
+            where = replica.endpoint.unix_socket or (replica.endpoint.host, replica.endpoint.port)
+            known = replicas.setdefault(where, replica)
+            if replica.position is not None and known.noted_at < replica.noted_at:
+                replicas[where] = replica
+        return bool(replicas) and all(replica.has(position) for replica in replicas.values())
 
     def close(self) -> None:
         """Close what is idle and stop looking at the servers; connections that are open stay."""

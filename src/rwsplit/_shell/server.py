@@ -301,6 +301,7 @@ class Server:
             return True
         self.floor = expected
         self._position = position
+        self.noted_at = monotonic()
         self.tail = self._parsed_tail = b""
         return False
 
@@ -308,6 +309,7 @@ class Server:
         """Know no more than this of where it is, or was before it was rebuilt; returns it."""
         self.floor = None
         self._position = position
+        self.noted_at = monotonic()
         self.tail = self._parsed_tail = b""
         return position
 
