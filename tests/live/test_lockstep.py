@@ -840,6 +840,71 @@ FOUND = {
             "UPDATE t SET v = v + 1 WHERE id = 1",
         ],
     ),
+    "autocommit switched on leaves a transaction's level to the next": (
+        {"autocommit": False},
+        [
+            "SELECT id, v FROM t ORDER BY id",
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "conn.autocommit(True)",
+            "SELECT id, v FROM t ORDER BY id",
+            "BEGIN",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+        ],
+    ),
+    "autocommit switched on by SQL leaves it to a READ ONLY one": (
+        {"autocommit": False},
+        [
+            "SELECT id, v FROM t ORDER BY id",
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SET autocommit = 1",
+            "START TRANSACTION READ ONLY",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+            "COMMIT",
+            "BEGIN",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+        ],
+    ),
+    "COMMIT of nothing ends what autocommit has left": (
+        {"autocommit": False},
+        [
+            "BEGIN",
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SET autocommit = 1",
+            "COMMIT",
+            "BEGIN",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+        ],
+    ),
+    "autocommit switched on leaves a transaction's access to the next": (
+        {"autocommit": False},
+        [
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+            "SET SESSION TRANSACTION READ ONLY",
+            "conn.autocommit(True)",
+            "SELECT 1",
+            "BEGIN",
+            "UPDATE t SET v = v + 1 WHERE id = 2",
+        ],
+    ),
+    "one SET of the level and of autocommit in a BEGIN that was not sent": (
+        {"autocommit": False},
+        [
+            "BEGIN",
+            "SET @@SESSION.transaction_isolation = 'READ-COMMITTED', autocommit = 1",
+            "conn.autocommit(False)",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+        ],
+    ),
 }
 
 

@@ -168,6 +168,7 @@ class Session:
         "had_schema",
         "hearsay",
         "heavy",
+        "level_changed",
         "next_transaction",
         "origin",
         "pins",
@@ -253,6 +254,8 @@ class Session:
         """A default schema was selected, and no connection can go back to having none."""
         self.next_transaction = ""
         """SQL of what holds for the next transaction only, as the server reported it."""
+        self.level_changed = False
+        """The level or access of transactions was set while one was open: see `note_switch`."""
         self._entries: dict[str, tuple[int, str]] = {}
         self._values: dict[str, str] = {}
 
@@ -411,10 +414,28 @@ class Session:
         self._set(name, f"@@SESSION.{quote_identifier(name)}={literal(value)}")
 
     def _set_transactional(self, name: str, value: str) -> None:
+        self.level_changed = self.level_changed or bool(self.status & IN_TRANSACTION)
         self._values[_TRANSACTIONAL[name]] = value
         if name.endswith("isolation"):
             # Snapshots on replicas are taken under it.
             self._set(name, f"@@SESSION.{name}={literal(value)}")
+
+    def note_switch(self, before: int) -> None:
+        """Note that autocommit may have been switched on since the status was this one.
+
+        Where that ended a transaction in which the level was set, both flavors leave the level of
+        that one to the next (tried). They tell nobody, and not all that they run uses it up. So the
+        primary answers until a COMMIT or ROLLBACK did.
+        """
+        on = self.status & ~before & AUTOCOMMIT
+        if self.level_changed and on and before & IN_TRANSACTION:
+            self.pins["level"] = "the primary's next transaction has the level of the one before"
+
+    def note_end(self) -> None:
+        """Note that COMMIT or ROLLBACK ended what the primary had."""
+        if self.level_changed and not self.status & IN_TRANSACTION:
+            self.level_changed = False
+            self.pins.pop("level", None)
 
     @property
     def isolation(self) -> str:
@@ -561,6 +582,7 @@ class Session:
                 else:
                     self.pins[name] = f"{name} is set, and can't be set on a replica"
             elif name in _TRANSACTIONAL:
+                self.level_changed = self.level_changed or bool(self.status & IN_TRANSACTION)
                 # A server may know it by another name than the statement.
                 self.unread.add(_SPELT[self.origin.flavor].get(_TRANSACTIONAL[name], name))
             elif not _NEVER_REPLAYED.match(name):

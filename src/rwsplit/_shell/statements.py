@@ -1076,6 +1076,7 @@ class Statements(Hold):
             self._publish()
             raise
         self._unsent, self._skipped = [], False
+        session.status = begun
         result = primary._result
         if result.field_count and shows_data(statement):
             self._replicas.saw_primary = True
@@ -1400,7 +1401,9 @@ class Statements(Hold):
         """Take in what the primary has reported since it was last looked at."""
         primary = self.driver_connection
         session = self._session
-        session.status = primary.server_status
+        before, session.status = session.status, primary.server_status
+        if session.level_changed:
+            session.note_switch(before)
         if not primary.tracks:
             session.lose_position()
         tails = primary.tails

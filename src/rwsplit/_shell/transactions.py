@@ -432,6 +432,9 @@ class Transactions(Statements):
         does = statement.transaction or ""
         if succeeded and does in _ENDS:
             self._transaction.touched = False
+            if self._session.level_changed and does in ("commit", "rollback"):
+                self._session.note_end()
+                self._note_freedom()
         elif succeeded and does == "savepoint" and not self._session.status & AUTOCOMMIT:
             self._transaction.touched = True  # MySQL calls that no transaction
         self._look_at_end()
