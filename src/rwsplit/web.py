@@ -30,6 +30,7 @@ from ._core.carrier import (
     read_plain,
     read_secrets,
 )
+from ._core.session_id import is_session_id
 from ._shell.context import using
 from ._shell.scope import Scope
 from ._shell.server import logger
@@ -85,8 +86,13 @@ class _Middleware:
         if self._cookie is not None and cookies:
             tokens = read_cookies(cookies, self._cookie)
         found = joined([self._carrier.read_all(tokens, time.time()), read_plain(header)])
-        self.counts[found.outcome] += 1
         named = self._session_id(request) if self._session_id is not None else None
+        if isinstance(named, str) and not is_session_id(named):
+            # A stranger may have sent it. Nobody has none; who has one that can't be is somebody.
+            if named:
+                found = found._replace(outcome="unreadable")
+            named = None
+        self.counts[found.outcome] += 1
         return _Brought(Scope(found.after, named, is_checked=False), found, bool(tokens))
 
     def _end(

@@ -303,6 +303,28 @@ def test_a_session_id_from_the_request(world, ask):
     assert world.seen == ["42", None]
 
 
+@pytest.mark.parametrize("given", ["a" * 256, "a\x80", "a\tb", "a\xa0"])
+def test_a_session_id_that_can_be_none_reads_from_the_primary(world, ask, given):
+    """A stranger's header is no error, and nobody's freedom to read older."""
+
+    def look():
+        context = current.get()
+        world.seen.append((context.session_id, context.choice.reads))
+
+    ask(simple(look), session_id=lambda request: given)
+    assert world.seen == [(None, "primary")]
+
+
+def test_an_empty_session_id_is_none(world, ask):
+    def look():
+        context = current.get()
+        world.seen.append((context.session_id, context.choice))
+
+    ask(simple(look), session_id=lambda request: "")
+    ask(simple(look), session_id=lambda request: None)
+    assert world.seen[0] == world.seen[1]
+
+
 def test_positions_from_service_to_service(world, ask):
     options = {"header": "X-Position", "secret": None, "cookie": None}
     answer = ask(simple(world.commit), headers=[("x-position", "")], **options)

@@ -6,10 +6,11 @@ does not cost a session its next connection to the primary.
 
 import pymysql
 import pytest
+from pymysql.constants import CLIENT
 
 import rwsplit
 
-from .oracle import kill_primary, prepare, same
+from .oracle import answer, kill_primary, prepare, same
 
 TABLES = (
     "DROP TABLE IF EXISTS fa, fb",
@@ -540,3 +541,95 @@ def test_a_harmless_statement_does_not_cost_the_next_connection(cluster, connect
             *last,
         ],
     )
+
+
+# Hidden in a view.
+
+HIDES = {
+    "a system variable": (
+        "SET time_zone = CONCAT('+0', a, ':00')",
+        ["SELECT @@time_zone", "SELECT UNIX_TIMESTAMP('2020-01-01')"],
+    ),
+    "a system variable that changes how text is read": (
+        "SET SESSION sql_mode = 'ANSI_QUOTES'",
+        ["SELECT @@sql_mode", 'SELECT "v" FROM fb WHERE id = 1'],
+    ),
+    "a user variable": ("SET @hidden = a", ["SELECT @hidden", "SELECT v + @hidden FROM fb"]),
+    "a limit": ("SET SESSION sql_select_limit = a", ["SELECT id FROM fb", "SELECT 1 FROM fb"]),
+}
+
+
+@pytest.mark.parametrize("options", [{}, {"autocommit": False}], ids=["autocommit", "transaction"])
+@pytest.mark.parametrize("what", HIDES)
+def test_what_a_view_hides_is_set(cluster, connect, what, options):
+    sets, asks = HIDES[what]
+    setup = [
+        *TABLES,
+        f"CREATE FUNCTION ff(a INT) RETURNS INT NO SQL BEGIN {sets}; RETURN a; END",
+        "CREATE VIEW fv AS SELECT ff(6) v",
+    ]
+    before = ["SELECT id FROM fb WHERE id = 1"] * 2
+    program = [*before, "SELECT v FROM fv", *asks, *asks, "SELECT v FROM fv", *asks, *asks]
+    same(cluster, connect, setup, program, **options)
+
+
+def test_what_a_view_hides_is_seen_amid_other_state(cluster, connect):
+    """The session's own state comes to the replica in the same round trip."""
+    setup = [
+        *TABLES,
+        "CREATE FUNCTION ff(a INT) RETURNS INT NO SQL BEGIN SET @hidden = a; RETURN a; END",
+        "CREATE VIEW fv AS SELECT ff(6) v",
+    ]
+    routes = same(
+        cluster,
+        connect,
+        setup,
+        [
+            *["SELECT id FROM fb WHERE id = 1", "SET @a = 1", "SELECT id + @a FROM fb"],
+            *["SET @b = 1", "SELECT v + @b FROM fv", "SELECT @hidden, @a, @b"],
+            *["SELECT /*+ SET_VAR(sort_buffer_size = 100000) */ id FROM fb ORDER BY v"] * 2,
+        ],
+    )
+    roles = [route.role for route in routes]
+    assert roles[4:6] == ["primary", "replica"]
+    assert roles[6:] == ["replica"] * 2
+
+
+# Several statements in one text.
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "INSERT INTO fa (v) VALUES (1); SELECT ROW_COUNT()",
+        "UPDATE fb SET v = 1; SELECT ROW_COUNT(); SELECT v FROM fb",
+        "DELETE FROM fb WHERE id = 1; SELECT ROW_COUNT() INTO @rc",
+        "INSERT IGNORE INTO fa (id, v) VALUES (9, 'x'); SHOW WARNINGS",
+        "INSERT INTO fa (v) VALUES ('x'); SHOW WARNINGS",
+        "SELECT id FROM fb LIMIT 2; SELECT ROW_COUNT(), FOUND_ROWS()",
+        "SELECT id FROM fb LIMIT 2; UPDATE fb SET v = 3; SELECT FOUND_ROWS()",
+        "UPDATE fb SET v = 7 WHERE id = 1; SELECT id FROM fb; SELECT FOUND_ROWS(); SELECT 1",
+    ],
+)
+def test_a_question_about_a_statement_of_the_same_text(cluster, connect, text):
+    """It runs wherever the statement before the text ran."""
+
+    def all_of(connection):
+        found = []
+        with connection.cursor() as cursor:
+            cursor.execute(text)
+            found.append((cursor.rowcount, cursor.fetchall()))
+            while cursor.nextset():
+                found.append((cursor.rowcount, cursor.fetchall()))
+        return found
+
+    options = {"client_flag": CLIENT.MULTI_STATEMENTS}
+    prepare(cluster, TABLES)
+    with cluster.connect(cluster.primary, autocommit=True, **options) as plain:
+        answer(plain, "SELECT id FROM fb")
+        expected = answer(plain, all_of), answer(plain, "SELECT @rc")
+    prepare(cluster, TABLES)
+    ours = connect(max_wait=5.0, **options)
+    answer(ours, "SELECT id FROM fb")
+    assert ours.route.role == "replica"
+    assert (answer(ours, all_of), answer(ours, "SELECT @rc")) == expected

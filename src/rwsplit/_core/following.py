@@ -13,6 +13,7 @@ __all__ = [
     "asks_more",
     "counts_rows",
     "may_count_rows",
+    "questions_of",
     "resets_warnings",
     "shows_data",
     "shows_tracking",
@@ -35,6 +36,7 @@ _SHOWS = frozenset(
 )
 _UNCOUNTED_SHOWS = ("SHOW CREATE", "SHOW WARNINGS", "SHOW ERRORS", "SHOW GRANTS", "SHOW PRIVILEGES")
 _DEFINITIONS = ("CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE")
+_CHANGES = frozenset(("INSERT", "REPLACE", "UPDATE", "DELETE"))
 # What they run can't be seen.
 _RUN_MORE = ("CALL", "EXECUTE", "EXECUTE IMMEDIATE")
 _READ_MORE = (*_RUN_MORE, "PREPARE")
@@ -104,6 +106,25 @@ _ABOUT_WARNINGS = frozenset(("warning_count", "error_count"))
 def runs_more(statement: Statement) -> bool:
     """Tell whether other texts are read with this one: a routine, a prepared one, several."""
     return bool(statement.parts or statement.functions) or statement.verb in _READ_MORE
+
+
+def questions_of(statement: Statement, flavor: str) -> frozenset[str]:
+    """Return what a statement asks about one before it; of several, what none of them answers."""
+    if not statement.parts:
+        return statement.depends & ASKED
+    open_ones: frozenset[str] = frozenset()
+    answered: set[str] = set()
+    for part in statement.parts:
+        open_ones |= (part.depends & ASKED) - answered
+        if not part.depends.isdisjoint(ASKED):
+            continue  # some leave alone what they ask about
+        if part.verb in _CHANGES:
+            answered |= {"row_count", "warnings"}
+        if counts_rows(part, flavor, has_rows=part.kind is not Kind.WRITE):
+            answered |= {"found_rows", "row_count"}
+            if part.tables or flavor == "mysql":
+                answered.add("warnings")
+    return open_ones
 
 
 def _several_count(statement: Statement, flavor: str) -> bool | None:

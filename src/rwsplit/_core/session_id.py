@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["KINDS", "SPELT", "check_session_id", "parse_database", "parse_use"]
+__all__ = ["KINDS", "SPELT", "check_session_id", "is_session_id", "parse_database", "parse_use"]
 
 KINDS = ("process", "connection", "database", "user", "provided")
 SPELT = {"provided_in_dbname": "provided"}
@@ -23,11 +23,20 @@ def check_session_id(value: object) -> str:
     """Return a session id, as text; raises ValueError."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value)
-    if not isinstance(value, str) or not 1 <= len(value) <= _LONGEST or not value.isprintable():
+    if not isinstance(value, str) or not is_session_id(value):
         raise ValueError(
             f"session_id: expected 1 to {_LONGEST} printable characters, got {value!r:.80}"
         )
     return value
+
+
+def is_session_id(value: str) -> bool:
+    """Tell whether a text may be a session id.
+
+    >>> is_session_id("u1"), is_session_id("")
+    (True, False)
+    """
+    return 1 <= len(value) <= _LONGEST and value.isprintable()
 
 
 def parse_database(name: str) -> tuple[str, str | None]:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 __all__ = [
     "SESSION_STATE_CHANGED",
     "Changes",
+    "changes_session",
     "info_string",
     "only_gtid",
     "parse",
@@ -162,6 +163,15 @@ def only_gtid(tail: bytes) -> bytes | None:
     """
     found = _ONLY_A_GTID.fullmatch(state_block(tail))
     return None if found is None else found[1] or b""
+
+
+def changes_session(tail: bytes) -> bool:
+    """Tell whether a reply says that it changed more of its session than the position.
+
+    >>> changes_session(bytes([0, 3, 2, 1]) + b"1"), changes_session(b"")
+    (True, False)
+    """
+    return parse(state_block(tail)).state_changed
 
 
 def parse_tails(tails: list[bytes]) -> list[Changes]:

@@ -110,8 +110,9 @@ class Member:
 
 # The queries end with a LIMIT of their own: sql_select_limit is for the application's.
 #
-# On the primary everything that a statement changes is wanted; on a replica only, on MySQL, where
-# the replica is: the last packet of every read then tells it.
+# On the primary everything that a statement changes is wanted; on a replica whether a read changed
+# anything, as one does whose view calls a function that sets a variable, and on MySQL where the
+# replica is: the last packet of every read tells it.
 _TRACK_PRIMARY = {
     "mysql": (
         "SET SESSION session_track_gtids='OWN_GTID'",
@@ -125,9 +126,9 @@ _TRACK_PRIMARY = {
 }
 _TRACK_REPLICA = {
     "mysql": "SET SESSION session_track_gtids='ALL_GTIDS',session_track_system_variables='',"
-    "session_track_schema=0,session_track_state_change=0",
+    "session_track_schema=0,session_track_state_change=1",
     "mariadb": "SET SESSION session_track_system_variables='',session_track_schema=0,"
-    "session_track_state_change=0",
+    "session_track_state_change=1",
 }
 _UNTOLD = "SET SESSION session_track_gtids='OFF'"
 """Leaves MySQL's replicas as silent about their position as MariaDB's are."""

@@ -11,7 +11,14 @@ from pymysql.constants import ER
 
 from .._core.cause import ASIDE, RESERVED, Cause, Reason, none_usable
 from .._core.endpoint import Endpoint
-from .._core.failure import PACKET_TOO_LARGE, Meaning, meaning, refuses_account, was_killed
+from .._core.failure import (
+    PACKET_TOO_LARGE,
+    TRANSACTION_IS_READ_ONLY,
+    Meaning,
+    meaning,
+    refuses_account,
+    was_killed,
+)
 from .._core.figures import View
 from .._core.fingerprint import Fingerprint
 from .._core.options import Options
@@ -19,7 +26,12 @@ from .._core.policies import Policy, narrow
 from .._core.position import GtidSet, Position, parse_position, within
 from .._core.route import Route
 from .._core.session import Session
-from .._core.tracking import parse, state_block
+from .._core.tracking import (
+    SESSION_STATE_CHANGED,
+    changes_session,
+    parse,
+    state_block,
+)
 from .._drivers import err
 from .._drivers.pymysql import Ask, PhysicalConnection, as_text, is_of_tls, lost
 from .._drivers.sources import key_of
@@ -341,6 +353,9 @@ class Replicas:
                 if fresh:
                     tried.append(name)
             else:
+                changed = self.changed_session(used, reading.sql or b"")
+                if changed is not None:
+                    return self._refused(used, changed, reading, waited, retries, deadline)
                 told = _learn(replica, used)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
@@ -426,6 +441,9 @@ class Replicas:
             return Unserved(
                 Reason(f"{member.name} was lost", Cause.SNAPSHOT), 0.0, 1, killed=killed
             )
+        changed = self.changed_session(member, sql)
+        if changed is not None:
+            return self._refused(member, changed, reading, waited, 1, deadline)
         _learn(replica, member)
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
@@ -1054,6 +1072,26 @@ class Replicas:
         if sql is not None:
             connection.finish_query(unbuffered, fingerprint)
         return elapsed
+
+    def changed_session(self, member: Member, sql: bytes) -> err.OperationalError | None:
+        """Return an error if the read that has just run there changed its session there.
+
+        The third net under the classifier, as a server sees into views. The primary's session has
+        to change, and the member is no more what the session is: it is dropped.
+        """
+        connection = member.connection
+        tails, result = connection.tails, connection._result
+        if not tails or result is None or result.unbuffered_active:
+            return None
+        if tails[-1] == member.replica.tail:  # type: ignore[union-attr]
+            return None
+        # What came before the read in the same round trip, the session's state, says so, too.
+        tells = (result.server_status or 0) & SESSION_STATE_CHANGED
+        # MySQL's hint sets a variable for the statement alone.
+        if not tells or not changes_session(tails[-1]) or b"set_var" in sql.lower():
+            return None
+        self._lost(member.name)
+        return err.OperationalError(TRANSACTION_IS_READ_ONLY, "it changes the session")
 
     def _lost(self, name: str) -> None:
         """Drop a member whose connection was lost.

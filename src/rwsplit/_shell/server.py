@@ -336,7 +336,10 @@ class Server:
         MySQL shows a commit a moment before it tells of it. So what a read tells while a replica
         advances may be less than it has seen.
         """
-        gtids = self._gtids if tail == self.tail else parse(state_block(tail)).gtids
+        gtids = self._gtids
+        if tail != self.tail:
+            changes = parse(state_block(tail))
+            gtids = None if changes.state_changed else changes.gtids
         if gtids is None:
             return False
         if gtids == self._gtids:

@@ -19,6 +19,7 @@ from .._core.following import (
     asks_more,
     counts_rows,
     may_count_rows,
+    questions_of,
     resets_warnings,
     runs_more,
     shows_data,
@@ -422,7 +423,7 @@ class Statements(Hold):
 
     def _catch_up(self, statement: Statement) -> None:
         """Learn what is not known of the session, before the next statement of its own."""
-        if not self._keeps_warnings and "warnings" in statement.depends:
+        if not self._keeps_warnings and "warnings" in questions_of(statement, "mysql"):
             # Any question would clear the warnings that it asks about.
             if self._foreign:
                 raise self._refusal(["warnings"])
@@ -438,10 +439,12 @@ class Statements(Hold):
 
         Raises NotSupportedError where they can't be put in: never a wrong number.
         """
-        depends = statement.depends
+        asked = questions_of(statement, self._cluster.flavor)
         if statement.verb == "EXECUTE":
-            depends |= self._session.asking.get(statement.name or "", frozenset())
-        topics = sorted(depends & ASKED)
+            asked |= self._session.asking.get(statement.name or "", frozenset()) & ASKED
+        topics = sorted(asked)
+        if statement.parts and not topics:
+            return self._run_known(statement, sql, unbuffered)  # it is about one of its own
         shows_them = statement.verb.startswith(_SHOWING_WARNINGS)
         if self._keeps_warnings and not shows_them and resets_warnings(statement, 0):
             # On MariaDB it finds no warnings but its own.
@@ -462,10 +465,6 @@ class Statements(Hold):
             and not asks_more(statement)
         ):
             return self._run_known(statement, sql, unbuffered)
-        if all(part.depends.isdisjoint(ASKED) for part in statement.parts[:1]) and any(
-            counts_rows(part, self._cluster.flavor, has_rows=True) for part in statement.parts[:1]
-        ):
-            return self._run_known(statement, sql, unbuffered)  # it is about the first of several
         # Few programs ask so, and it brings the classifier.
         from .._core.asking import answer  # noqa: PLC0415
 
@@ -862,8 +861,15 @@ class Statements(Hold):
             replica = member.replica
             assert replica is not None
             tail = tails[-1]
-            if (tail != replica.tail or replica.advances) and not replica.told(tail):
-                tail, seen_when = b"", monotonic()
+            if tail != replica.tail or replica.advances:
+                changed = self._replicas.changed_session(member, sql)
+                if changed is not None:
+                    decision, failed = self._route(statement), (member, changed)
+                    return self._query_replica(
+                        statement, decision, sql, unbuffered, template, failed, since
+                    )
+                if not replica.told(tail):
+                    tail, seen_when = b"", monotonic()
             tails.clear()
         self._result = result = connection._result
         self._last = member
