@@ -587,12 +587,19 @@ def test_what_a_view_hides_is_seen_amid_other_state(cluster, connect):
         [
             *["SELECT id FROM fb WHERE id = 1", "SET @a = 1", "SELECT id + @a FROM fb"],
             *["SET @b = 1", "SELECT v + @b FROM fv", "SELECT @hidden, @a, @b"],
-            *["SELECT /*+ SET_VAR(sort_buffer_size = 100000) */ id FROM fb ORDER BY v"] * 2,
         ],
     )
     roles = [route.role for route in routes]
     assert roles[4:6] == ["primary", "replica"]
-    assert roles[6:] == ["replica"] * 2
+
+
+def test_what_is_set_for_a_statement_alone_changes_no_session(cluster, connect):
+    text = "SELECT /*+ SET_VAR(sort_buffer_size = 100000) */ id FROM fb ORDER BY v"
+    if cluster.flavor == "mariadb":
+        text = "SET STATEMENT sort_buffer_size = 100000 FOR SELECT id FROM fb ORDER BY v"
+    program = ["SELECT id FROM fb WHERE id = 1", *[text] * 3, "SET @a = 1", text]
+    routes = same(cluster, connect, TABLES, program)
+    assert [route.role for route in routes] == ["replica"] * 4 + ["primary", "replica"]
 
 
 # Several statements in one text.

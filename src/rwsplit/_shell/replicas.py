@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from time import monotonic
@@ -1087,8 +1088,7 @@ class Replicas:
             return None
         # What came before the read in the same round trip, the session's state, says so, too.
         tells = (result.server_status or 0) & SESSION_STATE_CHANGED
-        # MySQL's hint sets a variable for the statement alone.
-        if not tells or not changes_session(tails[-1]) or b"set_var" in sql.lower():
+        if not tells or not changes_session(tails[-1]) or _SETS_FOR_ITSELF.search(sql):
             return None
         self._lost(member.name)
         return err.OperationalError(TRANSACTION_IS_READ_ONLY, "it changes the session")
@@ -1136,6 +1136,8 @@ class Replicas:
         return "replica", session.had_schema
 
 
+_SETS_FOR_ITSELF = re.compile(rb"\bset(_var\b|\s+statement\s)", re.IGNORECASE)
+"""MySQL's hint and MariaDB's SET STATEMENT, which set variables for one statement."""
 _NO_SUCH_SCHEMA = 1049
 _NO_ENTRY = frozenset({ER.HOST_IS_BLOCKED, ER.HOST_NOT_PRIVILEGED})
 """It lets in nobody from here."""
