@@ -543,6 +543,45 @@ def test_a_harmless_statement_does_not_cost_the_next_connection(cluster, connect
     )
 
 
+def other_schema(connection):
+    connection.select_db("information_schema")
+
+
+def roll_back(connection):
+    connection.rollback()
+
+
+def commit(connection):
+    connection.commit()
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        *["SHOW WARNINGS", "SHOW COUNT(*) WARNINGS", "SELECT @@warning_count"],
+        *["GET DIAGNOSTICS @c = NUMBER", "SET @c = @@warning_count", "SELECT ROW_COUNT()"],
+        *["SELECT FOUND_ROWS(), ROW_COUNT()", "SELECT FOUND_ROWS()", "SET @c = ROW_COUNT()"],
+        "INSERT INTO shop.fa (v) VALUES (ROW_COUNT())",
+        "INSERT INTO shop.fa (v) VALUES (@@warning_count)",
+    ],
+)
+@pytest.mark.parametrize("by", [other_schema, roll_back, commit])
+@pytest.mark.parametrize(
+    "before",
+    [
+        ["SELECT 'x' + 1, id FROM fb LIMIT 2"],
+        ["INSERT IGNORE INTO fa (v) VALUES ('x')"],
+        ["SELECT id FROM fb", "INSERT IGNORE INTO fa (v) VALUES ('x')"],
+        ["SELECT id FROM fb", "SET nosuch = 1"],
+        ["SELECT id FROM fb", "SET @z = 1", "SELECT nosuch FROM fb"],
+    ],
+    ids=["read", "write", "write behind a read", "error", "error of a read"],
+)
+def test_methods_leave_to_questions_what_they_leave(cluster, connect, before, by, ask):
+    program = [*before, by, ask, "SELECT @c", "SELECT v FROM shop.fa"]
+    same(cluster, connect, TABLES, program)
+
+
 # Hidden in a view.
 
 HIDES = {

@@ -481,6 +481,12 @@ class Statements(Hold):
         rename(self._result, told.names)
         return rows
 
+    def _asks(self, statement: Statement) -> bool:
+        """Tell whether a statement asks about the one before it."""
+        if statement.kind is Kind.FOLLOW_READ or not statement.depends.isdisjoint(ASKED):
+            return True
+        return statement.verb == "EXECUTE" and statement.name in self._session.asking
+
     def _source(self, topic: str) -> Member | int | None:
         """Return who knows: a member; the number itself; None if nobody does."""
         if topic == "warnings":
@@ -500,6 +506,14 @@ class Statements(Hold):
             if isinstance(source, int):
                 continue
             of_warnings = topic == "warnings"
+            if self._skipped and source is self._primary:
+                # It is about what was not sent.
+                if topic == "row_count":
+                    told["row_count"] = 0
+                    continue
+                if of_warnings and not self._keeps_warnings:
+                    told["warning_count"] = told["error_count"] = 0
+                    continue
             if of_warnings and source in asked:
                 raise self._refusal(topics)  # the other answer has cleared the warnings
             try:
@@ -985,7 +999,13 @@ class Statements(Hold):
         """
         session = self._session
         if member.version != session.version:
-            raise_first(member.connection.run_all(session.difference(member.version)[0]))
+            *first, last = session.difference(member.version)[0] or [""]
+            raise_first(member.connection.run_all(first))
+            if last.startswith("USE ") and session.schema is not None:
+                # MySQL keeps its warnings behind the command, as behind the application's own.
+                member.connection.select_db(session.schema)
+            elif last:
+                raise_first(member.connection.run_all([last]))
             member.connection.tails.clear()
             member.version = session.version
 
@@ -1040,7 +1060,7 @@ class Statements(Hold):
         status = session.status
         before = self._unsent
         begun = status | IN_TRANSACTION if before else status
-        if self._skipped and statement.kind is Kind.FOLLOW_READ and not before:
+        if self._skipped and not before and self._asks(statement):
             # What counts rows of a statement that was not sent; unless it holds a savepoint.
             before = [] if self._transaction.touched else _NOTHING_OPEN
         try:
