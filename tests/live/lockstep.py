@@ -349,6 +349,7 @@ class Log:
         runs = (what == "read" or step.startswith(_WRITING)) and not self._was_refused(answer)
         if autocommit and not begun and runs and not self._begins_none(step):
             self._of_next = ""
+            self.steps = [kept for kept in self.steps if does(kept[0]) != "next"]
         if found := _SESSION.match(step):
             self._of_session = found[1]
         if found := _NEXT.match(step):
