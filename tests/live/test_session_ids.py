@@ -369,7 +369,7 @@ def test_a_read_on_the_primary_counts_as_well(cluster, connect, stalled):
     assert connection.route.role == "primary"
 
 
-def test_max_staleness(cluster, connect, table):
+def test_max_staleness(no_others, cluster, connect, table):
     """Old news is bounded in seconds; nobody needs a privilege to tell."""
     stale = connect(consistency="eventual")
     fresh = connect(consistency="eventual", max_staleness=0.3, max_wait=0.02)
@@ -392,7 +392,7 @@ def test_max_staleness(cluster, connect, table):
     assert is_served_by_replicas(fresh.cursor())
 
 
-def test_consistency_for_a_block(cluster, connect, stalled):
+def test_consistency_for_a_block(no_others, cluster, connect, stalled):
     with cluster.connect(cluster.primary) as writer:
         writer.cursor().execute("REPLACE INTO t VALUES (1, 1)")
     connection = connect(max_wait=0.02, after=None)
@@ -427,7 +427,7 @@ def test_a_position_that_the_primary_lost_is_let_go(cluster, connect, table, cap
     assert not [r for r in caplog.records if "lets go" in r.getMessage()]
 
 
-def test_an_errant_transaction_binds_nobody_to_its_replica(cluster, connect, table):
+def test_an_errant_transaction_binds_nobody_to_its_replica(no_others, cluster, connect, table):
     """A replica's own transaction is no part of the stream: others need not have it."""
     if cluster.flavor == "mariadb":
         pytest.skip("gtid_slave_pos does not show it")
