@@ -395,7 +395,7 @@ def test_max_staleness(no_others, cluster, connect, table):
 def test_consistency_for_a_block(no_others, cluster, connect, stalled):
     with cluster.connect(cluster.primary) as writer:
         writer.cursor().execute("REPLACE INTO t VALUES (1, 1)")
-    connection = connect(max_wait=0.02, after=None)
+    connection = connect(max_wait=0.02, after=None, session_id_kind="connection")
     cursor = connection.cursor()
     assert value(cursor) is None
     with connection.consistency("global"):
