@@ -286,7 +286,7 @@ IN_TRANSACTION = 1
 
 _BEGINS = re.compile(r"conn\.begin|BEGIN\b|START\s+TRANSACTION", re.IGNORECASE)
 _ENDS = re.compile(r"(conn\.)?(COMMIT|ROLLBACK)\b(?!\s+TO)", re.IGNORECASE)
-_READS = re.compile(r"(stream.*: )?\(?(SELECT|SHOW|TABLE|WITH|EXECUTE)\b", re.IGNORECASE)
+_READS = re.compile(r"(stream.*: )?\(?(SELECT|SHOW|TABLE|WITH|EXECUTE|EXPLAIN)\b", re.IGNORECASE)
 _NEXT = re.compile(r"SET TRANSACTION (ISOLATION LEVEL (.*))?")
 _SESSION = re.compile(r"SET SESSION TRANSACTION ISOLATION LEVEL (.*)")
 _OF_NO_TABLE = re.compile(r"SELECT (?!.*\bFROM\b)(?!.*\b(counts|raises)\().*", re.IGNORECASE)
@@ -357,7 +357,10 @@ class Log:
         if what == "end":
             self.steps, self.disturbed, self._of_next = [], False, ""
         elif what == "begin" or (status is not None and not status & IN_TRANSACTION):
-            self.steps = [kept for kept in self.steps if does(kept[0]) == "next"]
+            # A savepoint is there before a transaction is called one.
+            leaves = what in ("read", "savepoint", "next") or step.startswith("SET")
+            stay = ("next", "savepoint") if leaves and not autocommit else ("next",)
+            self.steps = [kept for kept in self.steps if does(kept[0]) in stay]
             self.disturbed = False
         if what in ("begin", "read", "savepoint", "next"):
             if what != "next" and all(self._begins_none(kept) for kept, _ in self.steps):

@@ -218,10 +218,11 @@ def test_savepoints_before_the_move_are_repeated(begin):
         cursor.execute("SAVEPOINT a")
         ask(cursor, ALL)
         cursor.execute("SAVEPOINT b")
-        cursor.execute("ROLLBACK TO SAVEPOINT a")
+        cursor.execute("SAVEPOINT c")
+        cursor.execute("ROLLBACK TO SAVEPOINT b")
         assert sent == []
     with pytest.raises(rwsplit.OperationalError, match="1305"):
-        cursor.execute("ROLLBACK TO b")
+        cursor.execute("ROLLBACK TO c")
     cursor.execute("INSERT INTO t VALUES (3, 30)")
     cursor.execute("ROLLBACK TO a")
     assert ask(cursor, ALL) == ((1, 10), (2, 20))

@@ -60,7 +60,7 @@ class Repeatable(NamedTuple):
 
     sql: bytes
     answer: Fingerprint | None
-    """None for a savepoint."""
+    """None for a savepoint, and for a read that is repeated and not compared."""
 
 
 class Transaction:
@@ -74,13 +74,16 @@ class Transaction:
     __slots__ = (
         "_names",
         "_read_only",
+        "began_unrepeated",
         "begin",
         "digest",
         "flavor",
+        "has_savepoint",
         "lost",
         "on_replica",
         "reads_tables",
         "repeatables",
+        "repeats_reads",
         "retries_on_primary",
         "size",
         "touched",
@@ -94,6 +97,8 @@ class Transaction:
         self.flavor = flavor
         self.touched = False
         """The primary may hold something for a transaction that it does not call one."""
+        self.has_savepoint = False
+        """The primary has a savepoint of it."""
         self.retries_on_primary = False
         """The transaction before did not survive its move."""
         self.lost = ""
@@ -107,6 +112,14 @@ class Transaction:
         self.wrote = False
         self.forget_replica()
 
+    def note_savepoint(self) -> None:
+        """Note that the primary has a savepoint, which no status tells of."""
+        self.touched = self.has_savepoint = True
+
+    def forget_primary(self) -> None:
+        """Note that the primary holds nothing for it any more."""
+        self.touched = self.has_savepoint = False
+
     def forget_replica(self) -> None:
         """Forget what the primary does not know: it has ended, or has moved there."""
         self.begin = b""
@@ -116,12 +129,17 @@ class Transaction:
         """A snapshot is open on a replica, or was lost there."""
         self.reads_tables = False
         """It has read there what begins a transaction on MariaDB, too."""
+        self.began_unrepeated = False
+        """It began with a read that is not repeated."""
         self.repeatables: list[Repeatable] = []
+        self.repeats_reads = False
+        """Not all of them are about savepoints."""
         self.size = 0
         """Bytes of the answers to them."""
         self.unverifiable = ""
         """Why its reads can't be repeated on the primary and compared."""
-        self._names: list[str] = []
+        self._names: dict[str, bool] = {}
+        """The savepoints that were kept, in order, and whether they were set before any read."""
 
     def __repr__(self) -> str:
         if not self.is_open:
@@ -137,8 +155,12 @@ class Transaction:
     @property
     def has_begun(self) -> bool:
         """Whether a server would call it a transaction: savepoints alone begin none."""
-        read = self.on_replica and (self.reads_tables or self.flavor == "mysql")
-        return bool(self.begin or read)
+        return bool(self.begin or self.has_read)
+
+    @property
+    def has_read(self) -> bool:
+        """Whether a read has begun it: what comes later sees the snapshot of that one."""
+        return self.on_replica and (self.reads_tables or self.flavor == "mysql")
 
     def is_read_only(self, session: Session) -> bool:
         """Tell whether the transaction was declared READ ONLY."""
@@ -176,9 +198,10 @@ class Transaction:
         if self.begin and not read_only:
             return Step.MOVE
         if does in _SAVEPOINTS:
-            return Step.KEEP if self._is_known(does, statement.name or "") else Step.MOVE
+            return Step.KEEP if self._can_keep(does, statement.name or "") else Step.MOVE
         if statement.kind is Kind.READ:
-            if bound or session.isolation == "SERIALIZABLE":
+            # A read elsewhere would begin no transaction where the savepoints of this one are.
+            if bound or self.has_savepoint or session.isolation == "SERIALIZABLE":
                 return Step.MOVE
             stays = read_only or not (self.verifies and is_compared(statement, session))
             # What can't be verified any more only loses by moving.
@@ -201,8 +224,8 @@ class Transaction:
 
         On MySQL that takes the snapshot that later reads see.
         """
-        if not self.has_begun:
-            return b""
+        if not (self.began_unrepeated and self.has_begun):
+            return self.begin
         if self.flavor != "mysql" or session.isolation != "REPEATABLE-READ":
             return self.begin or b"START TRANSACTION"
         access = b", READ ONLY" if self.is_read_only(session) else b""
@@ -221,6 +244,8 @@ class Transaction:
         """Tell why a read that nothing else binds to the primary runs there."""
         if self.begin and not self._read_only:
             return Reason("BEGIN opens a transaction on the primary", Cause.IN_TRANSACTION)
+        if self.has_savepoint:
+            return Reason("the primary has a savepoint of the transaction", Cause.IN_TRANSACTION)
         if session.isolation == "SERIALIZABLE":
             return Reason("the transaction is SERIALIZABLE", Cause.IN_TRANSACTION)
         if statement.volatile:
@@ -251,8 +276,10 @@ class Transaction:
 
     def begun(self, statement: Statement, sql: bytes, session: Session) -> None:
         """Note a BEGIN that was not sent."""
+        does = statement.transaction or ""
         self.begin = sql
-        self._read_only = _reads_only(statement.transaction or "", session)
+        self._read_only = _reads_only(does, session)
+        self.reads_tables = "snapshot" in does
 
     def why_unverifiable(self) -> str:
         """Tell why its reads can't be repeated on the primary and compared; '' if they can."""
@@ -271,26 +298,43 @@ class Transaction:
 
     # Savepoints.
 
-    def _is_known(self, does: str, name: str) -> bool:
-        return does == "savepoint" or name.lower() in self._names
+    def _can_keep(self, does: str, name: str) -> bool:
+        if does == "savepoint":
+            return True
+        before_reads = self._names.get(name.lower())
+        # To go back before its first read gives a transaction another snapshot (tried).
+        renews = does == "rollback to" and before_reads and self.has_read
+        return before_reads is not None and not renews
 
     def keep(self, statement: Statement, sql: bytes) -> None:
         """Keep a statement about a savepoint for the move."""
         name, does = (statement.name or "").lower(), statement.transaction
         if does == "savepoint":
-            if name in self._names:
-                self._names.remove(name)
-            self._names.append(name)
+            self._names.pop(name, None)
+            self._names[name] = not self.has_read
         else:
-            at = self._names.index(name)
+            names = list(self._names)
             # ROLLBACK TO keeps the savepoint itself; both forget those after it.
-            del self._names[at + (does == "rollback to") :]
+            for forgotten in names[names.index(name) + (does == "rollback to") :]:
+                del self._names[forgotten]
         if len(self.repeatables) >= 4 * MOST_READS:
             self.unverifiable = "it set too many savepoints"
         else:
             self.repeatables.append(Repeatable(sql, None))
 
     # Reads.
+
+    def note_uncompared(self, sql: bytes, sees_commits: bool) -> None:
+        """Note a read that began the transaction, and is not compared.
+
+        Its snapshot is that of the transaction. So it is repeated with the others, and where
+        nothing is, `begin_as_read` stands for it.
+        """
+        if self.verifies and (self.repeatables or not sees_commits):
+            self.repeatables.append(Repeatable(sql, None))
+            self.repeats_reads = True
+        else:
+            self.began_unrepeated = True
 
     def note_read(self, sql: bytes, answer: Fingerprint | None, read_only: bool) -> None:
         """Note a read that a replica answered; without an answer, that nothing was kept of it."""
@@ -304,6 +348,7 @@ class Transaction:
             self.repeatables = [kept for kept in self.repeatables if kept.answer is None]
         elif not self.unverifiable:
             self.repeatables.append(Repeatable(sql, answer))
+            self.repeats_reads = True
 
 
 def is_lost_with(statement: Statement, session: Session, begun: bool) -> bool:

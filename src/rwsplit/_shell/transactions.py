@@ -211,6 +211,7 @@ class Transactions(Statements):
                 self._raise_as_primary(statement, sql)
             self._read_on_primary(statement, served.reason, sql, unbuffered, served)
             return
+        had_read = transaction.has_read
         if self._snapshot is None:
             self._watch(served, decision.consistency)
         if begins_on_mariadb(statement, session):
@@ -218,6 +219,8 @@ class Transactions(Statements):
         # Of one server, too, each statement would have seen what was committed since the last one.
         if compares and not (sees_commits and self._replicas.was_abreast):
             transaction.note_read(sql, fingerprint, read_only)
+        elif transaction.has_read and not had_read:
+            transaction.note_uncompared(sql, sees_commits)
         self._finish_served(statement, served)
 
     def _why_not_split(self, statement: Statement) -> Reason | None:
@@ -295,7 +298,7 @@ class Transactions(Statements):
         transaction already: a savepoint, or what SET TRANSACTION said.
         """
         transaction = self._transaction
-        if self._snapshot is None or not transaction.repeatables:
+        if self._snapshot is None or not transaction.repeats_reads:
             return
         if transaction.touched or self._session.next_transaction:
             return
@@ -345,28 +348,26 @@ class Transactions(Statements):
         if not transaction.is_open:
             return
         begin, repeatables = transaction.begin, transaction.repeatables
-        verified = any(kept.answer is not None for kept in repeatables)
-        if any(kept.answer is None for kept in repeatables):
-            transaction.touched = True  # by a savepoint, which no status tells of
+        savepoints = any(kept.answer is None for kept in repeatables)
+        if savepoints:
+            transaction.note_savepoint()
         unverifiable = transaction.why_unverifiable()
         if transaction.verifies and unverifiable:
             self._refuse(f"{unverifiable} on a replica, and now needs the primary")
         self._have_primary()
-        if not verified:
-            # The reads that are not repeated had begun a transaction, and on MySQL its snapshot.
-            if transaction.on_replica:
-                begin = transaction.begin_as_read(session)
+        if transaction.on_replica and (savepoints or not transaction.repeats_reads):
+            # The read that is not repeated had begun a transaction, and on MySQL its snapshot.
+            begin = transaction.begin_as_read(session)
+        if not transaction.repeats_reads:
             self._unsent = [*([begin] if begin else []), *[kept.sql for kept in repeatables]]
         else:
             self._cluster.counts["moved transactions"] += 1
-            self._verify()
+            self._verify([begin] if begin else [])
         transaction.forget_replica()
 
-    def _verify(self) -> None:
+    def _verify(self, begin: list[bytes]) -> None:
         """Repeat the transaction's reads on the primary, and compare."""
-        transaction, primary = self._transaction, self.driver_connection
-        repeatables = transaction.repeatables
-        begin = [transaction.begin] if transaction.begin else []
+        primary, repeatables = self.driver_connection, self._transaction.repeatables
         orders = [k.answer.ordered if k.answer else None for k in repeatables]
         if self._source("found_rows") is self._primary:
             self._answers(["found_rows"])
@@ -401,7 +402,7 @@ class Transactions(Statements):
         if transaction.digest:
             self._cluster.note_habit(transaction.digest, wrote=True, mismatched=True)
         transaction.clear()
-        transaction.touched = False
+        transaction.forget_primary()
         transaction.retries_on_primary = True
         self._learn()
         self._note_last(self._primary)
@@ -431,12 +432,12 @@ class Transactions(Statements):
         super()._after_primary(statement, sql, succeeded, told)
         does = statement.transaction or ""
         if succeeded and does in _ENDS:
-            self._transaction.touched = False
+            self._transaction.forget_primary()
             if self._session.level_changed and does in ("commit", "rollback"):
                 self._session.note_end()
                 self._note_freedom()
         elif succeeded and does == "savepoint" and not self._session.status & AUTOCOMMIT:
-            self._transaction.touched = True  # MySQL calls that no transaction
+            self._transaction.note_savepoint()
         self._look_at_end()
 
     def _note_loss(
@@ -448,7 +449,7 @@ class Transactions(Statements):
             begun = is_lost_with(statement, session, begun)
         self._end_snapshot()
         transaction.clear()
-        transaction.touched = False
+        transaction.forget_primary()
         raised = super()._note_loss(error, statement, status)
         if begun and self._revives:
             session.next_transaction = ""
@@ -518,7 +519,7 @@ class Transactions(Statements):
     def _on_primary(self, action: Callable[[], Any], what: str) -> None:
         super()._on_primary(action, what)
         if what in ("BEGIN", "COMMIT", "ROLLBACK"):
-            self._transaction.touched = False
+            self._transaction.forget_primary()
         self._look_at_end()
 
     def _end_on_primary(self, verb: str) -> None:
