@@ -534,6 +534,24 @@ _OF_RESULT = re.compile(r"warnings|insert_id|affected_rows", re.IGNORECASE)
 _FOLLOWING = re.compile(r"ROW_COUNT|FOUND_ROWS|LAST_INSERT_ID|warnings", re.IGNORECASE)
 
 FOUND = {
+    "FOUND_ROWS() is warned of where its value stands for it, too": (
+        {"autocommit": True},
+        ["SELECT id, v FROM t ORDER BY id", "SET @a = FOUND_ROWS()", "conn.show_warnings()"],
+    ),
+    "a savepoint that is kept counts no rows behind a read that failed": (
+        {"autocommit": False},
+        ["SELECT * FROM nosuch", "SAVEPOINT a", "SELECT ROW_COUNT()"],
+    ),
+    "a savepoint that is kept counts no rows behind another on the primary": (
+        {"autocommit": False},
+        [
+            "SAVEPOINT a",
+            "SET SESSION sql_mode = ''",
+            "SAVEPOINT b",
+            "SELECT ROW_COUNT()",
+            "ROLLBACK TO a",
+        ],
+    ),
     "no read leaves a savepoint that went to the primary": (
         {"autocommit": False},
         [

@@ -54,7 +54,7 @@ def answer(
     asked = questions(text, dialect)
     if {_TOPICS.get(each.about, each.about) for each in asked} != {*topics}:
         return None
-    return answered(text, asked, values)
+    return answered(text, asked, values, dialect.flavor == "mysql")
 
 
 def questions(text: str, dialect: Dialect) -> list[Question]:
@@ -89,8 +89,12 @@ def questions(text: str, dialect: Dialect) -> list[Question]:
     return found
 
 
-def answered(text: str, asked: Sequence[Question], values: Mapping[str, int]) -> Answered:
+def answered(
+    text: str, asked: Sequence[Question], values: Mapping[str, int], warns: bool = False
+) -> Answered:
     """Put values in the place of questions.
+
+    With `warns` FOUND_ROWS() stays in the text, and does not count: MySQL warns of it.
 
     >>> answered("SELECT FOUND_ROWS()AS n", [Question(7, 19, "found_rows")], {"found_rows": 3}).text
     'SELECT (000000000000000000000000000003+0) AS n'
@@ -104,6 +108,8 @@ def answered(text: str, asked: Sequence[Question], values: Mapping[str, int]) ->
         digits = str(abs(value)).zfill(_DIGITS + number)
         # A bare number in ORDER BY or GROUP BY would be a column's.
         written = f"({'-' if value < 0 else ''}{digits}+0)"
+        if warns and about == "found_rows":
+            written = f"IF(1,{written},FOUND_ROWS())"
         names[written] = text[start:end]
         before = " " if start and _joins(text[start - 1]) else ""
         behind = " " if end < len(text) and _joins(text[end]) else ""

@@ -79,6 +79,8 @@ ROLLBACK = b"ROLLBACK AND NO CHAIN NO RELEASE"
 """One of our own, whatever the session's completion_type is."""
 _NOTHING_OPEN = [ROLLBACK]
 """What stands for statements that were not sent, for one that asks about them."""
+_LEAVES_OPEN = [b"SAVEPOINT `rwsplit asks`"]
+"""The same where the primary may hold something: it counts no rows and ends nothing."""
 _READ = Kind.READ
 _REPLICA = Destination.REPLICA
 _LAST = Destination.LAST
@@ -1061,8 +1063,7 @@ class Statements(Hold):
         before = self._unsent
         begun = status | IN_TRANSACTION if before else status
         if self._skipped and not before and self._asks(statement):
-            # What counts rows of a statement that was not sent; unless it holds a savepoint.
-            before = [] if self._transaction.touched else _NOTHING_OPEN
+            before = _LEAVES_OPEN if self._transaction.touched else _NOTHING_OPEN
         try:
             if before:
                 self._query_after(before, sql, unbuffered)
