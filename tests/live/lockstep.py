@@ -290,6 +290,8 @@ _READS = re.compile(r"(stream.*: )?\(?(SELECT|SHOW|TABLE|WITH|EXECUTE|EXPLAIN)\b
 _NEXT = re.compile(r"SET TRANSACTION (ISOLATION LEVEL (.*))?")
 _SESSION = re.compile(r"SET SESSION TRANSACTION ISOLATION LEVEL (.*)")
 _OF_NO_TABLE = re.compile(r"SELECT (?!.*\bFROM\b)(?!.*\b(counts|raises)\().*", re.IGNORECASE)
+_COMMITS = re.compile(r"TRUNCATE|(CREATE|DROP) TABLE|LOCK TABLES|CALL commits")
+"""What commits by the way, and uses up what is set for the next transaction (tried)."""
 _WRITING = ("UPDATE", "INSERT", "DELETE", "REPLACE")
 _COMMENTS = re.compile(r"/\*!\d*|\*/|/\*.*?\*/|--.*")
 
@@ -347,7 +349,9 @@ class Log:
         what = does(step)
         begun = any(does(kept) == "begin" for kept, _ in self.steps)
         runs = (what == "read" or step.startswith(_WRITING)) and not self._was_refused(answer)
-        if autocommit and not begun and runs and not self._begins_none(step):
+        uses_up = autocommit and not begun and runs and not self._begins_none(step)
+        refused = bool(answer) and isinstance(answer[0], str)
+        if uses_up or (_COMMITS.match(step) and not refused):
             self._of_next = ""
             self.steps = [kept for kept in self.steps if does(kept[0]) != "next"]
         if found := _SESSION.match(step):
