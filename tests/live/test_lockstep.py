@@ -534,6 +534,22 @@ _OF_RESULT = re.compile(r"warnings|insert_id|affected_rows", re.IGNORECASE)
 _FOLLOWING = re.compile(r"ROW_COUNT|FOUND_ROWS|LAST_INSERT_ID|warnings", re.IGNORECASE)
 
 FOUND = {
+    "what CREATE TABLE has read is counted behind the next write": (
+        {"autocommit": False},
+        [
+            "CREATE TABLE made (id INT) AS SELECT id FROM t",
+            "INSERT INTO t VALUES (4, 40)",
+            "SELECT FOUND_ROWS()",
+        ],
+    ),
+    "a transaction that a failure began is one behind another failure": (
+        {"autocommit": False},
+        ["SELECT nosuch FROM t", "SELECT * FROM nosuch", "SAVEPOINT a"],
+    ),
+    "a transaction that a failure began is one behind what is no SQL": (
+        {"autocommit": False},
+        ["SELECT nosuch FROM t", "SELEC 1", "SAVEPOINT a"],
+    ),
     "FOUND_ROWS() is warned of where its value stands for it, too": (
         {"autocommit": True},
         ["SELECT id, v FROM t ORDER BY id", "SET @a = FOUND_ROWS()", "conn.show_warnings()"],

@@ -72,7 +72,7 @@ def counts_rows(statement: Statement, flavor: str, has_rows: bool) -> bool | Non
     if verb in ("INSERT", "REPLACE", "UPDATE", "DELETE"):
         return statement.counts
     if defines and "TABLE" in verb and statement.counts:
-        return flavor == "mariadb"
+        return flavor == "mariadb" or None  # as behind SET
     return False
 
 

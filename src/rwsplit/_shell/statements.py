@@ -1096,7 +1096,8 @@ class Statements(Hold):
             self._after_primary(ran, sql, succeeded=False, told=told)
             begins_none = _begins_none(error.args[0], statement) and not before
             begins_none = begins_none or self._transaction.is_open
-            if not (begins_none or session.status & AUTOCOMMIT):
+            unknown = not begins_none or status & IN_TRANSACTION
+            if unknown and not session.status & AUTOCOMMIT:
                 # An error does not tell whether a transaction is open now; the next answer will.
                 # What leaves one alone that the primary knows nothing of begins none there.
                 session.status |= IN_TRANSACTION
