@@ -74,6 +74,13 @@ def test_only_the_driver_uses_the_internals_of_pymysql():
         assert path.name == "_auth.py" or not private, path
 
 
+def test_the_shell_knows_pymysql_only_where_it_looks_like_it():
+    """`connection` and `cursor` are subclasses of its names, for its users' tests."""
+    for path in MODULES:
+        if layer(path) == "_shell" and path.name not in ("connection.py", "cursor.py"):
+            assert "pymysql" not in {name.split(".")[0] for name in imports(path)}, path
+
+
 def test_no_name_of_pymysql_is_taken_from_where_others_put_theirs():
     """After PyMySQL's own `install_as_MySQLdb()`, `pymysql.err` may be a second copy of it."""
     modules = {

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from enum import Enum
 
+from .numbers import QUERY_INTERRUPTED, QUERY_TIMEOUT, READ_ONLY_TRANSACTION
+
 __all__ = [
     "FULL",
-    "PACKET_TOO_LARGE",
-    "TRANSACTION_IS_READ_ONLY",
     "Meaning",
     "is_read_only",
     "meaning",
@@ -30,17 +30,13 @@ class Meaning(Enum):
     """The primary may answer otherwise."""
 
 
-_QUERY_INTERRUPTED = 1317
-_OUT_OF_TIME = frozenset({1969, 3024})
+_OUT_OF_TIME = frozenset({1969, QUERY_TIMEOUT})
 """MariaDB's max_statement_time and MySQL's max_execution_time are over."""
-TRANSACTION_IS_READ_ONLY = 1792
 _OPTION_PREVENTS = 1290
 _READ_ONLY_SERVER = frozenset({1836, 1874})
 """ER_READ_ONLY_MODE and ER_INNODB_READ_ONLY: innodb_read_only, and replicas of hosts."""
 _KILLED = frozenset({1053, 1927, 3169})
 """MySQL tells of a KILL as it does of its own end."""
-PACKET_TOO_LARGE = 1153
-"""Longer than the server's max_allowed_packet; it closes the connection behind that."""
 
 FULL = frozenset({1040, 1203, 1226})
 """A server, or what it lets one account have, has no room for one more connection; those that are
@@ -63,9 +59,9 @@ def meaning(code: object, text: str, has_own_limit: bool) -> Meaning:
     >>> meaning(1146, "Table 'shop.t' doesn't exist", False), meaning(3024, "", True)
     (<Meaning.ASK_PRIMARY: 'ask the primary'>, <Meaning.OVER: 'over'>)
     """
-    if code == _QUERY_INTERRUPTED or (code in _OUT_OF_TIME and has_own_limit):
+    if code == QUERY_INTERRUPTED or (code in _OUT_OF_TIME and has_own_limit):
         return Meaning.OVER
-    if code == TRANSACTION_IS_READ_ONLY or is_read_only(code, text):
+    if code == READ_ONLY_TRANSACTION or is_read_only(code, text):
         return Meaning.REFUSED
     return Meaning.ASK_PRIMARY
 

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
-from pymysql.constants import ER
 
 from .._core.controls import Control
 from .._core.endpoint import DEFAULT_PORT, Endpoint, parse_primary
 from .._core.figures import Figures
 from .._core.habit import Habit
+from .._core.numbers import CON_COUNT
 from .._core.options import ClusterOptions, GroupOptions, parse_cluster_options, read_replicas
 from .._core.policies import POLICIES, Policy, narrow, needs_load
 from .._core.position import (
@@ -652,7 +652,7 @@ class Cluster:
     def note_unreached(self, server: Server, error: Exception, failures: int) -> None:
         """Note that a look at a server failed, so many times in a row."""
         code = error.args[0] if error.args else None
-        if code == ER.CON_COUNT_ERROR:
+        if code == CON_COUNT:
             server.full_until = monotonic() + FULL_SECONDS
             return
         with self._changed:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import re
 from time import monotonic
 
-from pymysql.constants import ER
-
+from .._core.numbers import QUERY_INTERRUPTED, QUERY_TIMEOUT
 from .._drivers import err
 
 __all__ = ["Deadline"]
 
-_QUERY_TIMEOUT = 3024
 _OWN = re.compile(rb"MAX_EXECUTION_TIME\s*\(\s*(\d+)|max_statement_time\s*=\s*([\d.]+)", re.I)
 
 
@@ -61,12 +59,12 @@ class Deadline:
             return
         if self._read_timeout is not None and self.own() is None:
             raise err.OperationalError(
-                ER.QUERY_INTERRUPTED,
+                QUERY_INTERRUPTED,
                 f"Query execution was interrupted: no answer within the read_timeout of "
                 f"{self._read_timeout:g} s; replica {endpoint}: {error.args[-1]}",
             ) from error
         raise err.OperationalError(
-            _QUERY_TIMEOUT,
+            QUERY_TIMEOUT,
             "Query execution was interrupted, maximum statement execution time exceeded; replica "
             f"{endpoint}: {error.args[-1]}",
         ) from error

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
-from pymysql.constants import CR
-
 from .._core.endpoint import Endpoint
 from .._core.failure import FULL, is_read_only
+from .._core.numbers import UNREACHABLE
 from .._core.options import Options
 from .._core.position import Position
 from .._core.session import AUTOCOMMIT, Session
@@ -113,7 +112,7 @@ class Hold:
         if self.driver_connection.has_foreign_socket:
             return ask_position(self._primary, self._ask_before)
         if self._revives and not self._cluster.primary_is_up:
-            raise err.OperationalError(CR.CR_CONN_HOST_ERROR, "the primary is away")
+            raise err.OperationalError(UNREACHABLE, "the primary is away")
         return ask_aside(self._cluster, self._account)
 
     def _ask_before(self, questions: Sequence[str], member: Member | None = None) -> list[Any]:
@@ -176,7 +175,7 @@ class Hold:
                     cluster.primary_failed(generation)
             if not cluster.wait_for_primary(generation, until, lambda: self._ended):
                 raise err.OperationalError(
-                    CR.CR_CONN_HOST_ERROR,
+                    UNREACHABLE,
                     f"Can't connect to MySQL server: there is no primary after "
                     f"{self._options.primary_wait:g} s; {cluster.describe(why)}",
                 )

@@ -11,6 +11,7 @@ from contextlib import closing
 from typing import Any, Protocol
 
 from .._core.kill import killed_thread
+from .._core.numbers import NO_SUCH_THREAD
 from .._core.values import as_text
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection
@@ -91,9 +92,6 @@ def _end(user: Killable, running: Iterable[tuple[str, PhysicalConnection]]) -> N
             with closing(PhysicalConnection(None, **options)) as killer:
                 killer.query(f"KILL QUERY {connection.server_thread_id[0]:d}")
         except err.MySQLError as error:
-            failed = None if error.args[0] == _NO_SUCH_THREAD else error
+            failed = None if error.args[0] == NO_SUCH_THREAD else error
     if failed is not None:
         raise failed
-
-
-_NO_SUCH_THREAD = 1094

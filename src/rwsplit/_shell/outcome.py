@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pymysql.constants import CR, ER
-
+from .._core.numbers import LOCK_DEADLOCK, SERVER_LOST
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION, can_write
 from .._core.statement import Statement
 from .._drivers import err
@@ -45,7 +44,7 @@ def loss(
     not be written whole is 2006: a server runs none of it.
     """
     code, text = (*error.args, "")[:2]
-    if code == CR.CR_SERVER_LOST and _commits(statement, status):
+    if code == SERVER_LOST and _commits(statement, status):
         what = statement.verb or "the statement"
         return OutcomeUnknown(
             code,
@@ -63,7 +62,7 @@ def loss(
 def deadlock(why: str) -> err.OperationalError:
     """Return the error of a transaction that was rolled back and can simply be run again."""
     error = err.OperationalError(
-        ER.LOCK_DEADLOCK,
+        LOCK_DEADLOCK,
         f"Deadlock found when trying to get lock; try restarting transaction ({why})",
     )
     error.sqlstate = "40001"

@@ -8,13 +8,9 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from time import monotonic
 from typing import Any, NamedTuple
 
-from pymysql.constants import ER
-
 from .._core.cause import ASIDE, RESERVED, Cause, Reason, none_usable
 from .._core.endpoint import Endpoint
 from .._core.failure import (
-    PACKET_TOO_LARGE,
-    TRANSACTION_IS_READ_ONLY,
     Meaning,
     meaning,
     refuses_account,
@@ -22,6 +18,15 @@ from .._core.failure import (
 )
 from .._core.figures import View
 from .._core.fingerprint import Fingerprint
+from .._core.numbers import (
+    BAD_DB,
+    CON_COUNT,
+    HOST_IS_BLOCKED,
+    HOST_NOT_PRIVILEGED,
+    NET_PACKET_TOO_LARGE,
+    QUERY_INTERRUPTED,
+    READ_ONLY_TRANSACTION,
+)
 from .._core.options import Options
 from .._core.policies import Policy, narrow
 from .._core.position import GtidSet, Position, parse_position, within
@@ -378,7 +383,7 @@ class Replicas:
         if reading.begin:
             self.end_snapshot(member)
         name, code, text = member.name, error.args[0] if error.args else 0, str(error.args[-1:])
-        if code == PACKET_TOO_LARGE:
+        if code == NET_PACKET_TOO_LARGE:
             self._lost(name)
         left = deadline.left()
         match meaning(code, text, deadline.own() is not None):
@@ -948,10 +953,10 @@ class Replicas:
             )
         except err.MySQLError as error:
             code = error.args[0] if error.args else 0
-            if code == _NO_SUCH_SCHEMA:
+            if code == BAD_DB:
                 # A schema that the primary has is on its way here.
                 raise _Aside from error
-            if code == ER.CON_COUNT_ERROR:
+            if code == CON_COUNT:
                 replica.full_until = monotonic() + FULL_SECONDS
                 raise _Aside from error
             if refuses_account(code) or is_of_tls(error):
@@ -1092,7 +1097,7 @@ class Replicas:
         if not tells or not changes_session(tails[-1]) or _SETS_FOR_ITSELF.search(sql):
             return None
         self._lost(member.name)
-        return err.OperationalError(TRANSACTION_IS_READ_ONLY, "it changes the session")
+        return err.OperationalError(READ_ONLY_TRANSACTION, "it changes the session")
 
     def _lost(self, name: str) -> None:
         """Drop a member whose connection was lost.
@@ -1139,8 +1144,7 @@ class Replicas:
 
 _SETS_FOR_ITSELF = re.compile(rb"\bset(_var\b|\s+statement\s)", re.IGNORECASE)
 """MySQL's hint and MariaDB's SET STATEMENT, which set variables for one statement."""
-_NO_SUCH_SCHEMA = 1049
-_NO_ENTRY = frozenset({ER.HOST_IS_BLOCKED, ER.HOST_NOT_PRIVILEGED})
+_NO_ENTRY = frozenset({HOST_IS_BLOCKED, HOST_NOT_PRIVILEGED})
 """It lets in nobody from here."""
 _NOT_MEASURED = nullcontext()
 
@@ -1190,7 +1194,7 @@ def _limit(session: Session) -> float | None:
 def _over(name: str, error: err.MySQLError) -> err.OperationalError:
     """Return the error of a read whose connection was killed twice: somebody wants it to end."""
     return err.OperationalError(
-        ER.QUERY_INTERRUPTED,
+        QUERY_INTERRUPTED,
         f"Query execution was interrupted: its connection to {name} was killed, as the one before "
         f"({error.args[-1]})",
     )
@@ -1203,14 +1207,14 @@ def _not_taken(name: str) -> Reason:
 def _check_state(replies: list[Any]) -> None:
     for reply in replies:
         if isinstance(reply, err.MySQLError):
-            if reply.args[0] == ER.QUERY_INTERRUPTED:
+            if reply.args[0] == QUERY_INTERRUPTED:
                 raise reply
             raise _Aside from reply
 
 
 def _check_wait(reply: Any) -> None:
     if isinstance(reply, err.MySQLError):
-        if reply.args[0] == ER.QUERY_INTERRUPTED:
+        if reply.args[0] == QUERY_INTERRUPTED:
             raise reply  # who ends the wait wants to end the read
         raise _Late from reply
     if reply.rows[0][0] not in (0, b"0", "0"):

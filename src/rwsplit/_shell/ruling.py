@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pymysql.constants import ER
-
+from .._core.numbers import NOT_ALLOWED_COMMAND, USER_LIMIT_REACHED
 from .._core.route import Route
 from .._core.statement import Statement
 from .._core.values import as_text
@@ -35,7 +34,7 @@ class Ruling(Transactions):
             action = matched.rule.action
             if isinstance(action, Refuse):
                 raise err.OperationalError(
-                    ER.NOT_ALLOWED_COMMAND, f"{action.message} (rule {matched.rule.name})"
+                    NOT_ALLOWED_COMMAND, f"{action.message} (rule {matched.rule.name})"
                 )
             if matched.rewritten is not None:
                 self._template = None
@@ -76,7 +75,7 @@ class Ruling(Transactions):
         turn = self._cluster.limits[matched.rule.name]
         if not turn.acquire(timeout=limit.wait):
             raise err.OperationalError(
-                ER.USER_LIMIT_REACHED,
+                USER_LIMIT_REACHED,
                 f"{limit.running} of these statements run already in this process, and none ended "
                 f"within {limit.wait:g} s (rule {matched.rule.name})",
             )

@@ -8,6 +8,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
+from .._core.numbers import UNREACHABLE
 from .._core.position import GtidList, GtidSet, Position
 from .._drivers import err
 from .._stores import MemoryStore, SessionStore, Stored, StoreError, StoreIsDamaged, StoreIsEmpty
@@ -15,7 +16,6 @@ from .server import logger
 
 __all__ = ["Sharing", "end_abandoned"]
 
-_UNREACHABLE = 2003
 _MOST_PIECES = 4096
 _MEND_SECONDS = 1.0
 """How far apart attempts to mend what a store has are at least."""
@@ -89,7 +89,7 @@ class Sharing:
                 self._mark = self._asked(lambda: self._store.open(self.key))
             except StoreError as error:
                 message = f"{error}; nothing was written, for others could not know of it"
-                raise err.OperationalError(_UNREACHABLE, message) from error
+                raise err.OperationalError(UNREACHABLE, message) from error
             self._owner = os.getpid()
         self.awaits = True
 

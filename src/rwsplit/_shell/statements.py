@@ -9,11 +9,9 @@ from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from pymysql.constants import CR, ER, SERVER_STATUS
-
 from .._core.cause import ONLY_ASKED, Cause, Reason
 from .._core.dialect import Dialect
-from .._core.failure import PACKET_TOO_LARGE, TRANSACTION_IS_READ_ONLY, was_killed
+from .._core.failure import was_killed
 from .._core.following import (
     ASKED,
     asks_more,
@@ -24,6 +22,16 @@ from .._core.following import (
     runs_more,
     shows_data,
     shows_tracking,
+)
+from .._core.numbers import (
+    BAD_DB,
+    NET_PACKET_TOO_LARGE,
+    NO_SUCH_TABLE,
+    NOT_SUPPORTED_YET,
+    PARSE_ERROR,
+    READ_ONLY_TRANSACTION,
+    SERVER_GONE,
+    SERVER_LOST,
 )
 from .._core.options import Choice
 from .._core.position import Position, encode
@@ -64,7 +72,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AGAIN", "NOTHING", "PRIMARYS_SHARE", "ROLLBACK", "Statements"]
 
-_NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
+_NO_BACKSLASH_ESCAPES = 512
+"""A bit of the server's status: its sql_mode has that flag."""
 PRIMARYS_SHARE = Reason("it is of the primary's share of the reads", Cause.SHARE)
 _SHOWING_WARNINGS = ("SHOW WARNINGS", "SHOW ERRORS", "SHOW COUNT")
 ROLLBACK = b"ROLLBACK AND NO CHAIN NO RELEASE"
@@ -126,14 +135,14 @@ _READS = (
 
 
 def _gone() -> err.OperationalError:
-    return err.OperationalError(CR.CR_SERVER_GONE_ERROR, "MySQL server has gone away")
+    return err.OperationalError(SERVER_GONE, "MySQL server has gone away")
 
 
 def _begins_none(code: int, statement: Statement) -> bool:
     """Tell whether a statement that failed so has begun no transaction (tried on both flavors)."""
-    if code in (ER.NO_SUCH_TABLE, ER.BAD_DB_ERROR):
+    if code in (NO_SUCH_TABLE, BAD_DB):
         return statement.kind is Kind.READ and not (statement.parts or statement.functions)
-    return bool(code == ER.PARSE_ERROR)
+    return bool(code == PARSE_ERROR)
 
 
 def _without_questions(statement: Statement) -> Statement:
@@ -296,7 +305,7 @@ class Statements(Hold):
         primary = self.driver_connection
         self._result = None
         if "_session" in self.__dict__ and (primary.due or primary.writes != writes):
-            gone = err.OperationalError(CR.CR_SERVER_LOST, "the statement was interrupted")
+            gone = err.OperationalError(SERVER_LOST, "the statement was interrupted")
             self._note_loss(gone, _INTERRUPTED, self._session.status)
 
     def _run(self, sql: Any, unbuffered: bool) -> Any:
@@ -357,7 +366,7 @@ class Statements(Hold):
             statement = statement._replace(hint=self._asked.under(statement.hint))
         if self._only_reads and statement.kind not in _READS:
             raise err.OperationalError(
-                TRANSACTION_IS_READ_ONLY,
+                READ_ONLY_TRANSACTION,
                 f"Cannot execute statement in a READ ONLY transaction ({statement.reason}).",
             )
         if statement.bad_hint is not None:
@@ -636,7 +645,7 @@ class Statements(Hold):
         self._told["row_count"] = -1  # as behind any error
         what = ", ".join([_SPELT[topic] for topic in topics])
         return err.NotSupportedError(
-            ER.NOT_SUPPORTED_YET,
+            NOT_SUPPORTED_YET,
             f"{what} is asked for in a statement that does not run where the one before it ran, "
             "and can't be answered there; ask for it right behind that one, in a SELECT of its own",
         )
@@ -1064,7 +1073,7 @@ class Statements(Hold):
         except err.MySQLError as error:
             self._unsent, self._skipped = [], False
             too_large = len(sql) >= primary.max_packet
-            if lost(error) or (too_large and error.args[0] == PACKET_TOO_LARGE):
+            if lost(error) or (too_large and error.args[0] == NET_PACKET_TOO_LARGE):
                 kill = was_killed(error.args[0])
                 tries = retries < _MOST_TRIES and not (kill and killed) and not too_large
                 if statement.kind is _READ and self._reads_alone() and not before and tries:
@@ -1082,7 +1091,7 @@ class Statements(Hold):
             if can_write(statement):
                 session.lose_position()
             self._note_failed(self._primary, statement, error)
-            unread = error.args[0] == ER.PARSE_ERROR and not runs_more(statement)
+            unread = error.args[0] == PARSE_ERROR and not runs_more(statement)
             ran = NOTHING if unread else statement
             told = self._learn_of_failure(ran)
             self._after_primary(ran, sql, succeeded=False, told=told)
