@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 
 from rwsplit._core.endpoint import Endpoint
 from rwsplit._core.position import GtidSet
+from rwsplit._core.seen import UNTOLD_SECONDS
 from rwsplit._shell import server as module
-from rwsplit._shell.server import UNTOLD_SECONDS, Server
+from rwsplit._shell.server import Server
 
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 

@@ -587,13 +587,14 @@ class Connection(Controls, Generic[C]):
             self._look_at_block()
             session, replicas = self._session, self._replicas
             replicas.settle()
+            seen = replicas.seen
             if self._sharing is not None:
                 self._look_at_store(Route(Destination.REPLICA, _ASKED))
             if self._has_news():
                 self._hear()
-            known = session.base | session.position | replicas.seen()
-            untold = replicas.seen_at is not None and not replicas.seen_tail
-            if not session.position_known or self._pending or replicas.saw_primary or untold:
+            known = session.base | session.position | seen.known()
+            untold = seen.on_primary or seen.is_untold
+            if not session.position_known or self._pending or untold:
                 known = known | self._ask_primary()
             return encode(known)
 
@@ -871,7 +872,7 @@ class Connection(Controls, Generic[C]):
             self._prepare()
             self._have_primary()
             self._result = None
-            self._replicas.saw_primary = True
+            self._replicas.seen.on_primary = True
             session = self._session
             session.lose_position()
             session.pins["protocol"] = _SPEAKS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
 from time import monotonic
 from typing import Any, NamedTuple
@@ -29,14 +29,13 @@ from .._core.numbers import (
 )
 from .._core.options import Options
 from .._core.policies import Policy, narrow
-from .._core.position import GtidSet, Position, parse_position, within
+from .._core.position import Position, within
 from .._core.route import Route
+from .._core.seen import Seen, Sight
 from .._core.session import Session
 from .._core.tracking import (
     SESSION_STATE_CHANGED,
     changes_session,
-    parse,
-    state_block,
 )
 from .._core.values import as_text
 from .._drivers import err
@@ -55,10 +54,10 @@ from .member import (
     wait_sql,
 )
 from .scope import ScopePosition
-from .server import UNTOLD_SECONDS, Server, logger
+from .server import Server, logger
 from .sharing import Sharing
 
-__all__ = ["Reading", "Replicas", "Seen", "Served", "Unserved"]
+__all__ = ["Reading", "Replicas", "Served", "Unserved"]
 
 _LOOK_SECONDS = 0.001
 """A wait just long enough to learn whether a replica has caught up."""
@@ -86,20 +85,6 @@ class Reading(NamedTuple):
     """It was repeated already after a KILL of its connection."""
     known: Position | None = None
     """What it is to be told of whether the replica had it before; see `Replicas.was_abreast`."""
-
-
-class Seen(NamedTuple):
-    """What the reads of a session have seen."""
-
-    at: str | None
-    tail: bytes
-    position: Position
-    on_primary: bool
-
-    def then(self, later: Seen) -> Seen:
-        """Return what both have seen that were at one replica, one after the other."""
-        position, on_primary = self.position | later.position, self.on_primary or later.on_primary
-        return Seen(later.at, later.tail, position, on_primary)
 
 
 class Served(NamedTuple):
@@ -183,22 +168,10 @@ class Replicas:
         self._aside: dict[str, float] = {}
         self._passed: dict[str, Position] = {}
         """By replica, the position (this very object) that it was last found to have."""
-        self.seen_at: str | None = None
-        """The replica that the last read ran on; None for none, or the primary."""
-        self.seen_tail = b""
-        """What that read told of the replica's position, as it came; empty if that may be less than
-        it saw."""
-        self.seen_when = 0.0
-        """When it saw what it did not tell of (monotonic seconds); 0 for nobody knows."""
+        self.seen = Seen(session.origin)
         self._arrivals = cluster.arrivals
         self._moves = False
         """A replica has come, and it is as good as the one that is known to be closest."""
-        self._seen: Position = session.origin
-        """What reads before have seen, beside that."""
-        self.saw_primary = False
-        """A read ran on the primary since: what it saw is not known yet."""
-        self.asks_late = False
-        """A read on a replica had to ask the primary where it was, for reads that ran there."""
         self.scope: ScopePosition | None = None
         """What the scope must see that the connection is used in."""
         self.sharing: Sharing | None = None
@@ -236,17 +209,17 @@ class Replicas:
         member = self.members.get((self.policy or cluster.policy)(usable, turn, self.view).name)
         if (
             shows_data
-            and self.seen_at is not None
-            and (member is None or member.name != self.seen_at)
+            and (at := self.seen.at) is not None
+            and (member is None or member.name != at)
         ):
-            if not (self.seen_tail or (self.seen_when and self._was_told())):
+            if not (self.seen.tail or (self.seen.when and self._was_told())):
                 # Only the replica of the last read is known to have what that one saw.
-                member = self.members.get(self.seen_at)
+                member = self.members.get(at)
                 if self._arrivals != cluster.arrivals:
                     member = None
                 if member is not None and member.replica.endpoint not in usable:  # type: ignore[union-attr]
                     member = None
-            elif member is not None and member.replica.tail != self.seen_tail:  # type: ignore[union-attr]
+            elif member is not None and member.replica.tail != self.seen.tail:  # type: ignore[union-attr]
                 member = None
         if member is None or member.version != self._session.version:
             self._turn = turn
@@ -465,7 +438,7 @@ class Replicas:
         """Return all that a replica is to wait for before it serves a read."""
         wanted = needed if needed is not None else self._session.origin
         if route.shows_data and route.consistency != "eventual":
-            wanted = wanted | self.seen()
+            wanted = wanted | self.seen.known()
         return wanted
 
     def known_of_primary(self) -> Position | None:
@@ -510,8 +483,8 @@ class Replicas:
             return
         replica = member.replica
         assert replica is not None
-        if _learn(replica, member) and self.seen_at == member.name:
-            self.seen_tail = replica.tail
+        if _learn(replica, member) and self.seen.at == member.name:
+            self.seen.ended(replica.tail)
 
     def wait_for(self, position: Position, seconds: float) -> bool:
         """Wait until one replica has a position, the closest first; False when time is over."""
@@ -559,78 +532,20 @@ class Replicas:
         """
         replica = member.replica
         assert replica is not None
-        # It had all that was seen before, so this alone counts from now on.
-        if self._seen:
-            self.asks_late = True  # and was asked in time
-        self._seen = self._session.origin
-        self.seen_at = member.name
-        self.seen_tail = replica.tail if told else b""
-        self.seen_when = monotonic()
+        self.seen.saw(member.name, replica.server, replica.tail if told else b"", monotonic())
 
     def _was_told(self) -> bool:
         """Tell whether the replica of the last read has told by now what that read saw."""
-        at = self.seen_at
-        if at is None or not self.seen_when or self._cluster.flavor != "mysql":
+        seen = self.seen
+        if seen.at is None or self._cluster.flavor != "mysql":
             return False
-        replica = self._cluster.servers[at]
-        # What it told long enough after the read has all of it.
-        if replica.advanced_at < self.seen_when + UNTOLD_SECONDS:
-            return False
-        self.seen_tail = replica.tail
-        return True
+        replica = self._cluster.servers[seen.at]
+        return seen.was_told(replica.advanced_at, replica.tail)
 
-    def saw_all(self, position: Position) -> None:
-        """Note that reads ran on the primary, which was here afterwards."""
-        # The primary has all that any replica has.
-        self._seen, self.seen_at, self.seen_tail = position, None, b""
-        self.saw_primary = False
-        self.asks_late = False
-
-    def seen(self) -> Position:
-        """Return what earlier reads have seen, so far as it was told."""
-        self._seen = self._seen | self._told(self.seen_at, self.seen_tail)
-        return self._seen
-
-    def _told(self, name: str | None, tail: bytes) -> Position:
-        """Return where a read told its replica to be."""
-        gtids = parse(state_block(tail)).gtids if tail else None
-        if gtids is None:
-            return self._session.origin
-        seen = parse_position(self._cluster.flavor, gtids)
-        if isinstance(seen, GtidSet) and name is not None:
-            # What a replica made itself (an errant transaction) no other will ever have.
-            seen = seen.without(self._cluster.servers[name].server)
-        return seen
-
-    def take_seen(self) -> Seen:
+    def take_seen(self) -> Sight:
         """Begin anew with what must not be seen less of; returns what it was before."""
         self.settle()
-        seen = Seen(self.seen_at, self.seen_tail, self._seen, self.saw_primary)
-        self._see_only(Seen(None, b"", self._session.origin, on_primary=False))
-        return seen
-
-    def _see_only(self, seen: Seen) -> None:
-        self.seen_at, self.seen_tail, self._seen, self.saw_primary = seen
-        self.seen_when = 0.0
-        self.asks_late = False
-
-    def see_all(self, every: Iterable[Seen]) -> None:
-        """Go on with all that `take_seen` has returned before."""
-        at, position, on_primary = None, self._session.origin, False
-        for seen in every:
-            position = position | seen.position | self._told(seen.at, seen.tail)
-            on_primary = on_primary or seen.on_primary
-            if seen.at is not None and not seen.tail:
-                # Nobody told what was seen there: if it was seen at two, the primary is asked, as
-                # no replica has more.
-                on_primary = on_primary or at is not None
-                at = seen.at
-        self._see_only(Seen(at, b"", position, on_primary))
-
-    @property
-    def sees_freely(self) -> bool:
-        """Whether the next read need only go where the last one went, or where there is more."""
-        return not self.saw_primary and not self._seen
+        return self.seen.take()
 
     def _must_ask(self, route: Route) -> bool:
         """Tell whether only the primary can say what a read must see."""
@@ -638,7 +553,7 @@ class Replicas:
             return False
         return (
             route.consistency == "global"
-            or (self.saw_primary and route.shows_data)
+            or (self.seen.on_primary and route.shows_data)
             or not self._session.position_known
         )
 
@@ -655,15 +570,15 @@ class Replicas:
                 now = self._ask_primary()
             except _Away:
                 self._go_without(route)
-                return (session.position | needed | self.seen()) or None
+                return (session.position | needed | self.seen.known()) or None
             self._cluster.note_sample(now)
             if not session.position_known:
                 session.find_position(now)
             if route.consistency == "global":
                 return session.position | now
-            if self.saw_primary:
-                self.saw_all(now)
-                self.asks_late = True
+            if self.seen.on_primary:
+                self.seen.saw_all(now)
+                self.seen.asked_late = True
         return (session.position | needed) or None
 
     def _ask_primary(self) -> Position:
@@ -692,13 +607,13 @@ class Replicas:
         known = session.position_known or session.position_unsure
         if route.consistency == "global" or not known:
             raise _Away
-        if self.saw_primary:
+        if self.seen.on_primary:
             self._cluster.warn_once(
                 "the primary %s is away: reads go on on replicas, which may not have all that "
                 "reads on it have seen",
                 self._primary.name,
             )
-            self._seen = self._seen | self._furthest()
+            self.seen.position = self.seen.position | self._furthest()
 
     def _furthest(self) -> Position:
         """Return all that the usable replicas are known to have, if one of them has all of it."""
@@ -722,7 +637,7 @@ class Replicas:
             spares = self._narrow(cluster.spares(route.group), tried)
             usable = narrow(spares, cluster.options.zone) if self._any_worth(spares) else usable
         bound = route.shows_data and route.consistency != "eventual"
-        if bound and self.seen_at is not None and not self.seen_tail and not self._was_told():
+        if bound and self.seen.is_untold and not self._was_told():
             usable = self._stay(usable, needed)
         if not usable:
             if waited:
@@ -789,10 +704,12 @@ class Replicas:
         if not self._has(replica, needed):
             return False
         name = replica.endpoint.name
-        if route.consistency != "session" or name == self.seen_at or not route.shows_data:
+        if route.consistency != "session" or name == self.seen.at or not route.shows_data:
             return True
-        if self.seen_at is None or self.seen_tail:
-            return replica.tail == self.seen_tail != b"" or self._has(replica, self.seen() or None)
+        if not self.seen.is_untold:
+            return replica.tail == self.seen.tail != b"" or self._has(
+                replica, self.seen.known() or None
+            )
         return False
 
     def _let_go(self, needed: Position | None) -> Position | None:
@@ -856,7 +773,7 @@ class Replicas:
 
         Else others may, once they have what the primary has now: no replica has more.
         """
-        name = self.seen_at
+        name = self.seen.at
         assert name is not None
         here = tuple([endpoint for endpoint in usable if endpoint.name == name])
         arrivals, self._arrivals = self._arrivals, self._cluster.arrivals
@@ -866,10 +783,10 @@ class Replicas:
             if self._has(replica, needed) or not replica.late or len(usable) == 1:
                 return here
         try:
-            self._seen = self._seen | self._ask_primary()
+            have = self._ask_primary()
         except _Away:
-            self._seen = self._seen | (self._cluster.servers[name].position or self._session.origin)
-        self.seen_at = None
+            have = self._cluster.servers[name].position or self._session.origin
+        self.seen.leave(have)
         return usable
 
     def _may_wait(self, name: str) -> bool:

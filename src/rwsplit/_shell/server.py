@@ -13,11 +13,12 @@ from typing import Any, NamedTuple, Protocol
 from .._core.endpoint import Endpoint
 from .._core.figures import Figures, peak_ewma
 from .._core.position import History, Position, parse_position
+from .._core.seen import UNTOLD_SECONDS
 from .._core.tracking import parse, state_block
 from .._drivers.pymysql import PhysicalConnection
 from .registry import Registry
 
-__all__ = ["UNTOLD_SECONDS", "Probe", "Server", "logger"]
+__all__ = ["Probe", "Server", "logger"]
 
 _dice = SystemRandom()  # the application's own dice are left as they are
 logger = logging.getLogger("rwsplit")
@@ -30,10 +31,6 @@ one: doubled each time, up to the longest."""
 
 _LONGEST_REFUSAL = 10.0
 """Seconds that an account is not tried at most after a server has refused it."""
-
-UNTOLD_SECONDS = 0.05
-"""For how long a MySQL server may show a commit and not tell of it; it was below a millisecond
-wherever it was seen, but a thread may have to wait for a processor."""
 
 _MOST_OPENING = 8
 _MOST_REFUSALS = 1000

@@ -36,6 +36,7 @@ from .._core.numbers import (
 from .._core.options import Choice
 from .._core.position import Position, encode
 from .._core.route import OPEN, Destination, Route, RouteTaken, route
+from .._core.seen import Sight
 from .._core.session import (
     AUTOCOMMIT,
     IN_TRANSACTION,
@@ -61,7 +62,7 @@ from .member import Member, keep_tracking
 from .outcome import OutcomeUnknown, deadlock, loss
 from .process import ProcessPosition
 from .read_back import read_back, report, user_variables
-from .replicas import Reading, Replicas, Seen, Served, Unserved
+from .replicas import Reading, Replicas, Served, Unserved
 from .scope import Listeners, Scope, ScopePosition
 from .server import logger
 from .sharing import Sharing
@@ -222,7 +223,7 @@ class Statements(Hold):
     _scope: Scope | None
     _part: ScopePosition | None
     """What the scope must see of this primary."""
-    _outside: dict[str | None, Seen]
+    _outside: dict[str | None, Sight]
     """By replica, what reads have seen that do not bind those of the scope."""
     _key: str | None
     _process: ProcessPosition
@@ -891,10 +892,10 @@ class Statements(Hold):
         self._result = result = connection._result
         self._last = member
         if self._must_see and (statement.tables or statement.verb != "SELECT"):
-            replicas = self._replicas
-            replicas.seen_at = member.name
-            replicas.seen_tail = tail
-            replicas.seen_when = seen_when
+            # As `Seen.saw` would; there is nothing but this where a read is free.
+            seen = self._replicas.seen
+            seen.at, seen.server = member.name, member.replica.server  # type: ignore[union-attr]
+            seen.tail, seen.when = tail, seen_when
         if statement.verb == "SELECT":
             self._counted = member
             if statement.tables or result.warning_count or not self._keeps_warnings:
@@ -1108,7 +1109,7 @@ class Statements(Hold):
         session.status = begun
         result = primary._result
         if result.field_count and shows_data(statement):
-            self._replicas.saw_primary = True
+            self._replicas.seen.on_primary = True
         self._after_primary(statement, sql, succeeded=True)
         self._note_unread(statement, result)
         if self._sharing is not None and not self._pending:
@@ -1473,7 +1474,7 @@ class Statements(Hold):
             and not self._foreign
             and not self._told
             and self._sharing is None
-            and self._replicas.sees_freely
+            and self._replicas.seen.is_free
         )
 
     def _finish_pending(self) -> None:
@@ -1638,7 +1639,7 @@ class Statements(Hold):
         if self._key is None:
             self._set_aside(in_scope=self._part is not None)
         if part is None:
-            replicas.see_all(outside.values())
+            replicas.seen.see_all(outside.values())
             outside.clear()
         self._part = replicas.scope = part
         if self._key is None:

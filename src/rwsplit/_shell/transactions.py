@@ -377,7 +377,7 @@ class Transactions(Statements):
             )
         except err.MySQLError as error:
             raise self._note_loss(error, _REPEATED, IN_TRANSACTION) from error
-        self._replicas.saw_primary = True
+        self._replicas.seen.on_primary = True
         self._learn()
         answers = replies[len(begin) :]
         if begin and replies[0] is not None:
@@ -529,7 +529,7 @@ class Transactions(Statements):
         same round trip.
         """
         primary, replicas = self.driver_connection, self._replicas
-        asks = replicas.asks_late and replicas.saw_primary and self._must_see
+        asks = replicas.seen.asked_late and replicas.seen.on_primary and self._must_see
         if not (asks and self._splits and primary.tracks):
             action = primary.commit if verb == "COMMIT" else primary.rollback
             self._on_primary(action, verb)
@@ -538,7 +538,7 @@ class Transactions(Statements):
         self._on_primary(
             lambda: positions.append(ask_and_end(self._primary, verb, self._ask_before)), verb
         )
-        replicas.saw_all(positions[0])
+        replicas.seen.saw_all(positions[0])
 
     def _transact_by_method(self, verb: str) -> bool:
         """Do as `_transact` does for what has a method of its own in PyMySQL."""

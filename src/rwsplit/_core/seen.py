@@ -1,0 +1,163 @@
+"""What a session's reads have seen: the next read must not see less.
+
+A position that a read told is enough to go elsewhere. Where nobody told, one thing is known all
+the same: the replica of the last read has it. It had all that was seen before, or it would not have
+been read there; so the machine has three places for what was seen, and forgets the earlier ones:
+
+* `at`: the replica of the last read, with `tail`, what that read told of the replica's position;
+  empty where it told nothing (MariaDB), or may have seen more than it told (MySQL shows a commit a
+  moment before it tells of it).
+* `position`: what reads before have seen, where the last replica need not have it: behind reads on
+  the primary, and where sessions come together.
+* `on_primary`: a read ran on the primary since, and where that was is not known yet. The primary
+  has all that any replica has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from .position import GtidSet, Position, parse_position
+from .tracking import parse, state_block
+
+__all__ = ["UNTOLD_SECONDS", "Seen", "Sight"]
+
+UNTOLD_SECONDS = 0.05
+"""For how long a MySQL server may show a commit and not tell of it; it was below a millisecond
+wherever it was seen, but a thread may have to wait for a processor."""
+
+
+class Sight(NamedTuple):
+    """What was seen at one place, kept for later."""
+
+    at: str | None
+    server: str
+    tail: bytes
+    position: Position
+    on_primary: bool
+
+    def then(self, later: Sight) -> Sight:
+        """Return what both have seen that were at one replica, one after the other."""
+        position, on_primary = self.position | later.position, self.on_primary or later.on_primary
+        return Sight(later.at, later.server, later.tail, position, on_primary)
+
+
+class Seen:
+    """What reads have seen; see the module.
+
+    :param origin: the position that has nothing, of the cluster's flavor.
+    """
+
+    __slots__ = ("_origin", "asked_late", "at", "on_primary", "position", "server", "tail", "when")
+
+    def __init__(self, origin: Position) -> None:
+        self._origin = origin
+        self.at: str | None = None
+        """The replica that the last read ran on; None for none, or the primary."""
+        self.server = ""
+        """The identity of its server: what that made itself no other replica will ever have."""
+        self.tail = b""
+        """What that read told of the replica's position, as it came; empty if that may be less than
+        it saw."""
+        self.when = 0.0
+        """When it saw what it did not tell of (monotonic seconds); 0 for nobody knows."""
+        self.position = origin
+        """What reads before have seen, beside that."""
+        self.on_primary = False
+        """A read ran on the primary since: what it saw is not known yet."""
+        self.asked_late = False
+        """A read on a replica had to ask the primary where it was, for reads that ran there."""
+
+    def __repr__(self) -> str:
+        """Tell where it was."""
+        where = "the primary" if self.on_primary else self.at or "nowhere"
+        return f"<Seen at {where}, {'told' if self.tail else 'untold'}>"
+
+    # Reads come and go.
+
+    def saw(self, name: str, server: str, tail: bytes, now: float) -> None:
+        """Note that a read ran on a replica, which had all that was seen before.
+
+        `tail` is empty unless it told all that the read may have seen there.
+        """
+        if self.position:
+            self.asked_late = True  # and was asked in time
+        self.position = self._origin
+        self.at, self.server, self.tail, self.when = name, server, tail, now
+
+    def saw_all(self, position: Position) -> None:
+        """Note that reads ran on the primary, which was here afterwards."""
+        self.position, self.at, self.tail = position, None, b""
+        self.on_primary = self.asked_late = False
+
+    def ended(self, tail: bytes) -> None:
+        """Note what a snapshot's replica told at its end: all that was seen there."""
+        self.tail = tail
+
+    def leave(self, position: Position) -> None:
+        """Leave the replica of the last read, whose reads have seen no more than this."""
+        self.position = self.position | position
+        self.at = None
+
+    def was_told(self, advanced_at: float, tail: bytes) -> bool:
+        """Tell whether the replica of the last read has told by now what that read saw.
+
+        `tail` is what it told last, and `advanced_at` when that was new (monotonic seconds).
+        """
+        if self.at is None or not self.when or advanced_at < self.when + UNTOLD_SECONDS:
+            return False
+        self.tail = tail
+        return True
+
+    # What is asked of it.
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the next read need only go where the last one went, or where there is more."""
+        return not self.on_primary and not self.position
+
+    @property
+    def is_untold(self) -> bool:
+        """Whether only the replica of the last read is known to have what that one saw."""
+        return self.at is not None and not self.tail
+
+    def known(self) -> Position:
+        """Return what reads have seen, so far as it was told."""
+        self.position = self.position | _told(self._origin, self.server, self.tail)
+        return self.position
+
+    # Sessions part, and come together.
+
+    def take(self) -> Sight:
+        """Begin anew with what must not be seen less of; returns what it was before."""
+        sight = Sight(self.at, self.server, self.tail, self.position, self.on_primary)
+        self._see_only(Sight(None, "", b"", self._origin, on_primary=False))
+        return sight
+
+    def see_all(self, every: Iterable[Sight]) -> None:
+        """Go on with all that `take` has returned before."""
+        at, server, position, on_primary = None, "", self._origin, False
+        for sight in every:
+            position = position | sight.position | _told(self._origin, sight.server, sight.tail)
+            on_primary = on_primary or sight.on_primary
+            if sight.at is not None and not sight.tail:
+                # Nobody told what was seen there: if it was seen at two, the primary is asked, as
+                # no replica has more.
+                on_primary = on_primary or at is not None
+                at, server = sight.at, sight.server
+        self._see_only(Sight(at, server, b"", position, on_primary))
+
+    def _see_only(self, sight: Sight) -> None:
+        self.at, self.server, self.tail, self.position, self.on_primary = sight
+        self.when = 0.0
+        self.asked_late = False
+
+
+def _told(origin: Position, server: str, tail: bytes) -> Position:
+    """Return where a read told its replica to be, but for what that replica made itself."""
+    gtids = parse(state_block(tail)).gtids if tail else None
+    if gtids is None:
+        return origin
+    told = parse_position(origin.flavor, gtids)
+    return told.without(server) if isinstance(told, GtidSet) and server else told
