@@ -16,6 +16,7 @@ from pymysql.protocol import MysqlPacket
 from .._core.cause import Cause, Reason, not_split
 from .._core.controls import mentions_controls
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address, check_no_account
+from .._core.followed import Followed
 from .._core.options import CONNECT, SHARED_KEYWORDS, ClusterOptions, Options, parse_options
 from .._core.position import Position, decode, empty, encode
 from .._core.problems import shown
@@ -212,8 +213,7 @@ class Connection(Controls, Generic[C]):
 
     _cluster: Cluster = _NOT_CONNECTED
     _primary: Member = _NOT_CONNECTED
-    _last: Member = _NOT_CONNECTED
-    _warned: Member = _NOT_CONNECTED
+    _followed: Followed = _NOT_CONNECTED
     _session: Session = _NOT_CONNECTED
     _replicas: Replicas = _NOT_CONNECTED
     _transacts: bool = _NOT_CONNECTED
@@ -322,12 +322,9 @@ class Connection(Controls, Generic[C]):
                 cluster.primary.name,
                 facts.no_gtids,
             )
-        self._primary = self._last = Member(primary, self._aimed_at, None)
-        self._counted = self._warned = self._primary
+        self._primary = Member(primary, self._aimed_at, None)
+        self._followed = Followed(self._primary, facts.flavor)
         self._foreign = []
-        self._told = {}
-        self._kept_warnings = None
-        self._keeps_warnings = facts.flavor == "mariadb"
         before = self.__dict__.get("_session")
         self._session = session = Session(empty(facts.flavor), as_text(primary.db), cluster.process)
         self._replicas = Replicas(
@@ -343,7 +340,6 @@ class Connection(Controls, Generic[C]):
         self._transacts = self._splits and self._may_transact()
         self._snapshot = None
         self._unsent = []
-        self._skipped = False
         self._must_see = self._options.consistency != "eventual"
         self._block_level = self._choice = None
         self._primary_share = self._options.primary_share
@@ -501,7 +497,7 @@ class Connection(Controls, Generic[C]):
     def next_result(self, unbuffered: bool = False) -> Any:
         """Go on to the next result of the last statement; the cursors call this."""
         with self._having_turn():
-            member = self._last
+            member = self._followed.last
             connection = member.connection
             try:
                 connection.next_result(unbuffered)
@@ -534,21 +530,25 @@ class Connection(Controls, Generic[C]):
             if self._pending:
                 self._finish_pending()
             self._result = None
-            self._last = self._warned
-            kept = self._kept_warnings
-            if self._skipped and self._warned is self._primary and not self._keeps_warnings:
+            self._followed.last = self._followed.warned
+            kept = self._followed.kept_warnings
+            if (
+                self._followed.skipped
+                and self._followed.warned is self._primary
+                and not self._followed.keeps_warnings
+            ):
                 kept = (), []  # nothing was sent, which would have cleared them
             else:
-                self._skipped = False
-            self._told["row_count"] = -1  # it is a SHOW
+                self._followed.skipped = False
+            self._followed.note_error()  # it is a SHOW
             self._note_freedom()
             if kept is not None:
                 return tuple(kept[1])
             try:
-                with self._in_use(self._warned):
-                    return self._warned.connection.show_warnings()
+                with self._in_use(self._followed.warned):
+                    return self._followed.warned.connection.show_warnings()
             except err.MySQLError as error:
-                if self._warned is self._primary or not lost(error):
+                if self._followed.warned is self._primary or not lost(error):
                     raise
                 return ()  # the replica was lost, and its warnings with it
 
@@ -819,7 +819,7 @@ class Connection(Controls, Generic[C]):
             raise self._note_loss(error, NOTHING, status) from error
         self._result = None
         if "_session" in self.__dict__:
-            self._note_last(self._primary, warned=False)
+            self._followed.note_last(self._primary, warned=False)
 
     def is_usable(self) -> bool:
         """Tell, without asking a server, whether the next statement finds a connection that works.
@@ -880,7 +880,7 @@ class Connection(Controls, Generic[C]):
             self._transacts = False
             self._choose_level()
             self._note_freedom()
-            self._last = self._counted = self._warned = self._primary
+            self._followed.ask_only(self._primary)
             primary = self.driver_connection
             primary._execute_command(command, sql)
             primary.due = 0

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any
 from .._core.cause import ONLY_ASKED, Cause, Reason
 from .._core.dialect import Dialect
 from .._core.failure import was_killed
+from .._core.followed import Followed
 from .._core.following import (
     ASKED,
     asks_more,
-    counts_rows,
-    may_count_rows,
     questions_of,
     resets_warnings,
     runs_more,
@@ -180,19 +179,9 @@ class Statements(Hold):
     """Whether the reads of transactions may run on replicas."""
     _unsent: list[bytes]
     """What the primary must be sent before its next statement."""
-    _skipped: bool
-    """The last statement was not sent to the primary, and has nothing to do there."""
 
-    # Whom to ask about the statement before: its rows, its warnings, all else.
-    _last: Member
-    _counted: Member | None
-    """None if nobody can tell whom FOUND_ROWS() is about."""
-    _warned: Member
-    _told: dict[str, int]
-    """What the member that would be asked has told already, and can't be asked again."""
-    _kept_warnings: tuple[Any, list[tuple[Any, ...]]] | None
-    """The warnings themselves, with their columns, where a question of ours has cleared them."""
-    _keeps_warnings: bool
+    _followed: Followed
+    """Whom to ask about the statement before."""
     _foreign: list[tuple[Member, frozenset[str]]]
     """The replicas that have set user variables, and which."""
 
@@ -427,7 +416,7 @@ class Statements(Hold):
 
     def _catch_up(self, statement: Statement) -> None:
         """Learn what is not known of the session, before the next statement of its own."""
-        if not self._keeps_warnings and "warnings" in questions_of(statement, "mysql"):
+        if not self._followed.keeps_warnings and "warnings" in questions_of(statement, "mysql"):
             # Any question would clear the warnings that it asks about.
             if self._foreign:
                 raise self._refusal(["warnings"])
@@ -450,12 +439,12 @@ class Statements(Hold):
         if statement.parts and not topics:
             return self._run_known(statement, sql, unbuffered)  # it is about one of its own
         shows_them = statement.verb.startswith(_SHOWING_WARNINGS)
-        if self._keeps_warnings and not shows_them and resets_warnings(statement, 0):
+        if self._followed.keeps_warnings and not shows_them and resets_warnings(statement, 0):
             # On MariaDB it finds no warnings but its own.
             topics = [topic for topic in topics if topic != "warnings"]
         if shows_them and self._show_kept(sql, statement.reason):
             return self._affected_rows
-        sources = [self._source(topic) for topic in topics]
+        sources = [self._followed.source(topic) for topic in topics]
         # What a replica has put into a variable is not everywhere yet.
         reads_foreign = bool(self._foreign) and asks_more(statement)
         if all(source is self._primary for source in sources) and not reads_foreign:
@@ -491,31 +480,23 @@ class Statements(Hold):
             return True
         return statement.verb == "EXECUTE" and statement.name in self._session.asking
 
-    def _source(self, topic: str) -> Member | int | None:
-        """Return who knows: a member; the number itself; None if nobody does."""
-        if topic == "warnings":
-            return self._told.get("warning_count", self._warned)
-        if topic in self._told:
-            return self._told[topic]
-        return self._counted if topic == "found_rows" else self._last
-
     def _answers(self, topics: list[str]) -> dict[str, int]:
         """Ask those who know; they can't be asked again, so that the answers are kept."""
-        told = self._told
+        told = self._followed.told
         asked: list[Member] = []
         for topic in topics:
-            source = self._source(topic)
+            source = self._followed.source(topic)
             if source is None:
                 raise self._refusal(topics)
             if isinstance(source, int):
                 continue
             of_warnings = topic == "warnings"
-            if self._skipped and source is self._primary:
+            if self._followed.skipped and source is self._primary:
                 # It is about what was not sent.
                 if topic == "row_count":
                     told["row_count"] = 0
                     continue
-                if of_warnings and not self._keeps_warnings:
+                if of_warnings and not self._followed.keeps_warnings:
                     told["warning_count"] = told["error_count"] = 0
                     continue
             if of_warnings and source in asked:
@@ -532,9 +513,9 @@ class Statements(Hold):
             if of_warnings:
                 told["warning_count"], told["error_count"] = first, second
                 continue
-            if self._source("found_rows") is source:
+            if self._followed.source("found_rows") is source:
                 told["found_rows"] = first
-            if self._source("row_count") is source:
+            if self._followed.source("row_count") is source:
                 told["row_count"] = second
         return {**told}
 
@@ -551,11 +532,11 @@ class Statements(Hold):
         """
         member = member or self._primary
         ask = member.connection.ask_all
-        wanted = [topic for topic in topics if self._source(topic) is member]
+        wanted = [topic for topic in topics if self._followed.source(topic) is member]
         before = [_ASK_COUNTS] if wanted else []
         clears = (
-            self._keeps_warnings
-            and self._source("warnings") is member
+            self._followed.keeps_warnings
+            and self._followed.source("warnings") is member
             and any(map(_USES_TABLES.search, questions))
         )
         if clears:
@@ -564,86 +545,52 @@ class Statements(Hold):
             return ask(questions)
         replies = ask([*before, *questions])
         if wanted:
-            self._note_counts(replies[0], wanted)
+            counts = replies[0]
+            broken = isinstance(counts, err.MySQLError)
+            found = None if broken else (int(counts.rows[0][0]), int(counts.rows[0][1]))
+            self._followed.note_counts(found, wanted)
         if clears:
             self._keep_warnings(*replies[len(before) - 2 : len(before)])
         return replies[len(before) :]
-
-    def _note_counts(self, counts: Any, wanted: Sequence[str]) -> None:
-        if isinstance(counts, err.MySQLError):
-            if "found_rows" in wanted:
-                self._counted = None
-            return
-        known = dict(zip(("found_rows", "row_count"), map(int, counts.rows[0]), strict=True))
-        if self._skipped:
-            known["row_count"] = 0  # of what was not sent
-        for topic in wanted:
-            self._told[topic] = known[topic]
 
     def _keep_warnings(self, counts: Any, shown: Any) -> None:
         """Keep the warnings of the application, which a question of ours has cleared."""
         if isinstance(counts, err.MySQLError) or isinstance(shown, err.MySQLError):
             return
         warned, failed = map(int, counts.rows[0])
-        if warned:
-            self._told.update(warning_count=warned, error_count=failed)
-            encoding = self.driver_connection.encoding
-            rows = [
-                (as_text(level), int(code), text.decode(encoding, "replace"))
-                for level, code, text in shown.rows
-            ]
-            self._kept_warnings = shown.fields, rows
-
-    def _forget_warnings(self) -> None:
-        self._told.pop("warning_count", None)
-        self._kept_warnings = None
+        encoding = self.driver_connection.encoding
+        rows = [
+            (as_text(level), int(code), text.decode(encoding, "replace"))
+            for level, code, text in shown.rows
+        ]
+        self._followed.keep_warnings(warned, failed, shown.fields, rows)
 
     def _show_kept(self, sql: bytes, reason: Reason) -> bool:
         """Show warnings that were kept; False if there are none, or they are asked otherwise."""
         asked = _PLAIN_SHOW.fullmatch(sql)
-        if self._kept_warnings is None or asked is None:
+        if self._followed.kept_warnings is None or asked is None:
             return False
-        fields, rows = self._kept_warnings
+        fields, rows = self._followed.kept_warnings
         errors = asked[2].upper() == b"ERRORS"
         if asked[1]:
             name = "error_count" if errors else "warning_count"
-            fields, rows = [(f"@@session.{name}", False)], [(self._told[name],)]
+            fields, rows = [(f"@@session.{name}", False)], [(self._followed.told[name],)]
         elif errors:
             rows = [row for row in rows if row[0] == "Error"]
         self._result = result = made_result(self.driver_connection, fields, rows)
         self.route = result.route = self._primary.taken(reason)
         self._affected_rows = result.affected_rows
-        self._note_last(self._primary, warned=False)
-        self._skipped = False
-        self._told["row_count"] = -1
+        self._followed.note_last(self._primary, warned=False)
+        self._followed.skipped = False
+        self._followed.note_error()
         return True
 
     def _ask_before(self, questions: Sequence[str], member: Member | None = None) -> list[Any]:
         """Do so right before a statement, which need not count rows as these questions do."""
         return self._ask(questions, member, ("found_rows",))
 
-    def _note_last(self, member: Member, warned: bool = True) -> None:
-        """Note whom ROW_COUNT() is about, and the warnings if they are."""
-        self._last = member
-        self._told.pop("row_count", None)
-        if warned:
-            self._warned = member
-            self._forget_warnings()
-
-    def _note_failed(self, member: Member, statement: Statement, error: err.MySQLError) -> None:
-        """Note whom ROW_COUNT() and the warnings are about where a statement has failed.
-
-        Whether FOUND_ROWS() is, too, hangs on how far it came: nobody can tell.
-        """
-        self._note_last(member)
-        alone = self._counted is member and "found_rows" not in self._told
-        counts = counts_rows(statement, self._cluster.flavor, has_rows=True)
-        if counts is not False and not alone and may_count_rows(error.args[0]):
-            self._counted = None
-            self._told.pop("found_rows", None)
-
     def _refusal(self, topics: list[str]) -> err.NotSupportedError:
-        self._told["row_count"] = -1  # as behind any error
+        self._followed.note_error()  # as behind any error
         what = ", ".join([_SPELT[topic] for topic in topics])
         return err.NotSupportedError(
             NOT_SUPPORTED_YET,
@@ -808,11 +755,9 @@ class Statements(Hold):
             self._cluster.monitor.look_now()
         session.status &= ~IN_TRANSACTION
         self.driver_connection.server_status &= ~IN_TRANSACTION
-        self._pending = self._skipped = False
+        self._pending = False
         self._unsent = []
-        self._told.clear()
-        self._kept_warnings = None
-        self._last = self._counted = self._warned = self._primary
+        self._followed.forget(self._primary)
         return found
 
     def _note_on_primary(self, statement: Statement) -> None:
@@ -890,18 +835,20 @@ class Statements(Hold):
                     tail, seen_when = b"", monotonic()
             tails.clear()
         self._result = result = connection._result
-        self._last = member
+        followed = self._followed
+        followed.last = member
         if self._must_see and (statement.tables or statement.verb != "SELECT"):
             # As `Seen.saw` would; there is nothing but this where a read is free.
             seen = self._replicas.seen
             seen.at, seen.server = member.name, member.replica.server  # type: ignore[union-attr]
             seen.tail, seen.when = tail, seen_when
         if statement.verb == "SELECT":
-            self._counted = member
-            if statement.tables or result.warning_count or not self._keeps_warnings:
-                self._warned = member
+            followed.counted = member
+            if statement.tables or result.warning_count or not followed.keeps_warnings:
+                followed.warned = member
         else:
-            self._note_followed(member, statement, result)
+            has_rows, warnings = bool(result.field_count), result.warning_count
+            followed.note_result(member, statement, has_rows, warnings)
         reason = statement.reason
         self.route = taken = member.known_routes.get(reason) or member.taken(reason)
         result.route = taken
@@ -923,11 +870,13 @@ class Statements(Hold):
             reading = Reading(sql, unbuffered, decision.prepared)
             served = self._replicas.read(decision, reading, failed, began)
         except err.MySQLError as error:
-            self._note_failed(self._replicas.refused_by or self._last, statement, error)
+            self._followed.note_failed(
+                self._replicas.refused_by or self._followed.last, statement, error.args[0]
+            )
             raise
         finally:
             self._note_freedom()
-            self._check_count()
+            self._followed.check_count()
         if isinstance(served, Served):
             if self._sharing is not None and self._sharing.is_open:
                 self._publish_at_last()
@@ -970,11 +919,11 @@ class Statements(Hold):
     ) -> Any:
         """Ask the member that knows of the statement before."""
         depends = statement.depends
-        member = self._last
-        if "found_rows" in depends and self._counted is not None:
-            member = self._counted
+        member = self._followed.last
+        if "found_rows" in depends and self._followed.counted is not None:
+            member = self._followed.counted
         elif "warnings" in depends:
-            member = self._warned
+            member = self._followed.warned
         if member is self._primary:
             return self._query_primary(statement, reason, sql, unbuffered)
         try:
@@ -1064,7 +1013,7 @@ class Statements(Hold):
         status = session.status
         before = self._unsent
         begun = status | IN_TRANSACTION if before else status
-        if self._skipped and not before and self._asks(statement):
+        if self._followed.skipped and not before and self._asks(statement):
             before = _LEAVES_OPEN if self._transaction.touched else _NOTHING_OPEN
         try:
             if before:
@@ -1072,7 +1021,7 @@ class Statements(Hold):
             else:
                 primary.query(sql, unbuffered)
         except err.MySQLError as error:
-            self._unsent, self._skipped = [], False
+            self._unsent, self._followed.skipped = [], False
             too_large = len(sql) >= primary.max_packet
             if lost(error) or (too_large and error.args[0] == NET_PACKET_TOO_LARGE):
                 kill = was_killed(error.args[0])
@@ -1091,7 +1040,7 @@ class Statements(Hold):
                 return self._query_primary(statement, reason, sql, unbuffered, waited, retries)
             if can_write(statement):
                 session.lose_position()
-            self._note_failed(self._primary, statement, error)
+            self._followed.note_failed(self._primary, statement, error.args[0])
             unread = error.args[0] == PARSE_ERROR and not runs_more(statement)
             ran = NOTHING if unread else statement
             told = self._learn_of_failure(ran)
@@ -1105,7 +1054,7 @@ class Statements(Hold):
                 session.status |= IN_TRANSACTION
             self._publish()
             raise
-        self._unsent, self._skipped = [], False
+        self._unsent, self._followed.skipped = [], False
         session.status = begun
         result = primary._result
         if result.field_count and shows_data(statement):
@@ -1154,8 +1103,8 @@ class Statements(Hold):
         if not primary.report_late(session.schema):
             self._transaction.touched = self._transaction.touched or bool(session.next_transaction)
             return False
-        self._told["row_count"] = -1  # the question made it another number
-        if self._keeps_warnings and runs_code(statement):
+        self._followed.note_error()  # the question made it another number
+        if self._followed.keeps_warnings and runs_code(statement):
             # MariaDB says at each choice of a schema that something changed.
             for changes in parse_tails(primary.tails):
                 session.learn(changes._replace(state_changed=False), statement)
@@ -1170,7 +1119,7 @@ class Statements(Hold):
         session.lose_position()
         if not self.driver_connection.report_late(session.schema):
             session.note_failure(_UNKNOWN)
-        self._told["row_count"] = -1
+        self._followed.note_error()
         self._learn(_UNKNOWN)
 
     def _settle(self, keep_warnings: bool = False) -> None:
@@ -1189,7 +1138,7 @@ class Statements(Hold):
             or self._unsent
             or primary.is_reading
             # MariaDB keeps them through questions that use no table.
-            or (keep_warnings and (session.asks_tables or not self._keeps_warnings))
+            or (keep_warnings and (session.asks_tables or not self._followed.keeps_warnings))
         ):
             return
         if primary.has_ended():
@@ -1364,38 +1313,11 @@ class Statements(Hold):
         if result is None:
             result = member.connection._result
         self._result = result
-        self._last = member
-        self._told.pop("row_count", None)
-        self._note_followed(member, statement, result)
+        has_rows, warnings = bool(result.field_count), result.warning_count
+        self._followed.note_result(member, statement, has_rows, warnings)
         result.route = taken
         self._affected_rows = result.affected_rows
         return result.affected_rows
-
-    def _note_followed(self, member: Member, statement: Statement, result: Any) -> None:
-        """Note whom to ask about this statement, if the next one asks."""
-        counts = counts_rows(statement, self._cluster.flavor, bool(result.field_count))
-        if counts and result.warning_count and statement.verb.startswith("CREATE"):
-            counts = None  # of a table that was there already nothing is counted
-        told = "found_rows" in self._told
-        if counts or (counts is None and (self._counted is not member or told)):
-            self._counted = member if counts else None
-            member.asked = False
-            self._told.pop("found_rows", None)
-        if not self._keeps_warnings or resets_warnings(statement, result.warning_count):
-            self._warned = member
-            if self._told:
-                self._forget_warnings()
-
-    def _check_count(self) -> None:
-        """Forget whom FOUND_ROWS() is about where a question of ours has changed it.
-
-        For a statement that counts its own rows that is nothing; behind one that does not, or that
-        failed, who asks is refused.
-        """
-        counted = self._counted
-        if counted is not None and counted.asked:
-            counted.asked = False
-            self._counted = None
 
     def _keep_tracking(self, statement: Statement) -> None:
         """Let the application have the tracking that it set, in its own eyes."""
@@ -1472,7 +1394,7 @@ class Statements(Hold):
             and self._session.is_free(self._must_see)
             and not self._transaction.lost
             and not self._foreign
-            and not self._told
+            and not self._followed.told
             and self._sharing is None
             and self._replicas.seen.is_free
         )
@@ -1507,7 +1429,7 @@ class Statements(Hold):
         self._have_primary()
         if self._shows_tracking:
             self._track()
-        self._skipped = False
+        self._followed.skipped = False
         if self._sharing is not None:
             self._sharing.begin_write()
         session = self._session
@@ -1520,13 +1442,15 @@ class Statements(Hold):
             if self._revives and refuses_writes(error):
                 self._leave_demoted(error, status)
             session.lose_position()
-            self._note_last(self._primary)
+            self._followed.note_last(self._primary)
             self._learn()
             self._publish()
             raise
         finally:
             # COM_INIT_DB is no statement, and clears no warnings.
-            self._note_last(self._primary, not self._keeps_warnings and what != "USE")
+            self._followed.note_last(
+                self._primary, not self._followed.keeps_warnings and what != "USE"
+            )
             self._learn()
         self._publish()
         if session.is_unsettled:

@@ -129,11 +129,9 @@ class Transactions(Statements):
 
     def _skip(self, statement: Statement, step: Step, quiet: bool) -> None:
         """Answer a statement that nobody needs to run."""
-        self._skipped = not self._session.next_transaction
-        self._note_last(self._primary, warned=not self._keeps_warnings)
-        if not self._skipped:
-            # Nothing can stand for it there that would leave the level to the next transaction.
-            self._told["row_count"] = 0
+        # Nothing can stand for it there that would leave the level to the next transaction.
+        skipped = not self._session.next_transaction
+        self._followed.note_skipped(self._primary, skipped)
         self.route = route = RouteTaken(
             "", "none", Reason(f"{statement.verb} {_SKIPPED[step]}", Cause.ANSWERED)
         )
@@ -200,10 +198,12 @@ class Transactions(Statements):
             else:
                 served = self._read_in_snapshot(self._snapshot, decision, reading)
         except err.MySQLError as error:
-            self._note_failed(self._replicas.refused_by or self._last, statement, error)
+            self._followed.note_failed(
+                self._replicas.refused_by or self._followed.last, statement, error.args[0]
+            )
             raise
         finally:
-            self._check_count()
+            self._followed.check_count()
         if isinstance(served, Unserved):
             if served.refused:
                 self._note_refusal(statement, sql, template, served)
@@ -309,7 +309,9 @@ class Transactions(Statements):
             raise self._note_loss(error, statement, IN_TRANSACTION) from error
         self._learn()
         if isinstance(reply, err.MySQLError):
-            self._note_failed(self._replicas.refused_by or self._last, statement, reply)
+            self._followed.note_failed(
+                self._replicas.refused_by or self._followed.last, statement, reply.args[0]
+            )
             raise reply
 
     def _watch(self, served: Served, consistency: str) -> None:
@@ -329,7 +331,7 @@ class Transactions(Statements):
             return False
         begin = (*self._isolation(), _CONSISTENT)
         served = self._replicas.read(decision, Reading(None, begin=begin))
-        self._check_count()
+        self._followed.check_count()
         if isinstance(served, Unserved):
             return False
         self._watch(served, decision.consistency)
@@ -369,7 +371,7 @@ class Transactions(Statements):
         """Repeat the transaction's reads on the primary, and compare."""
         primary, repeatables = self.driver_connection, self._transaction.repeatables
         orders = [k.answer.ordered if k.answer else None for k in repeatables]
-        if self._source("found_rows") is self._primary:
+        if self._followed.source("found_rows") is self._primary:
             self._answers(["found_rows"])
         try:
             replies = primary.repeat(
@@ -405,7 +407,7 @@ class Transactions(Statements):
         transaction.forget_primary()
         transaction.retries_on_primary = True
         self._learn()
-        self._note_last(self._primary)
+        self._followed.note_last(self._primary)
         raise deadlock(why)
 
     def _end_snapshot(self) -> None:

@@ -1,0 +1,179 @@
+"""Whom to ask about the statement before: its rows, its warnings, all else.
+
+ROW_COUNT(), FOUND_ROWS() and SHOW WARNINGS are each about another statement before (see
+`following`), which ran on some member. Questions of rwsplit's own change what that member would
+answer; so what it knew is asked along with them, and kept in `told`. What nobody can tell any more
+is None, and who asks for that is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from .following import counts_rows, may_count_rows, resets_warnings
+from .statement import Statement
+
+__all__ = ["FOUND_ROWS", "ROW_COUNT", "WARNINGS", "Followed"]
+
+FOUND_ROWS = "found_rows"
+ROW_COUNT = "row_count"
+WARNINGS = "warnings"
+
+
+class Member(Protocol):
+    """A member, as far as it is asked about a statement before."""
+
+    asked: bool
+    """A question of ours ran there behind the last statement whose rows FOUND_ROWS() counts."""
+
+
+class Followed:
+    """Who knows what of the statement before.
+
+    :param primary: where nothing ran yet.
+    """
+
+    __slots__ = (
+        "counted",
+        "flavor",
+        "keeps_warnings",
+        "kept_warnings",
+        "last",
+        "skipped",
+        "told",
+        "warned",
+    )
+
+    def __init__(self, primary: Any, flavor: str) -> None:
+        self.flavor = flavor
+        self.keeps_warnings = flavor == "mariadb"
+        """The list of warnings outlives statements that use no table."""
+        self.skipped = False
+        """The last statement was not sent to the primary, and has nothing to do there."""
+        self.told: dict[str, int] = {}
+        """What the member that would be asked has told already, and can't be asked again."""
+        self.kept_warnings: tuple[Any, list[tuple[Any, ...]]] | None = None
+        """The warnings, with their columns, where a question of ours has cleared them."""
+        self.ask_only(primary)
+
+    def __repr__(self) -> str:
+        """Tell what is kept."""
+        return f"<Followed on {self.last!r}, told {self.told}>"
+
+    def ask_only(self, member: Any) -> None:
+        """Note that all that is known is known to one member: there, or nowhere, things go on."""
+        self.last: Any = member
+        """Whom ROW_COUNT() is about."""
+        self.counted: Any = member
+        """Whom FOUND_ROWS() is about; None if nobody can tell."""
+        self.warned: Any = member
+        """Whom SHOW WARNINGS is about."""
+
+    def forget(self, primary: Any) -> None:
+        """Note that the connection to the primary was lost, and what it knew."""
+        self.skipped = False
+        self.told.clear()
+        self.kept_warnings = None
+        self.ask_only(primary)
+
+    # What ran.
+
+    def note_result(
+        self, member: Any, statement: Statement, has_rows: bool, warnings: int | None
+    ) -> None:
+        """Note that a statement ran on a member; `warnings` is how many it gave."""
+        self.last = member
+        told = self.told
+        told.pop(ROW_COUNT, None)
+        counts = counts_rows(statement, self.flavor, has_rows)
+        if counts and warnings and statement.verb.startswith("CREATE"):
+            counts = None  # of a table that was there already nothing is counted
+        if counts or (counts is None and (self.counted is not member or FOUND_ROWS in told)):
+            self.counted = member if counts else None
+            member.asked = False
+            told.pop(FOUND_ROWS, None)
+        if not self.keeps_warnings or resets_warnings(statement, warnings):
+            self.warned = member
+            if told:
+                self.forget_warnings()
+
+    def note_last(self, member: Any, warned: bool = True) -> None:
+        """Note whom ROW_COUNT() is about, and the warnings if they are."""
+        self.last = member
+        self.told.pop(ROW_COUNT, None)
+        if warned:
+            self.warned = member
+            self.forget_warnings()
+
+    def note_failed(self, member: Any, statement: Statement, number: object) -> None:
+        """Note whom ROW_COUNT() and the warnings are about where a statement has failed.
+
+        Whether FOUND_ROWS() is, too, hangs on how far it came: nobody can tell.
+        """
+        self.note_last(member)
+        alone = self.counted is member and FOUND_ROWS not in self.told
+        counts = counts_rows(statement, self.flavor, has_rows=True)
+        if counts is not False and not alone and may_count_rows(number):
+            self.counted = None
+            self.told.pop(FOUND_ROWS, None)
+
+    def note_skipped(self, primary: Any, skipped: bool) -> None:
+        """Note a statement that was not sent: nobody needs to run it.
+
+        Not `skipped` is one that nothing can stand for on the primary, should it be asked about.
+        """
+        self.skipped = skipped
+        self.note_last(primary, warned=not self.keeps_warnings)
+        if not skipped:
+            self.told[ROW_COUNT] = 0
+
+    def note_error(self) -> None:
+        """Note that ROW_COUNT() is what it is behind an error, or a SHOW."""
+        self.told[ROW_COUNT] = -1
+
+    def check_count(self) -> None:
+        """Forget whom FOUND_ROWS() is about where a question of ours has changed it.
+
+        For a statement that counts its own rows that is nothing; behind one that does not, or that
+        failed, who asks is refused.
+        """
+        counted = self.counted
+        if counted is not None and counted.asked:
+            counted.asked = False
+            self.counted = None
+
+    # What is known.
+
+    def source(self, topic: str) -> Any:
+        """Return who knows: a member; the number itself; None if nobody does."""
+        if topic == WARNINGS:
+            return self.told.get("warning_count", self.warned)
+        if topic in self.told:
+            return self.told[topic]
+        return self.counted if topic == FOUND_ROWS else self.last
+
+    def note_counts(self, counts: tuple[int, int] | None, wanted: Sequence[str]) -> None:
+        """Keep what a member said of FOUND_ROWS() and ROW_COUNT(); None if it failed."""
+        if counts is None:
+            if FOUND_ROWS in wanted:
+                self.counted = None
+            return
+        known = dict(zip((FOUND_ROWS, ROW_COUNT), counts, strict=True))
+        if self.skipped:
+            known[ROW_COUNT] = 0  # of what was not sent
+        for topic in wanted:
+            self.told[topic] = known[topic]
+
+    def keep_warnings(
+        self, warned: int, failed: int, columns: Any, rows: list[tuple[Any, ...]]
+    ) -> None:
+        """Keep the warnings of the application, which a question of ours has cleared."""
+        if warned:
+            self.told.update(warning_count=warned, error_count=failed)
+            self.kept_warnings = columns, rows
+
+    def forget_warnings(self) -> None:
+        """Note that the warnings are those of a member again."""
+        self.told.pop("warning_count", None)
+        self.kept_warnings = None
