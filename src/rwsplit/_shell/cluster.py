@@ -377,21 +377,17 @@ class Cluster:
         if not samples or asked_at - samples[-1][0] >= _SAMPLE_SECONDS:
             samples.append((asked_at, position))
 
-    def sample(self, seconds: float, ask: Callable[[], Position]) -> Position:
-        """Return a position that the primary had at most so many seconds ago."""
+    def sample(self, seconds: float, renews: bool = True) -> Position | None:
+        """Return a position that the primary had at most so many seconds ago, if one is known.
+
+        With `renews` None also tells that a younger one should be asked for: it will soon be too
+        old.
+        """
         oldest = monotonic() - seconds
         samples = tuple(self._samples)  # others add to them meanwhile
-        for asked_at, position in samples:
-            if asked_at >= oldest:
-                # Soon it will be too old: a younger one is there by then.
-                if samples[-1][0] < oldest + seconds / 2:
-                    break
-                return position
-        now = monotonic()
-        position = ask()
-        self.note_sample(position, now)
-        samples = tuple(self._samples)
-        return next((known for asked_at, known in samples if asked_at >= oldest), position)
+        if renews and (not samples or samples[-1][0] < oldest + seconds / 2):
+            return None
+        return next((known for asked_at, known in samples if asked_at >= oldest), None)
 
     def last_seen(self) -> Position | None:
         """Return where the primary was when last seen, so far as this process knows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import suppress
 from time import monotonic
 from typing import Any, NamedTuple
 
@@ -18,6 +18,17 @@ from .._core.failure import (
 )
 from .._core.figures import View
 from .._core.fingerprint import Fingerprint
+from .._core.flows.command import (
+    AskAside,
+    AskPosition,
+    Exchange,
+    Flow,
+    HavePrimary,
+    Open,
+    Post,
+    Settle,
+    WaitAside,
+)
 from .._core.numbers import (
     BAD_DB,
     CON_COUNT,
@@ -53,9 +64,11 @@ from .member import (
     told_position,
     wait_sql,
 )
+from .perform import HANDS, Hands, perform
 from .scope import ScopePosition
 from .server import Server, logger
 from .sharing import Sharing
+from .weakly import weakly
 
 __all__ = ["Reading", "Replicas", "Served", "Unserved"]
 
@@ -154,8 +167,6 @@ class Replicas:
         """How many seconds a read may wait for a replica."""
         self.wait_at_most(options.max_wait)
         self._account = account
-        self._has_primary = has_primary
-        self._ask = ask
         self.policy: Policy | None = None
         """What picks among the candidates; None for the cluster's own policy."""
         self.take_policy(options.policy)
@@ -184,6 +195,18 @@ class Replicas:
         """A member whose snapshot was ended, and that was not heard since."""
         self.was_abreast = False
         """Whether the replica of the last read had what was known of the primary before it."""
+        self._probed: str | None = None
+        """The late replica that `_choose` must ask first."""
+        self._hands: Hands = {
+            **HANDS,
+            Open: weakly(self._open),
+            WaitAside: weakly(self._run_aside),
+            HavePrimary: lambda _: has_primary(),
+            AskAside: lambda _: ask_aside(cluster, account),
+            AskPosition: lambda command: ask_position(
+                command.member, ask if command.member is primary else None
+            ),
+        }
 
     def wait_at_most(self, seconds: float) -> None:
         """Let a read wait so long for a replica: half of what its answer may take at most."""
@@ -233,6 +256,16 @@ class Replicas:
         failed: tuple[Member, err.MySQLError] | None = None,
         since: float = 0.0,
     ) -> Served | Unserved:
+        """Run a read on a replica that may serve it; see `reading`."""
+        return perform(self.reading(route, reading, failed, since), self._hands)
+
+    def reading(
+        self,
+        route: Route,
+        reading: Reading,
+        failed: tuple[Member, err.MySQLError] | None = None,
+        since: float = 0.0,
+    ) -> Flow[Served | Unserved]:
         """Run a read on a replica that may serve it.
 
         `failed` is a member that tried already, and its error; `since` when it began. Raises what
@@ -240,7 +273,8 @@ class Replicas:
         """
         cluster = self._cluster
         cluster.used = True
-        self.settle()
+        if self.unsettled is not None:
+            yield from self.settling()
         if not cluster.has_gtids:
             if route.consistency != "eventual":
                 return Unserved(_NO_GTIDS, 0.0, 0)
@@ -255,7 +289,7 @@ class Replicas:
         if failed is not None:
             member, error = failed
             if not lost(error):
-                return self._refused(member, error, reading, 0.0, 1, deadline)
+                return (yield from self._refused(member, error, reading, 0.0, 1, deadline))
             killed = self._take_loss(member.name, error, deadline, killed)
         if self._must_ask(route):
             now = monotonic()
@@ -264,10 +298,10 @@ class Replicas:
                 return Unserved(_NOT_CAUGHT_UP if awake else self._none_usable(), 0.0, 0)
         retries = int(failed is not None)
         try:
-            needed = self._needed(route)
+            needed = yield from self._needed(route)
         except _Away:
             return Unserved(_AWAY, 0.0, retries)
-        return self._try_each(route, needed, reading, retries, deadline, killed)
+        return (yield from self._try_each(route, needed, reading, retries, deadline, killed))
 
     def _try_each(  # noqa: PLR0915 - all that can become of one read, side by side
         self,
@@ -277,15 +311,18 @@ class Replicas:
         retries: int,
         deadline: Deadline,
         killed: bool,
-    ) -> Served | Unserved:
+    ) -> Flow[Served | Unserved]:
         """Run a read on one replica after the other until one serves it."""
         waited = 0.0
         tried: list[str] = []
         too_large: Reason | None = None
         while True:
             choice = self._choose(route, needed, tried, waited)
+            if choice is None:
+                yield from self._find_out(needed)
+                continue
             if choice[0] is None:
-                less = self._less(route, needed, choice[1])
+                less = yield from self._less(route, needed, choice[1])
                 if less is None:
                     return Unserved(too_large or choice[1], waited, retries, killed=killed)
                 route, needed = less
@@ -298,27 +335,24 @@ class Replicas:
                 tried.append(name)
                 continue
             try:
-                used = self._open(replica) if fresh else self.members[name]
+                used = (yield from Open(replica)) if fresh else self.members[name]
                 if reading.sql is not None and len(reading.sql) >= used.connection.max_packet:
                     too_large = _too_large(name)
                     tried.append(name)
                     continue
                 # A fresh member has told where it is: the wait may not be needed.
                 waits = bool(wait) and not (fresh and self._serves(replica, needed, route))
-                with (
-                    used.connection.limited(deadline.left() if retries else None),
-                    self._measured(replica, timed=not waits),
-                ):
-                    if waits:
-                        wanted = self._wanted(route, needed)
-                        waited += self._run_after_wait(used, wanted, wait, reading)
-                    else:
-                        self._run_after(used, [], reading)
+                left = deadline.left() if retries else None
+                if waits:
+                    wanted = self._wanted(route, needed)
+                    waited += yield from self._run_after_wait(used, wanted, wait, reading, left)
+                else:
+                    yield from self._run_after(used, [], reading, left, timed=True)
             except _Late:
                 waited += monotonic() - start
                 if wait > _LOOK_SECONDS:
                     replica.timed_out()
-                    needed = self._let_go(needed)
+                    needed = yield from self._let_go(needed)
                 else:
                     replica.looked_in_vain()
                 tried.append(name)
@@ -327,7 +361,9 @@ class Replicas:
                 tried.append(name)
             except err.MySQLError as error:
                 if not lost(error):
-                    return self._refused(used, error, reading, waited, retries, deadline)
+                    return (
+                        yield from self._refused(used, error, reading, waited, retries, deadline)
+                    )
                 killed = self._take_loss(name, error, deadline, killed)
                 # An old connection may have been closed for idling: a fresh one tells.
                 if fresh:
@@ -335,7 +371,9 @@ class Replicas:
             else:
                 changed = self.changed_session(used, reading.sql or b"")
                 if changed is not None:
-                    return self._refused(used, changed, reading, waited, retries, deadline)
+                    return (
+                        yield from self._refused(used, changed, reading, waited, retries, deadline)
+                    )
                 told = _learn(replica, used)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
@@ -350,11 +388,11 @@ class Replicas:
         waited: float,
         retries: int,
         deadline: Deadline,
-    ) -> Unserved:
+    ) -> Flow[Unserved]:
         """Take in an error that is not of the connection; raises what the application is to get."""
         self.refused_by = member
         if reading.begin:
-            self.end_snapshot(member)
+            yield from self.ending(member)
         name, code, text = member.name, error.args[0] if error.args else 0, str(error.args[-1:])
         if code == NET_PACKET_TOO_LARGE:
             self._lost(name)
@@ -386,6 +424,10 @@ class Replicas:
         return kill or killed
 
     def read_on(self, member: Member, route: Route, reading: Reading) -> Served | Unserved:
+        """Run a read in the snapshot that is open on a member; see `reading_on`."""
+        return perform(self.reading_on(member, route, reading), self._hands)
+
+    def reading_on(self, member: Member, route: Route, reading: Reading) -> Flow[Served | Unserved]:
         """Run a read in the snapshot that is open on a member, or not at all.
 
         Where a snapshot shows what was committed since it was opened (READ COMMITTED), it must show
@@ -395,7 +437,7 @@ class Replicas:
         assert replica is not None
         waited = 0.0
         try:
-            needed = self._needed(route) if route.sees_commits else None
+            needed = (yield from self._needed(route)) if route.sees_commits else None
         except _Away:
             return Unserved(_AWAY, 0.0, 0)
         late = needed is not None and not self._has(replica, needed)
@@ -406,33 +448,28 @@ class Replicas:
         deadline = Deadline(self._primary.connection._read_timeout, sql, 0.0, _limit(self._session))
         try:
             if not late:
-                with self._measured(replica):
-                    self._run_after(member, [], reading)
+                yield from self._run_after(member, [], reading, timed=True)
             else:
-                waited = self._run_after_wait(member, needed, self.max_wait, reading)
+                waited = yield from self._run_after_wait(member, needed, self.max_wait, reading)
         except _Late:
             return Unserved(_NOT_CAUGHT_UP, self.max_wait, 1)
         except _Aside:
             return Unserved(_not_taken(member.name), 0.0, 1)
         except err.MySQLError as error:
             if not lost(error):
-                return self._refused(member, error, reading, 0.0, 1, deadline)
+                return (yield from self._refused(member, error, reading, 0.0, 1, deadline))
             killed = self._take_loss(member.name, error, deadline, reading.killed)
             return Unserved(
                 Reason(f"{member.name} was lost", Cause.SNAPSHOT), 0.0, 1, killed=killed
             )
         changed = self.changed_session(member, sql)
         if changed is not None:
-            return self._refused(member, changed, reading, waited, 1, deadline)
+            return (yield from self._refused(member, changed, reading, waited, 1, deadline))
         _learn(replica, member)
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
             self.saw(member, told=False)
         return Served(member, route.reason, waited, 0)
-
-    def _measured(self, replica: Server, timed: bool = True) -> AbstractContextManager[None]:
-        """Count a statement that runs on a replica, if a policy wants to know."""
-        return replica.running_one(timed) if self._cluster.measures else _NOT_MEASURED
 
     def _wanted(self, route: Route, needed: Position | None) -> Position:
         """Return all that a replica is to wait for before it serves a read."""
@@ -442,6 +479,10 @@ class Replicas:
         return wanted
 
     def known_of_primary(self) -> Position | None:
+        """Return all that this process knows the primary to have; see `knowing_of_primary`."""
+        return perform(self.knowing_of_primary(), self._hands)
+
+    def knowing_of_primary(self) -> Flow[Position | None]:
         """Return all that this process knows the primary to have; None if that is in doubt.
 
         To be asked before a read: see `Reading.known`.
@@ -451,7 +492,7 @@ class Replicas:
         if heard.doubt:
             # Something may have been committed that nobody reported.
             try:
-                now = self._ask_primary()
+                now = yield from self._ask_primary()
             except _Away:
                 return None
             cluster.note_sample(now)
@@ -461,23 +502,32 @@ class Replicas:
         return known if seen is None else known | seen
 
     def end_snapshot(self, member: Member) -> None:
+        """End the transaction that is open on a member; see `ending`."""
+        perform(self.ending(member), self._hands)
+
+    def ending(self, member: Member) -> Flow[None]:
         """End the transaction that is open on a member; its reply is read when it is needed."""
         if self.members.get(member.name) is not member:
             return
         try:
-            member.connection.post("COMMIT")
+            yield from Post(member, "COMMIT")
         except err.MySQLError:
             self._lost(member.name)
         else:
             self.unsettled = member
 
     def settle(self) -> None:
+        """Read what a member said at the end of a snapshot; see `settling`."""
+        if self.unsettled is not None:
+            perform(self.settling(), self._hands)
+
+    def settling(self) -> Flow[None]:
         """Read what a member said at the end of a snapshot: on MySQL, where it then was."""
         member, self.unsettled = self.unsettled, None
         if member is None or self.members.get(member.name) is not member:
             return
         try:
-            member.connection.settle()
+            yield from Settle(member)
         except err.MySQLError:
             self._lost(member.name)
             return
@@ -487,11 +537,15 @@ class Replicas:
             self.seen.ended(replica.tail)
 
     def wait_for(self, position: Position, seconds: float) -> bool:
+        """Wait until one replica has a position; see `waiting_for`."""
+        return perform(self.waiting_for(position, seconds), self._hands)
+
+    def waiting_for(self, position: Position, seconds: float) -> Flow[bool]:
         """Wait until one replica has a position, the closest first; False when time is over."""
         cluster = self._cluster
         until = monotonic() + seconds
         tried: list[str] = []
-        self.settle()
+        yield from self.settling()
         while True:
             usable = self._narrow(cluster.usable(), tried)
             if any(cluster.servers[end.name].has(position) for end in usable):
@@ -501,27 +555,28 @@ class Replicas:
                 return False
             replica = cluster.servers[cluster.closest(usable)[0].name]
             try:
-                self._wait_aside(replica, position, left)
+                (reply,) = yield from WaitAside(replica, [wait_sql(position, left)])
+                _check_wait(reply)
             except (_Late, _Aside):
                 tried.append(replica.endpoint.name)
             except err.MySQLError as error:
                 if not lost(error):
                     raise
                 tried.append(replica.endpoint.name)
+            else:
+                replica.note_position(position)
+                replica.caught_up()
 
-    def _wait_aside(self, replica: Server, position: Position, seconds: float) -> None:
-        """Wait for a position on a connection that the application does not see.
+    def _run_aside(self, command: WaitAside) -> list[Any]:
+        """Run statements on a connection that the application does not see.
 
         A member may have rows that it has not read, or a snapshot that holds locks.
         """
-        member = self._connect(replica)
+        member = self._connect(command.replica)
         try:
-            (reply,) = member.connection.run_all([wait_sql(position, seconds)])
-            _check_wait(reply)
+            return member.connection.run_all(command.statements)
         finally:
             member.close(self._cluster.pool, self._shelf(member.name))
-        replica.note_position(position)
-        replica.caught_up()
 
     # Choosing.
 
@@ -557,17 +612,23 @@ class Replicas:
             or not self._session.position_known
         )
 
-    def _needed(self, route: Route) -> Position | None:
+    def _needed(self, route: Route) -> Flow[Position | None]:
         """Return the position that a replica must have to serve a read of this level."""
         session = self._session
         needed: Position = session.origin
         if route.max_staleness is not None:
-            needed = self._cluster.sample(route.max_staleness, self._ask_primary)
+            sample = self._cluster.sample(route.max_staleness)
+            if sample is None:
+                asked_at = monotonic()
+                now = yield from self._ask_primary()
+                self._cluster.note_sample(now, asked_at)
+                sample = self._cluster.sample(route.max_staleness, renews=False)
+            needed = now if sample is None else sample
         if route.consistency == "eventual":
             return needed or None
         if self._must_ask(route):
             try:
-                now = self._ask_primary()
+                now = yield from self._ask_primary()
             except _Away:
                 self._go_without(route)
                 return (session.position | needed | self.seen.known()) or None
@@ -581,15 +642,15 @@ class Replicas:
                 self.seen.asked_late = True
         return (session.position | needed) or None
 
-    def _ask_primary(self) -> Position:
+    def _ask_primary(self) -> Flow[Position]:
         """Ask the primary where it is; raises _Away if it can't be asked."""
-        if self._has_primary():
+        if (yield from HavePrimary()):
             if self._primary.connection.is_reading:
                 # The application has not read all that is to come there, and need not now.
                 with suppress(err.MySQLError):
-                    return ask_aside(self._cluster, self._account)
+                    return (yield from AskAside())
             try:
-                return ask_position(self._primary, self._ask)
+                return (yield from AskPosition(self._primary))
             except err.MySQLError as error:
                 if not lost(error):
                     raise
@@ -626,8 +687,11 @@ class Replicas:
 
     def _choose(
         self, route: Route, needed: Position | None, tried: Collection[str], waited: float
-    ) -> tuple[Server, float] | tuple[None, Reason]:
-        """Choose a replica; with it, how long to wait there at most, or why there is none."""
+    ) -> tuple[Server, float] | tuple[None, Reason] | None:
+        """Choose a replica; with it, how long to wait there at most, or why there is none.
+
+        None while a question must be asked first: see `_find_out`.
+        """
         cluster = self._cluster
         wanted = route.endpoint
         usable = cluster.usable(route.group) if wanted is None else cluster.named(wanted)
@@ -638,7 +702,10 @@ class Replicas:
             usable = narrow(spares, cluster.options.zone) if self._any_worth(spares) else usable
         bound = route.shows_data and route.consistency != "eventual"
         if bound and self.seen.is_untold and not self._was_told():
-            usable = self._stay(usable, needed)
+            here = self._stay(usable, needed)
+            if here is None:
+                return None
+            usable = here
         if not usable:
             if waited:
                 return None, _NOT_CAUGHT_UP
@@ -648,6 +715,9 @@ class Replicas:
         if len(ready) == len(usable):
             self._prune()
         else:
+            self._probed = self._late_one(usable, ready)
+            if self._probed is not None:
+                return None
             patience = self.max_wait - waited
             patient = not ready and self._options.on_lag == "wait"
             usable = tuple(
@@ -657,7 +727,7 @@ class Replicas:
                     if end.name in ready
                     or (
                         patience > 0
-                        and self._may_wait(end.name)
+                        and not replicas[end.name].late
                         and (patient or monotonic() >= replicas[end.name].look_at)
                     )
                 ]
@@ -712,7 +782,7 @@ class Replicas:
             )
         return False
 
-    def _let_go(self, needed: Position | None) -> Position | None:
+    def _let_go(self, needed: Position | None) -> Flow[Position | None]:
         """Let go of what the primary itself does not have: it was lost in a failover, or made up.
 
         Nobody would ever catch up with it. Asked for only after a whole wait was in vain, or where
@@ -725,7 +795,7 @@ class Replicas:
         of_scope = None if scope is None else scope.look(cluster.last_seen).position
         wanted = session.position
         try:
-            now = self._ask_primary()
+            now = yield from self._ask_primary()
         except _Away:
             return needed
         self._looked_in = cluster.generation
@@ -750,7 +820,7 @@ class Replicas:
 
     def _less(
         self, route: Route, needed: Position | None, why: Reason
-    ) -> tuple[Route, Position | None] | None:
+    ) -> Flow[tuple[Route, Position | None] | None]:
         """Return less to ask of a replica, where none has it all; None if that can't be."""
         if route.group is not None:
             # Others are better than none, and any of them better than the primary.
@@ -765,13 +835,15 @@ class Replicas:
         told = not asked and self.sharing is None
         if told and self._looked_in == self._cluster.generation:
             return None
-        kept = self._let_go(needed)
+        kept = yield from self._let_go(needed)
         return None if kept is needed else (route, kept)
 
-    def _stay(self, usable: tuple[Endpoint, ...], needed: Position | None) -> tuple[Endpoint, ...]:
+    def _stay(
+        self, usable: tuple[Endpoint, ...], needed: Position | None
+    ) -> tuple[Endpoint, ...] | None:
         """Stay on the replica of the last read, whose position nobody told, if it can serve.
 
-        Else others may, once they have what the primary has now: no replica has more.
+        None if others should, once they have what the primary has now: no replica has more.
         """
         name = self.seen.at
         assert name is not None
@@ -782,28 +854,39 @@ class Replicas:
             replica = self._cluster.servers[name]
             if self._has(replica, needed) or not replica.late or len(usable) == 1:
                 return here
-        try:
-            have = self._ask_primary()
-        except _Away:
-            have = self._cluster.servers[name].position or self._session.origin
-        self.seen.leave(have)
-        return usable
+        return None
 
-    def _may_wait(self, name: str) -> bool:
-        """Tell whether to wait at a replica: not while it is late and was not seen to advance."""
-        replica = self._cluster.servers[name]
-        if replica.late and replica.may_probe():
+    def _late_one(self, usable: tuple[Endpoint, ...], ready: Collection[str]) -> str | None:
+        """Return a late replica that should be asked whether it has advanced since."""
+        for endpoint in usable:
+            name = endpoint.name
+            replica = self._cluster.servers[name]
+            if name in ready or not (replica.late and replica.may_probe()):
+                continue
             member = self.members.get(name)
             if member is not None and member.connection.open:
-                member.asked = True
-                try:
-                    replica.note_position(ask_position(member))
-                except err.MySQLError:
-                    self._lost(name)
-                    return False
-            else:
-                replica.late = False
-        return not replica.late
+                return name
+            replica.late = False
+        return None
+
+    def _find_out(self, needed: Position | None) -> Flow[None]:
+        """Ask what `_choose` has to know."""
+        name, self._probed = self._probed, None
+        if name is not None:
+            member = self.members[name]
+            member.asked = True
+            try:
+                self._cluster.servers[name].note_position((yield from AskPosition(member)))
+            except err.MySQLError:
+                self._lost(name)
+            return
+        at = self.seen.at
+        assert at is not None
+        try:
+            have = yield from self._ask_primary()
+        except _Away:
+            have = self._cluster.servers[at].position or self._session.origin
+        self.seen.leave(have)
 
     def _narrow(self, usable: tuple[Endpoint, ...], tried: Collection[str]) -> tuple[Endpoint, ...]:
         now = monotonic()
@@ -838,11 +921,11 @@ class Replicas:
 
     # Running.
 
-    def _open(self, replica: Server) -> Member:
+    def _open(self, command: Open) -> Member:
         """Open the member that this session has there from now on."""
-        name = replica.endpoint.name
+        name = command.replica.endpoint.name
         self.members.pop(name, None)
-        self.members[name] = member = self._connect(replica)
+        self.members[name] = member = self._connect(command.replica)
         return member
 
     def _connect(self, replica: Server) -> Member:
@@ -924,18 +1007,19 @@ class Replicas:
         needed: Position | None,
         seconds: float,
         reading: Reading,
-    ) -> float:
+        limit: float | None = None,
+    ) -> Flow[float]:
         """Wait for a position and run the statement behind it; returns the seconds waited."""
         assert needed is not None
         start = monotonic()
         wait = wait_sql(needed, seconds)
         if reading.unbuffered and reading.sql is not None:
             # A long result behind a wait that failed would have to be read and thrown away.
-            self._run_after(member, [wait], reading._replace(sql=None))
+            yield from self._run_after(member, [wait], reading._replace(sql=None), limit)
             elapsed = monotonic() - start
-            self._run_after(member, [], reading._replace(begin=()))
+            yield from self._run_after(member, [], reading._replace(begin=()), limit)
         else:
-            elapsed = self._run_after(member, [wait], reading)
+            elapsed = yield from self._run_after(member, [wait], reading, limit)
         replica = member.replica
         assert replica is not None
         replica.note_position(needed)
@@ -948,17 +1032,23 @@ class Replicas:
         member: Member,
         wait: list[str],
         reading: Reading,
-    ) -> float:
-        """Send the state's difference, the wait and the statement in one round trip."""
+        limit: float | None = None,
+        timed: bool = False,
+    ) -> Flow[float]:
+        """Send the state's difference, the wait and the statement in one round trip.
+
+        Returns how many seconds it took until the statement's own answer came.
+        """
         start = monotonic()
         sql, unbuffered, prepared, begin, fingerprint, _, known = reading
         session = self._session
-        connection = member.connection
+        replica = member.replica
+        assert replica is not None
         prelude: list[str | bytes] = []
         if member.version != session.version:
             difference, confirm = session.difference(member.version)
             if confirm:
-                _check_state(connection.run_all(difference))
+                yield from Exchange(member, difference, _check_state, limit=limit)
                 member.version = session.version
             else:
                 prelude += difference
@@ -966,14 +1056,16 @@ class Replicas:
         if prepared is not None and wanted and member.prepared.get(prepared) is not wanted:
             prelude.append(wanted.sql)
         before = [*prelude, *wait, *begin]
-        asks = known is not None and not self._has(member.replica, known)  # type: ignore[arg-type]
+        asks = known is not None and not self._has(replica, known)
         if asks:
             before.append(ask_position_sql(member))
         if wait or asks:
             member.asked = True
-        replies = connection.run_all(before) if sql is None else connection.query_after(before, sql)
-        elapsed = monotonic() - start
-        try:
+        elapsed = 0.0
+
+        def accept(replies: list[Any]) -> None:
+            nonlocal elapsed
+            elapsed = monotonic() - start
             _check_state(replies[: len(prelude)])
             member.version = session.version
             if prepared is not None and wanted is not None:
@@ -986,15 +1078,20 @@ class Replicas:
                 # Asked afterwards, it could have what the read did not see.
                 position = told_position(member, replies[-1])
                 self.was_abreast = position.covers(known)
-                member.replica.note_position(position)  # type: ignore[union-attr]
+                replica.note_position(position)
+
+        measures = self._cluster.measures
+        exchange = Exchange(
+            member, before, accept, sql, unbuffered, fingerprint, limit, measures, timed
+        )
+        if not begin:
+            yield exchange
+            return elapsed
+        try:
+            yield exchange
         except (_Aside, _Late, err.MySQLError):
-            if sql is not None:
-                connection.discard_query()
-            if begin:
-                self.end_snapshot(member)
+            yield from self.ending(member)
             raise
-        if sql is not None:
-            connection.finish_query(unbuffered, fingerprint)
         return elapsed
 
     def changed_session(self, member: Member, sql: bytes) -> err.OperationalError | None:
@@ -1063,7 +1160,6 @@ _SETS_FOR_ITSELF = re.compile(rb"\bset(_var\b|\s+statement\s)", re.IGNORECASE)
 """MySQL's hint and MariaDB's SET STATEMENT, which set variables for one statement."""
 _NO_ENTRY = frozenset({HOST_IS_BLOCKED, HOST_NOT_PRIVILEGED})
 """It lets in nobody from here."""
-_NOT_MEASURED = nullcontext()
 
 _AWAY = Reason("only the primary could say what it must see, and it is away", Cause.PRIMARY_AWAY)
 _NOT_CAUGHT_UP = Reason(
