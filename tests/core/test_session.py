@@ -19,6 +19,7 @@ from rwsplit._core.session import (
     runs_code,
     spelt,
 )
+from rwsplit._core.statement import Kind
 from rwsplit._core.tracking import Changes
 
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -336,7 +337,7 @@ def prepared(state, sql="PREPARE s FROM 'SELECT v FROM t WHERE id = ?'"):
 
 def test_replicas_may_run_what_was_prepared_as_a_read():
     found = prepared(new())
-    assert (found.verb, found.name, found.is_read) == ("EXECUTE", "s", True)
+    assert (found.verb, found.name, found.kind) == ("EXECUTE", "s", Kind.READ)
     assert found.user_variables_read == {"a"}
 
 
@@ -350,7 +351,7 @@ def test_replicas_may_run_what_was_prepared_as_a_read():
 )
 def test_what_else_was_prepared_is_the_primarys(sql):
     state = new()
-    assert not prepared(state, sql).is_read
+    assert prepared(state, sql).kind is not Kind.READ
     assert state.bound
 
 
@@ -359,14 +360,14 @@ def test_a_text_is_read_as_it_was_when_it_was_prepared(name):
     state = new()
     prepared(state)
     state.set_variable(name, "another")
-    assert not state.executed(classify("EXECUTE s")).is_read
+    assert state.executed(classify("EXECUTE s")).kind is not Kind.READ
 
 
 def test_a_prepare_that_fails_drops_the_one_of_that_name():
     state = new()
     prepared(state)
     state.expect(classify("PREPARE s FROM 'nonsense'"), succeeded=False)
-    assert not state.executed(classify("EXECUTE s")).is_read
+    assert state.executed(classify("EXECUTE s")).kind is not Kind.READ
 
 
 # The position.

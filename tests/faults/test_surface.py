@@ -104,7 +104,7 @@ def test_every_name_of_a_connection_and_its_cursors_is_there(plain, connect):
         assert callable(getattr(plain, name)) == callable(getattr(connection, name)), name
 
 
-def test_what_methods_return(plain, connect, table):
+def test_what_methods_return(cluster, plain, connect, table):
     def program(connection):
         for what in (
             lambda c: c.begin(),
@@ -133,10 +133,10 @@ def test_what_methods_return(plain, connect, table):
             yield what(connection)
 
     def victim(connection):
-        other.append(rwsplit.connect(**{**options, "replicas": None}))
+        other.append(rwsplit.connect(**options, autocommit=True))
         return other[-1].thread_id()
 
-    other, options = [], connect()._connect_options
+    other, options = [], {**cluster.connect_options, "replicas": None}
     assert [*program(connect())] == [*program(plain)]
 
 

@@ -38,9 +38,7 @@ IN_TRANSACTION = 0x0001
 AUTOCOMMIT = 0x0002
 """Bits of the server status in every OK packet (MySQL manual, Status Flags)."""
 
-TRANSACTIONAL = frozenset({"isolation", "reads_only", "completion_type"})
-"""What a session has set for its transactions; by these names, as the flavors' own differ."""
-
+# What a session has set for its transactions; by these names, as the flavors' own differ.
 _TRANSACTIONAL = {
     "transaction_isolation": "isolation",
     "tx_isolation": "isolation",

@@ -145,8 +145,3 @@ class Statement(NamedTuple):
     def cause(self) -> Cause:
         """Why it belongs there, as one of a few."""
         return self.reason.cause
-
-    @property
-    def is_read(self) -> bool:
-        """Whether a replica may answer it."""
-        return self.kind is Kind.READ

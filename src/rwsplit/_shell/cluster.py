@@ -78,8 +78,6 @@ _AHEAD = "it is ahead of the primary: it has what was lost with another one, and
 FULL_SECONDS = 0.5
 """How long a full server is not asked for more."""
 
-Discovery = Callable[[], Iterable[Any]]
-
 
 class Cluster:
     """One primary and its replicas, shared by the connections of a process to the same servers.

@@ -269,7 +269,6 @@ class Connection(Controls, Generic[C]):
             and mentions_controls(command)
         )
         self._own_init = options.pop("init_command") if own_init else None
-        self._connect_options = options
         self.driver_connection = primary = open_primary(
             {**options, "defer_connect": True}, self._options.session_variables
         )
