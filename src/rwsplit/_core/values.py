@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from typing import Any
 
-__all__ = ["literal", "quote_identifier", "simple_assignments", "user_value"]
+__all__ = ["as_text", "literal", "quote_identifier", "simple_assignments", "user_value"]
 
 _PLAIN_TEXT = re.compile(r"[A-Za-z0-9_,.:/+ -]*")
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+
+
+def as_text(value: Any) -> Any:
+    """Return a value as text where it came as bytes; else as it is."""
+    return value.decode() if isinstance(value, bytes) else value
 
 
 def quote_identifier(name: str) -> str:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from .._core.dialect import Dialect
 from .._core.statement import Statement
-from .._core.values import literal
+from .._core.values import as_text, literal
 from .._drivers import err
-from .._drivers.pymysql import Ask, as_text, lost
+from .._drivers.pymysql import Ask, lost
 
 if TYPE_CHECKING:
     from .._core.routines import Routine

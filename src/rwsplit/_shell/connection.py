@@ -25,9 +25,10 @@ from .._core.session_id import check_session_id, parse_database
 from .._core.statement import Kind, because
 from .._core.tracking import Changes
 from .._core.transaction import Transaction
+from .._core.values import as_text
 from .._drivers import err
 from .._drivers.cursors import Cursor
-from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, as_text, lost
+from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
 from .._drivers.sources import check_protection
 from .._stores import open_store
 from .account import Account

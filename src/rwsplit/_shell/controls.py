@@ -22,8 +22,9 @@ from .._core.options import Options
 from .._core.policies import POLICIES, name_of
 from .._core.route import RouteTaken
 from .._core.statement import Statement
+from .._core.values import as_text
 from .._drivers import err
-from .._drivers.pymysql import as_text, made_result, no_result
+from .._drivers.pymysql import made_result, no_result
 from .config_file import reads_are_switched_off
 from .ruling import Ruling
 from .statements import AGAIN

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from .._core.endpoint import address
+from .._core.values import as_text
 from .._drivers import err
-from .._drivers.pymysql import PhysicalConnection, as_text
+from .._drivers.pymysql import PhysicalConnection
 from .server import logger
 
 __all__ = ["discovered"]

@@ -11,8 +11,9 @@ from contextlib import closing
 from typing import Any, Protocol
 
 from .._core.kill import killed_thread
+from .._core.values import as_text
 from .._drivers import err
-from .._drivers.pymysql import PhysicalConnection, as_text
+from .._drivers.pymysql import PhysicalConnection
 from .account import Account
 from .cluster import Cluster, all_users, words
 from .replicas import Replicas

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 
 from .._core.endpoint import Endpoint
 from .._core.position import Position, parse_history, parse_position
+from .._core.values import as_text
 from .._drivers import err
-from .._drivers.pymysql import PhysicalConnection, as_text, lost
+from .._drivers.pymysql import PhysicalConnection, lost
 from .account import Account
 from .parity import ASK_PARITY, Parity, filters_of
 from .server import Probe, Server, logger

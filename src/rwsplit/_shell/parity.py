@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .._core.defaults import DEFAULTS, UNMENDED, packed, unpacked
+from .._core.values import as_text
 from .._drivers import err
-from .._drivers.pymysql import as_text
 
 __all__ = ["ASK_PARITY", "Parity", "filters_of"]
 

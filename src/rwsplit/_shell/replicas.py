@@ -33,8 +33,9 @@ from .._core.tracking import (
     parse,
     state_block,
 )
+from .._core.values import as_text
 from .._drivers import err
-from .._drivers.pymysql import Ask, PhysicalConnection, as_text, is_of_tls, lost
+from .._drivers.pymysql import Ask, PhysicalConnection, is_of_tls, lost
 from .._drivers.sources import key_of
 from .account import Account
 from .cluster import FULL_SECONDS, Cluster, words

@@ -8,8 +8,8 @@ from pymysql.constants import ER
 
 from .._core.route import Route
 from .._core.statement import Statement
+from .._core.values import as_text
 from .._drivers import err
-from .._drivers.pymysql import as_text
 from .context import current
 from .transactions import Transactions
 

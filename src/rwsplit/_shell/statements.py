@@ -41,17 +41,9 @@ from .._core.session_id import parse_use
 from .._core.statement import Hint, Kind, Statement, because
 from .._core.tracking import only_gtid, parse_tails
 from .._core.transaction import Transaction
-from .._core.values import quote_identifier
+from .._core.values import as_text, quote_identifier
 from .._drivers import err
-from .._drivers.pymysql import (
-    DEFAULT_ENCODERS,
-    as_text,
-    in_use,
-    lost,
-    made_result,
-    raise_first,
-    rename,
-)
+from .._drivers.pymysql import DEFAULT_ENCODERS, in_use, lost, made_result, raise_first, rename
 from .._stores import SessionStore
 from .catalogue import changes_functions
 from .context import Context, current

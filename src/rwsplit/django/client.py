@@ -10,7 +10,7 @@ from django.db.backends.mysql import client
 import rwsplit
 
 from .._core.endpoint import Endpoint, address
-from .._drivers.pymysql import as_text
+from .._core.values import as_text
 from .._drivers.sources import token_of
 
 __all__ = ["DatabaseClient", "shell_settings"]

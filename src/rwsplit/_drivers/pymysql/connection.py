@@ -1,23 +1,8 @@
-"""PyMySQL as rwsplit drives it: the only module that knows PyMySQL's internals.
-
-`PhysicalConnection` is PyMySQL's connection with five things added: it speaks CLIENT_SESSION_TRACK
-and CLIENT_DEPRECATE_EOF, so that every statement's last packet tells what it changed; it can send
-several statements in one round trip; it is set up in one round trip; its wire can be kept for
-another one; and it builds a TLS context without loading the system's CAs where nothing would use
-them.
-
-PyMySQL moves private names between patch releases, so the version is pinned and
-`tests/core/test_driver_contract.py` fails when a name used here is gone.
-"""
+"""`PhysicalConnection`: one socket to one server, as rwsplit drives it."""
 
 from __future__ import annotations
 
-import copy
-import datetime
-import hashlib
-import inspect
 import os
-import select
 import socket
 import ssl
 import struct
@@ -26,101 +11,31 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from decimal import Decimal
-from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 from weakref import WeakSet
 
 from pymysql.charset import charset_by_name
-from pymysql.connections import MAX_PACKET_LEN, TEXT_TYPES, Connection, MySQLResult
-from pymysql.constants import CLIENT, COMMAND, CR, ER, FIELD_TYPE, SERVER_STATUS
-from pymysql.converters import (
-    Decimal2Literal,
-    escape_bool,
-    escape_bytes,
-    escape_date,
-    escape_datetime,
-    escape_float,
-    escape_int,
-    escape_None,
-    escape_not_supported,
-    escape_str,
-    escape_struct_time,
-    escape_time,
-    escape_timedelta,
-    through,
-)
+from pymysql.connections import MAX_PACKET_LEN, Connection, MySQLResult
+from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
 from pymysql.protocol import FieldDescriptorPacket
 
-from .._core.endpoint import Endpoint, address
-from .._core.fingerprint import Fingerprint
-from .._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
-from .._core.values import quote_identifier
-from . import err
-from .sources import Dial, check_dial, check_password, dialed, key_of, protects, token_of
+from ..._core.endpoint import Endpoint, address
+from ..._core.fingerprint import Fingerprint
+from ..._core.tracking import SESSION_STATE_CHANGED
+from ..._core.values import quote_identifier
+from .. import err
+from ..sources import Dial, check_dial, check_password, dialed, key_of, protects, token_of
+from .identity import Identity, Secret, frozen
+from .results import Compared, Fingerprinted, Result
+from .tls import tls_context
+from .wires import HANDSHAKE_FACTS, RESET_CONNECTION, Wire, is_readable
 
-if TYPE_CHECKING:
-    from pymysql.protocol import MysqlPacket
-
-__all__ = [
-    "CONNECT_KEYWORDS",
-    "DEFAULT_ENCODERS",
-    "PYMYSQL_KEYWORDS",
-    "Ask",
-    "Identity",
-    "PhysicalConnection",
-    "PlainConnection",
-    "Result",
-    "Setup",
-    "Wire",
-    "as_text",
-    "in_use",
-    "is_of_tls",
-    "lost",
-    "made_result",
-    "no_result",
-    "raise_first",
-    "rename",
-]
+__all__ = ["Ask", "PhysicalConnection", "Setup"]
 
 Ask = Callable[[Sequence[str]], list[Any]]
 """What runs questions of ours: a connection's `ask_all`, or what also keeps what they change."""
 
-PlainConnection = Connection
-"""PyMySQL's own class, whatever `rwsplit.patch()` has put under its name."""
-
-PYMYSQL_KEYWORDS = frozenset(inspect.signature(Connection.__init__).parameters) - {"self"}
-"""The keywords of PyMySQL's own `connect()`."""
-
-CONNECT_KEYWORDS = PYMYSQL_KEYWORDS | {"dial"}
-"""Those that each connection to a server takes."""
-
-DEFAULT_ENCODERS: dict[Any, Any] = {
-    bool: escape_bool,
-    int: escape_int,
-    float: escape_float,
-    str: escape_str,
-    bytes: escape_bytes,
-    tuple: escape_not_supported,
-    list: escape_not_supported,
-    set: escape_not_supported,
-    frozenset: escape_not_supported,
-    dict: escape_not_supported,
-    type(None): escape_None,
-    datetime.date: escape_date,
-    datetime.datetime: escape_datetime,
-    datetime.timedelta: escape_timedelta,
-    datetime.time: escape_time,
-    time.struct_time: escape_struct_time,
-    Decimal: Decimal2Literal,
-}
-"""PyMySQL's own escaping, written out: applications put functions of theirs into its table."""
-
 _WANTED = CLIENT.SESSION_TRACK | CLIENT.DEPRECATE_EOF
-_MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
-_EOF = 0xFE
-_STATUS_AND_WARNINGS = struct.Struct("<HH")
 _HEADER_AND_COMMAND = struct.Struct("<iB")
 
 # A pipelined statement up to this size fits the socket buffers of both ends, so writing it can't
@@ -130,302 +45,9 @@ _PIPELINE_BYTES = 64 * 1024
 _MOST_COLUMNS = 1000
 _MOST_PACKET = 1 << 30
 """No server takes more."""
-_LOST_CONNECTION = "Lost connection to MySQL server during query"
 
-
-class Result(MySQLResult):  # type: ignore[misc]
-    """A result whose last packet is an OK packet, also after rows (CLIENT_DEPRECATE_EOF)."""
-
-    route: Any = None
-    """The route taken by the statement, for `cursor.route`."""
-    thread = 0
-    """The thread that ran the statement, for its cursor."""
-    message: Any
-    rows: Any
-    unbuffered_active = False
-    _wire: Any = None
-    """What an unbuffered result's rows come from: a connection may be led to another wire."""
-
-    def __init__(self, connection: PhysicalConnection) -> None:
-        super().__init__(connection)
-        self._owner = connection
-
-    def _read_ok_packet(self, packet: MysqlPacket) -> None:
-        super()._read_ok_packet(packet)
-        owner = self._owner
-        if owner.client_flag & CLIENT.SESSION_TRACK:
-            if self.server_status & SESSION_STATE_CHANGED:
-                owner.tails.append(self.message)
-            self.message = info_string(self.message)
-
-    def _check_packet_is_eof(self, packet: MysqlPacket) -> bool:
-        data = packet._data
-        # A row that starts with 0xFE holds a string of 16 MB or more, so it is never this short.
-        if data[0] != _EOF or len(data) >= MAX_PACKET_LEN:
-            return False
-        at = 3
-        if data[1] or data[2]:
-            at = read_lenenc(data, read_lenenc(data, 1)[1])[1]
-        status, self.warning_count = _STATUS_AND_WARNINGS.unpack_from(data, at)
-        self.server_status = status
-        self.has_next = status & _MORE_RESULTS
-        owner = self._owner
-        owner.server_status = status
-        if status & SESSION_STATE_CHANGED:
-            owner.tails.append(data[at + 4 :])
-        return True
-
-    def init_unbuffered_query(self) -> None:
-        super().init_unbuffered_query()
-        self._wire = self._owner._rfile
-
-    def _read_rowdata_packet_unbuffered(self) -> Any:
-        if not self.unbuffered_active:
-            return None
-        turn = self._owner.turn
-        if not turn.acquire(False):
-            raise in_use()
-        try:
-            return self._read_row()
-        finally:
-            turn.release()
-
-    def _read_row(self) -> Any:
-        owner = self._owner
-        if self._is_cut_off():
-            raise self._gone(err.OperationalError(CR.CR_SERVER_LOST, _LOST_CONNECTION))
-        owner.due = 1
-        try:
-            packet = owner._read_packet()
-        except err.MySQLError as error:
-            owner.due = 0
-            self.unbuffered_active = self._is_cut_off()
-            gone = self._gone(error)
-            if gone is error:
-                raise
-            raise gone from error
-        if self._check_packet_is_eof(packet):
-            self.unbuffered_active = False
-            self.connection = self.rows = row = None
-        else:
-            try:
-                row = self._read_row_from_packet(packet)
-            except Exception:
-                owner.due = 0  # a value that can't be decoded: the next row still can
-                raise
-            self.affected_rows = 1
-            self.rows = (row,)
-        owner.due = 0
-        return row
-
-    def _is_cut_off(self) -> bool:
-        """Tell whether the wire that its rows were to come from is of no more use."""
-        owner = self._owner
-        if owner.due:
-            owner.kill_socket()  # an interrupt left a part of a packet unread
-        return owner._rfile is None or owner._rfile is not self._wire
-
-    def _gone(self, error: err.MySQLError) -> err.MySQLError:
-        """Return what to raise for rows that will not come."""
-        replica = self._owner.replica
-        if replica is None or not lost(error):
-            return error
-        # The connection as a whole works on: 2006 and 2013 would say that it does not.
-        return err.OperationalError(
-            ER.QUERY_INTERRUPTED,
-            f"Query execution was interrupted: replica {replica} was lost when a part of the "
-            f"rows had been read ({error.args[-1]}); run it again",
-        )
-
-    def _finish_unbuffered_query(self) -> None:
-        if not self.unbuffered_active:
-            return
-        owner = self._owner
-        if not owner.turn.acquire(False):
-            return  # the statement that runs now reads them, or has done so
-        try:
-            if self._is_cut_off():
-                # The connection is closed, and with it the rows are gone.
-                self.unbuffered_active = False
-                self.connection = None
-                return
-            owner.due = 1
-            try:
-                super()._finish_unbuffered_query()
-            except err.MySQLError:
-                owner.due = 0
-                self.unbuffered_active = self._is_cut_off()
-                raise
-            owner.due = 0
-        finally:
-            owner.turn.release()
-
-    def _get_descriptions(self) -> None:
-        owner = self._owner
-        read_packet = owner._read_packet
-        decoders = owner.decoders
-        encoding = owner.encoding if owner.use_unicode else None
-        fields = []
-        columns = []
-        descriptions = []
-        for _ in range(self.field_count):
-            field, description = owner.column(read_packet()._data)
-            fields.append(field)
-            descriptions.append(description)
-            converter = decoders.get(field.type_code)
-            if converter is through:
-                converter = None
-            columns.append((_column_encoding(field, encoding), converter))
-        self.fields = fields
-        self.converters = columns
-        self.description = tuple(descriptions)
-
-
-class _Fingerprinted(Result):
-    """A result whose rows are fingerprinted as they come."""
-
-    fingerprint: Fingerprint
-
-    def _read_row_from_packet(self, packet: MysqlPacket) -> Any:
-        self.fingerprint.add(packet._data)
-        return super()._read_row_from_packet(packet)
-
-    def read(self) -> None:
-        self.fingerprint = self._owner.fingerprint
-        super().read()
-        self.fingerprint.columns = self.description or ()
-
-    def init_unbuffered_query(self) -> None:
-        self.fingerprint = taken = self._owner.fingerprint
-        taken.is_stream, taken.is_whole = True, False
-        super().init_unbuffered_query()
-        taken.columns = self.description or ()
-
-    def _read_rowdata_packet_unbuffered(self) -> Any:
-        row = super()._read_rowdata_packet_unbuffered()
-        if row is None and not self.unbuffered_active:
-            # What is left when a stream is closed is not read here.
-            self.fingerprint.is_whole = True
-        return row
-
-
-class _Compared(_Fingerprinted):
-    """A result that is only wanted for its fingerprint."""
-
-    def _read_row_from_packet(self, packet: MysqlPacket) -> Any:
-        self.fingerprint.add(packet._data)
-        return None
-
-
-def _column_encoding(field: FieldDescriptorPacket, encoding: str | None) -> str | None:
-    """Tell how a column's bytes become text; None leaves them bytes (PyMySQL's own rule)."""
-    if encoding is None or field.type_code == FIELD_TYPE.JSON:
-        return encoding
-    if field.type_code not in TEXT_TYPES:
-        return "ascii"
-    return None if field.charsetnr == _BINARY_CHARSET else encoding
-
-
-_BINARY_CHARSET = 63
-
-Identity = tuple[Any, ...]
-"""What a connection was made with, as a key of a dict."""
-
-
-class _Secret:
-    """A value that is compared, and never shown."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Secret) and other._value == self._value
-
-    def __hash__(self) -> int:
-        return hash(self._value)
-
-    def __repr__(self) -> str:
-        return "***"
-
-
-class _Same:
-    """Equal to itself alone, however it compares."""
-
-    __slots__ = ("_value",)
-
-    def __init__(self, value: Any) -> None:
-        self._value = value
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Same) and other._value is self._value
-
-    def __hash__(self) -> int:
-        return id(self._value)
-
-
-def _frozen(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return tuple(sorted((str(key), _frozen(value[key])) for key in value))
-    if isinstance(value, list | tuple):
-        return tuple(map(_frozen, value))
-    try:
-        hash(value)
-    except TypeError:
-        return _Same(value)
-    # True == 1, and b"" != "".
-    return type(value).__name__, value
-
-
-class Wire(NamedTuple):
-    """An authenticated socket whose session was reset, for another `PhysicalConnection`."""
-
-    sock: Any
-    facts: Mapping[str, Any]
-    """What its handshake told."""
-
-    @property
-    def made_at(self) -> float:
-        """When its connection was made (monotonic seconds)."""
-        made_at: float = self.facts["made_at"]
-        return made_at
-
-    def is_ready(self) -> bool:
-        """Tell whether the server has answered the reset, and so can be used without waiting."""
-        return _is_readable(self.sock)
-
-    def close(self) -> None:
-        """Close the socket; the server is told so if that costs no waiting."""
-        try:
-            self.sock.settimeout(0)
-            self.sock.sendall(_QUIT)
-        except OSError:
-            pass
-        self.drop()
-
-    def drop(self) -> None:
-        """Close the socket without a word."""
-        with suppress(OSError):
-            self.sock.close()
-
-
-_HANDSHAKE_FACTS = (
-    *("server_version", "server_thread_id", "salt", "server_capabilities", "server_language"),
-    *("server_charset", "protocol_version", "host_info", "_secure", "_auth_plugin_name"),
-    *("flavor", "tracks", "client_flag", "_result_class", "made_at"),
-)
 _KEPT = ("encoders", "decoders", "use_unicode", "charset", "collation", "encoding", "tails")
-_RESET_CONNECTION = struct.pack("<iB", 1, 0x1F)
-_QUIT = struct.pack("<iB", 1, COMMAND.COM_QUIT)
-
-
-def _is_readable(sock: Any) -> bool:
-    watch = select.poll() if hasattr(select, "poll") else None
-    if watch is None:
-        return bool(select.select([sock], [], [], 0)[0])
-    watch.register(sock.fileno(), select.POLLIN)
-    return bool(watch.poll(0))
+"""What the application may have changed of a connection, and keeps when it is led elsewhere."""
 
 
 class PhysicalConnection(Connection):  # type: ignore[misc]
@@ -509,7 +131,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     # Connecting.
 
     def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
-        return _tls_context(sslp, super()._create_ssl_ctx)
+        return tls_context(sslp, super()._create_ssl_ctx)
 
     def _get_server_information(self) -> None:
         if self._wire is not None:
@@ -639,17 +261,15 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             (self.host, self.port, self.unix_socket, self.bind_address),
             # PyMySQL makes it bytes when it connects.
             self.user.encode(self.encoding) if isinstance(self.user, str) else self.user,
-            key_of(
-                self.password if callable(self.password) else _Secret(self.password), "password"
-            ),
+            key_of(self.password if callable(self.password) else Secret(self.password), "password"),
             key_of(self.dial, "dial"),
             (self.ssl, self._ssl_required, getattr(self, "ctx", None)),
             (self._asked_flags, self._local_infile, self.max_allowed_packet),
             (self.charset, self.collation, self.use_unicode),
             (self.sql_mode, self.init_command, self.autocommit_mode),
-            _frozen(self._auth_plugin_map),
-            _frozen(self.server_public_key),
-            _frozen(self._connect_attrs),
+            frozen(self._auth_plugin_map),
+            frozen(self.server_public_key),
+            frozen(self._connect_attrs),
         )
         return self.identity
 
@@ -673,12 +293,12 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if sock is None or self.is_reading or self.owed or self.due:
             return None
         try:
-            self._write_bytes(_RESET_CONNECTION)
+            self._write_bytes(RESET_CONNECTION)
             self._rfile.close()
         except (err.MySQLError, OSError):
             self._force_close()
             return None
-        facts = {name: getattr(self, name) for name in _HANDSHAKE_FACTS}
+        facts = {name: getattr(self, name) for name in HANDSHAKE_FACTS}
         self._sock = self._rfile = None
         self._closed = True
         return Wire(sock, facts)
@@ -691,7 +311,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         sock = self._sock
         if sock is None or self.due:
             return True
-        if self.owed or self.is_reading or not _is_readable(sock):
+        if self.owed or self.is_reading or not is_readable(sock):
             return False
         # With TLS there may be something to read that is of TLS alone.
         sock.settimeout(0)
@@ -931,7 +551,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             self._affected_rows = self._read_query_result(unbuffered=unbuffered)
         else:
             self.fingerprint = fingerprint
-            with self._reading_as(_Fingerprinted):
+            with self._reading_as(Fingerprinted):
                 self._affected_rows = self._read_query_result(unbuffered=unbuffered)
         return self._affected_rows
 
@@ -962,7 +582,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             reply = self._read_reply()
             return reply if isinstance(reply, err.MySQLError) else None
         fingerprint = self.fingerprint = Fingerprint(ordered)
-        with self._reading_as(_Compared):
+        with self._reading_as(Compared):
             reply = self._read_reply()
         return reply if isinstance(reply, err.MySQLError) else fingerprint
 
@@ -1079,15 +699,6 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self._force_close()
 
 
-def in_use() -> err.InterfaceError:
-    """Return the error of a thread that would use a connection amid another's statement."""
-    return err.InterfaceError(
-        0,
-        "a statement of another thread is running on this connection; threads may share the "
-        "module, but not a connection (threadsafety is 1): give each its own",
-    )
-
-
 _connections: WeakSet[PhysicalConnection] = WeakSet()
 _parents_files: list[Any] = []
 """What a forked child must never close."""
@@ -1109,100 +720,6 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-def raise_first(replies: Sequence[Any]) -> None:
-    """Raise the first error among the replies of `run_all`, if there is one."""
-    for reply in replies:
-        if isinstance(reply, err.MySQLError):
-            raise reply
-
-
-def as_text(value: Any) -> Any:
-    """Return a value as text where it came as bytes; else as it is."""
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def rename(result: Any, names: Sequence[tuple[str, str]]) -> None:
-    """Write something else in the names of a result's columns."""
-    if not result.description:
-        return
-    fields = []
-    for known in result.fields:
-        field = copy.copy(known)  # the same statement brings the same ones again
-        for written, meant in names:
-            field.name = field.name.replace(written, meant)
-        fields.append(field)
-    result.fields = fields
-    result.description = tuple([field.description() for field in fields])
-
-
-def no_result(server_status: int) -> Any:
-    """Return the result of a statement that changed nothing and returned nothing."""
-    result = Result.__new__(Result)
-    MySQLResult.__init__(result, None)
-    result.affected_rows = result.insert_id = result.has_next = 0
-    result.server_status = server_status
-    result.message = b""
-    return result
-
-
-class _Made(Result):
-    """A result that no server sent."""
-
-    def _read_rowdata_packet_unbuffered(self) -> Any:
-        # An unbuffered cursor asks for one row after the other.
-        if not self._left:
-            return None
-        return self._left.pop(0)
-
-    def _finish_unbuffered_query(self) -> None:
-        self._left = []
-
-    _left: list[tuple[Any, ...]]
-
-
-def made_result(
-    connection: PhysicalConnection,
-    columns: Sequence[tuple[str, bool]] | Sequence[FieldDescriptorPacket],
-    rows: Sequence[tuple[Any, ...]],
-) -> Any:
-    """Return a result of rwsplit's own.
-
-    :param columns: of each the name and whether it holds text; or those of a server's result.
-    """
-    result = _Made.__new__(_Made)
-    MySQLResult.__init__(result, None)
-    result.server_status = connection.server_status
-    result.message = b""
-    result.has_next = result.warning_count = 0
-    result.fields = [
-        _made_column(column, connection.encoding) if isinstance(column, tuple) else column
-        for column in columns
-    ]
-    result.field_count = len(result.fields)
-    result.description = tuple([field.description() for field in result.fields])
-    if not connection.use_unicode:
-        rows = [tuple([_encoded(value, connection.encoding) for value in row]) for row in rows]
-    result.rows = tuple(rows)
-    result._left = [*rows]
-    result.affected_rows = len(result.rows)
-    return result
-
-
-def _made_column(column: tuple[str, bool], encoding: str) -> FieldDescriptorPacket:
-    # Column Definition 41 of the protocol: texts, each behind its length; 12; charset, length,
-    # type, flags, decimals, filler.
-    name, is_text = column
-    data = name.encode(encoding)[:250]
-    texts = b"\x03def" + b"\x00" * 3 + bytes([len(data)]) + data + b"\x00"
-    kind = FIELD_TYPE.VAR_STRING if is_text else FIELD_TYPE.LONGLONG
-    tail = struct.pack("<BHIBHBH", 12, 45 if is_text else _BINARY_CHARSET, 1024, kind, 0, 0, 0)
-    return FieldDescriptorPacket(texts + tail, encoding)
-
-
-def _encoded(value: Any, encoding: str) -> Any:
-    return value.encode(encoding) if isinstance(value, str) else value
-
-
 class Setup:
     """Statements that make a fresh connection a member: overridden by the shell."""
 
@@ -1213,92 +730,3 @@ class Setup:
 
 def _names(charset: str, collation: str | None) -> str:
     return f"SET NAMES {charset}" + (f" COLLATE {collation}" if collation else "")
-
-
-# TLS.
-
-_contexts: dict[Any, ssl.SSLContext] = {}
-_MOST_CONTEXTS = 100
-
-
-def _tls_context(sslp: Any, build: Any) -> ssl.SSLContext:
-    """Return the TLS context for PyMySQL's `ssl` mapping, shared between connections.
-
-    `ssl.create_default_context()` is nearly all of PyMySQL's connect: it loads the system's CAs
-    even where no certificate is verified.
-    """
-    if not isinstance(sslp, Mapping):
-        return build(sslp)  # type: ignore[no-any-return]
-    if not sslp:
-        return _unverified()
-    key = _context_key(sslp)
-    context = _contexts.get(key)
-    if context is None:
-        context = build(sslp)
-        if len(_contexts) >= _MOST_CONTEXTS:
-            _contexts.clear()
-        if _context_key(sslp) == key:  # else nobody knows which content was read
-            _contexts[key] = context
-    return context
-
-
-def _context_key(sslp: Mapping[str, Any]) -> Any:
-    # A certificate may be renewed in place: its files' content is what a context is made of.
-    content = tuple([_content(sslp.get(name)) for name in ("ca", "cert", "key", "capath")])
-    # The values may hold the password of a key.
-    said = hashlib.sha256(repr(sorted(sslp.items())).encode("utf-8", "surrogateescape"))
-    return said.digest(), content
-
-
-def _content(path: Any) -> bytes | None:
-    """Return what stands for the content of a file, or of the files of a folder."""
-    if not isinstance(path, str | bytes | os.PathLike):
-        return None
-    file = Path(os.fsdecode(path))
-    seen = hashlib.sha256()
-    try:
-        for each in sorted(file.iterdir()) if file.is_dir() else [file]:
-            if each.is_file():
-                seen.update(each.name.encode("utf-8", "surrogateescape") + b"\0")
-                seen.update(each.read_bytes())
-    except OSError:
-        return None  # what reads it says so
-    return seen.digest()
-
-
-@cache
-def _unverified() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
-    keylog = os.environ.get("SSLKEYLOGFILE")
-    if keylog:
-        context.keylog_filename = keylog
-    return context
-
-
-def lost(error: BaseException) -> bool:
-    """Tell whether an error means that the connection itself is gone.
-
-    A server that is not who it says is there all the same: it is this account that can't use it.
-    """
-    if isinstance(getattr(error, "original_exception", None), ssl.SSLCertVerificationError):
-        return False
-    return isinstance(error, err.InterfaceError) or (
-        isinstance(error, err.OperationalError) and bool(error.args) and error.args[0] in _LOST
-    )
-
-
-def is_of_tls(error: BaseException) -> bool:
-    """Tell whether a server was reached, and TLS could not be agreed on or its name verified."""
-    cause = getattr(error, "original_exception", None)
-    return isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError)
-
-
-# Beside PyMySQL's own: a server that shuts down, a thread that was killed (MariaDB, MySQL), and one
-# that was idle for too long.
-_LOST = frozenset(
-    {CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST, CR.CR_CONN_HOST_ERROR, CR.CR_CONNECTION_ERROR}
-    | {ER.SERVER_SHUTDOWN, 1927, 3169, 4031}
-)

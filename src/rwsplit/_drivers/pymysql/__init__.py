@@ -1,0 +1,38 @@
+"""PyMySQL as rwsplit drives it: the only package that knows PyMySQL's internals.
+
+`PhysicalConnection` is PyMySQL's connection with five things added: it speaks CLIENT_SESSION_TRACK
+and CLIENT_DEPRECATE_EOF, so that every statement's last packet tells what it changed; it can send
+several statements in one round trip; it is set up in one round trip; its wire can be kept for
+another one; and it builds a TLS context without loading the system's CAs where nothing would use
+them.
+
+PyMySQL moves private names between patch releases, so the version is pinned and
+`tests/core/test_driver_contract.py` fails when a name used here is gone.
+"""
+
+from .connection import Ask, PhysicalConnection, Setup
+from .errors import in_use, is_of_tls, lost, raise_first
+from .identity import Identity
+from .keywords import CONNECT_KEYWORDS, DEFAULT_ENCODERS, PYMYSQL_KEYWORDS, PlainConnection
+from .results import Result, made_result, no_result, rename
+from .wires import Wire
+
+__all__ = [
+    "CONNECT_KEYWORDS",
+    "DEFAULT_ENCODERS",
+    "PYMYSQL_KEYWORDS",
+    "Ask",
+    "Identity",
+    "PhysicalConnection",
+    "PlainConnection",
+    "Result",
+    "Setup",
+    "Wire",
+    "in_use",
+    "is_of_tls",
+    "lost",
+    "made_result",
+    "no_result",
+    "raise_first",
+    "rename",
+]

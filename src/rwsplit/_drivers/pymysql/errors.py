@@ -1,0 +1,55 @@
+"""What a driver's error means, whichever statement it was of."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Sequence
+from typing import Any
+
+from pymysql.constants import CR, ER
+
+from .. import err
+
+__all__ = ["in_use", "is_of_tls", "lost", "raise_first"]
+
+
+def in_use() -> err.InterfaceError:
+    """Return the error of a thread that would use a connection amid another's statement."""
+    return err.InterfaceError(
+        0,
+        "a statement of another thread is running on this connection; threads may share the "
+        "module, but not a connection (threadsafety is 1): give each its own",
+    )
+
+
+def raise_first(replies: Sequence[Any]) -> None:
+    """Raise the first error among the replies of `run_all`, if there is one."""
+    for reply in replies:
+        if isinstance(reply, err.MySQLError):
+            raise reply
+
+
+def lost(error: BaseException) -> bool:
+    """Tell whether an error means that the connection itself is gone.
+
+    A server that is not who it says is there all the same: it is this account that can't use it.
+    """
+    if isinstance(getattr(error, "original_exception", None), ssl.SSLCertVerificationError):
+        return False
+    return isinstance(error, err.InterfaceError) or (
+        isinstance(error, err.OperationalError) and bool(error.args) and error.args[0] in _LOST
+    )
+
+
+def is_of_tls(error: BaseException) -> bool:
+    """Tell whether a server was reached, and TLS could not be agreed on or its name verified."""
+    cause = getattr(error, "original_exception", None)
+    return isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError)
+
+
+# Beside PyMySQL's own: a server that shuts down, a thread that was killed (MariaDB, MySQL), and one
+# that was idle for too long.
+_LOST = frozenset(
+    {CR.CR_SERVER_GONE_ERROR, CR.CR_SERVER_LOST, CR.CR_CONN_HOST_ERROR, CR.CR_CONNECTION_ERROR}
+    | {ER.SERVER_SHUTDOWN, 1927, 3169, 4031}
+)
