@@ -17,6 +17,8 @@ from weakref import WeakValueDictionary
 from cachetools import LRUCache
 from pymysql.constants import ER
 
+from .._core.cluster.facts import PrimaryFacts
+from .._core.cluster.roles import Sight, find_primary
 from .._core.controls import Control
 from .._core.endpoint import DEFAULT_PORT, Endpoint, parse_primary
 from .._core.figures import Figures
@@ -36,13 +38,11 @@ from .._core.position import (
     parse_history,
     whole,
 )
-from .._core.roles import Sight, find_primary
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection, lost
 from .._drivers.sources import Whose, key_of
 from .._stores import MemoryStore
 from .catalogue import Catalogue
 from .config_file import read_config
-from .facts import PrimaryFacts
 from .pool import LOST_FUNCTIONS, Pool, warn_of_functions
 from .process import position_of
 from .registry import Registry

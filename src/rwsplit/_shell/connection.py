@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from pymysql.protocol import MysqlPacket
 
 from .._core.cause import Cause, Reason, not_split
+from .._core.cluster.facts import PrimaryFacts
 from .._core.controls import mentions_controls
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address, check_no_account
 from .._core.options import CONNECT, SHARED_KEYWORDS, ClusterOptions, Options, parse_options
@@ -36,7 +37,6 @@ from .cluster import Cluster, cluster_of, configured
 from .config_file import current_config, reads_are_switched_off
 from .controls import Controls
 from .cursor import routed
-from .facts import PrimaryFacts
 from .member import Member, begun_with, default_tracking, open_primary
 from .replicas import Replicas
 from .server import logger

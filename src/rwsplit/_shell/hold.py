@@ -8,6 +8,7 @@ from typing import Any
 
 from pymysql.constants import CR
 
+from .._core.cluster.facts import PrimaryFacts
 from .._core.endpoint import Endpoint
 from .._core.failure import FULL, is_read_only
 from .._core.options import Options
@@ -17,7 +18,6 @@ from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, lost, raise_first
 from .account import Account
 from .cluster import Cluster, words
-from .facts import PrimaryFacts
 from .member import Member, ask_aside, ask_position, primary_facts
 from .scope import ScopePosition
 from .server import logger

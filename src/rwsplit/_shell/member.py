@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._core.cause import Reason
+from .._core.cluster.facts import PrimaryFacts
 from .._core.defaults import DEFAULTS, packed, unpacked
 from .._core.options import SystemValue
 from .._core.position import (
@@ -24,7 +25,6 @@ from .._drivers import err
 from .._drivers.pymysql import Ask, PhysicalConnection, Setup, raise_first
 from .account import Account
 from .cluster import Cluster
-from .facts import PrimaryFacts
 from .pool import Pool
 from .server import Server
 
