@@ -17,10 +17,10 @@ from .._core.session import AUTOCOMMIT, Session
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, lost, raise_first
 from .account import Account
-from .cluster import Cluster, words
+from .cluster import Cluster
+from .log import logger, words
 from .member import Member, ask_aside, ask_position, primary_facts
 from .scope import ScopePosition
-from .server import logger
 
 __all__ = ["Hold"]
 
@@ -67,7 +67,7 @@ class Hold:
             self._drop_primary()
             raise
         if self._revives:
-            cluster.servers[endpoint.name].connections.add(physical)
+            cluster.errands.connections(endpoint.name).add(physical)
             self._generation = cluster.learn_primary(facts, generation)
         else:
             cluster.take_facts(facts)
@@ -145,7 +145,7 @@ class Hold:
             self._reconnect()
         except err.MySQLError as error:
             if lost(error) and not self._ended:
-                cluster.primary_failed(generation)
+                cluster.watch.primary_failed(generation)
             return False
         return True
 
@@ -168,17 +168,17 @@ class Hold:
                         return
                     why = "it is read-only"
                     self._drop_primary()
-                    cluster.primary_is_read_only(generation)
+                    cluster.watch.primary_is_read_only(generation)
                 except err.OperationalError as error:
                     if not lost(error) and error.args[0] not in FULL:
                         raise
                     why = words(error)
-                    cluster.primary_failed(generation)
+                    cluster.watch.primary_failed(generation)
             if not cluster.wait_for_primary(generation, until, lambda: self._ended):
                 raise err.OperationalError(
                     CR.CR_CONN_HOST_ERROR,
                     f"Can't connect to MySQL server: there is no primary after "
-                    f"{self._options.primary_wait:g} s; {cluster.describe(why)}",
+                    f"{self._options.primary_wait:g} s; {cluster.topology.describe(why)}",
                 )
 
     def _reconnect(self) -> PrimaryFacts:

@@ -11,6 +11,9 @@ from typing import Any, NamedTuple
 from pymysql.constants import ER
 
 from .._core.cause import ASIDE, RESERVED, Cause, Reason, none_usable
+from .._core.cluster.place import UNTOLD_SECONDS
+from .._core.cluster.server import Server
+from .._core.cluster.whereabouts import closest, common_position
 from .._core.endpoint import Endpoint
 from .._core.failure import (
     PACKET_TOO_LARGE,
@@ -38,8 +41,9 @@ from .._drivers import err
 from .._drivers.pymysql import Ask, PhysicalConnection, is_of_tls, lost
 from .._drivers.sources import key_of
 from .account import Account
-from .cluster import FULL_SECONDS, Cluster, words
+from .cluster import Cluster
 from .deadline import Deadline
+from .log import logger, words
 from .member import (
     Member,
     ask_aside,
@@ -50,7 +54,6 @@ from .member import (
     wait_sql,
 )
 from .scope import ScopePosition
-from .server import UNTOLD_SECONDS, Server, logger
 from .sharing import Sharing
 
 __all__ = ["Reading", "Replicas", "Seen", "Served", "Unserved"]
@@ -316,7 +319,8 @@ class Replicas:
             name = replica.endpoint.name
             start = monotonic() if wait else 0.0
             fresh = name not in self.members
-            if fresh and not replica.has_room() and len(tried) + 1 < len(self._cluster.candidates):
+            others = len(self._cluster.candidates) - len(tried) - 1
+            if fresh and others > 0 and not replica.has_room(monotonic()):
                 tried.append(name)
                 continue
             try:
@@ -339,10 +343,10 @@ class Replicas:
             except _Late:
                 waited += monotonic() - start
                 if wait > _LOOK_SECONDS:
-                    replica.timed_out()
+                    replica.timed_out(monotonic())
                     needed = self._let_go(needed)
                 else:
-                    replica.looked_in_vain()
+                    replica.looked_in_vain(monotonic())
                 tried.append(name)
             except _Aside as aside:
                 self._aside[name] = aside.until or monotonic() + _ASIDE_SECONDS
@@ -358,7 +362,7 @@ class Replicas:
                 changed = self.changed_session(used, reading.sql or b"")
                 if changed is not None:
                     return self._refused(used, changed, reading, waited, retries, deadline)
-                told = _learn(replica, used)
+                told = _learn(self._cluster, replica, used)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
                 return Served(used, route.reason, waited, retries)
@@ -446,7 +450,7 @@ class Replicas:
         changed = self.changed_session(member, sql)
         if changed is not None:
             return self._refused(member, changed, reading, waited, 1, deadline)
-        _learn(replica, member)
+        _learn(self._cluster, replica, member)
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
             self.saw(member, told=False)
@@ -454,7 +458,8 @@ class Replicas:
 
     def _measured(self, replica: Server, timed: bool = True) -> AbstractContextManager[None]:
         """Count a statement that runs on a replica, if a policy wants to know."""
-        return replica.running_one(timed) if self._cluster.measures else _NOT_MEASURED
+        cluster = self._cluster
+        return cluster.measure.one(replica, timed) if cluster.measures else _NOT_MEASURED
 
     def _wanted(self, route: Route, needed: Position | None) -> Position:
         """Return all that a replica is to wait for before it serves a read."""
@@ -505,7 +510,7 @@ class Replicas:
             return
         replica = member.replica
         assert replica is not None
-        if _learn(replica, member) and self.seen_at == member.name:
+        if _learn(self._cluster, replica, member) and self.seen_at == member.name:
             self.seen_tail = replica.tail
 
     def wait_for(self, position: Position, seconds: float) -> bool:
@@ -521,7 +526,7 @@ class Replicas:
             left = until - monotonic()
             if not usable or left <= 0:
                 return False
-            replica = cluster.servers[cluster.closest(usable)[0].name]
+            replica = cluster.servers[closest(cluster.servers, usable)[0].name]
             try:
                 self._wait_aside(replica, position, left)
             except (_Late, _Aside):
@@ -542,7 +547,7 @@ class Replicas:
             _check_wait(reply)
         finally:
             member.close(self._cluster.pool, self._shelf(member.name))
-        replica.note_position(position)
+        replica.note_position(position, monotonic())
         replica.caught_up()
 
     # Choosing.
@@ -745,7 +750,7 @@ class Replicas:
             if not usable:
                 return None, _NOT_CAUGHT_UP
             if not ready and len(usable) > 1 and not self._moves:
-                usable = cluster.closest(usable)
+                usable = closest(cluster.servers, usable)
             self._moves = False
         turn = next(cluster.turns) if self._turn is None else self._turn
         self._turn = None
@@ -763,8 +768,9 @@ class Replicas:
     ) -> Reason:
         """Tell why none of the replicas that a read might use may be asked."""
         states = {}
+        now = monotonic()
         for server in self._cluster.replicas:
-            name, state = server.endpoint.name, server.state()
+            name, state = server.endpoint.name, server.state(now)
             if wanted not in (None, name) or group not in (None, server.endpoint.group):
                 continue
             if state == "usable":
@@ -776,8 +782,8 @@ class Replicas:
 
     def _any_worth(self, endpoints: Sequence[Endpoint]) -> bool:
         """Tell whether it is worth asking one of them: not while all are late and none is due."""
-        servers = self._cluster.servers
-        return any(servers[endpoint.name].worth_asking() for endpoint in endpoints)
+        servers, now = self._cluster.servers, monotonic()
+        return any(servers[endpoint.name].worth_asking(now) for endpoint in endpoints)
 
     def _serves(self, replica: Server, needed: Position | None, route: Route) -> bool:
         """Tell whether a replica is known to have all that a read must see."""
@@ -870,12 +876,12 @@ class Replicas:
     def _may_wait(self, name: str) -> bool:
         """Tell whether to wait at a replica: not while it is late and was not seen to advance."""
         replica = self._cluster.servers[name]
-        if replica.late and replica.may_probe():
+        if replica.late and replica.may_probe(monotonic()):
             member = self.members.get(name)
             if member is not None and member.connection.open:
                 member.asked = True
                 try:
-                    replica.note_position(ask_position(member))
+                    replica.note_position(ask_position(member), monotonic())
                 except err.MySQLError:
                     self._lost(name)
                     return False
@@ -911,7 +917,7 @@ class Replicas:
         session = self._session
         position = session.position
         if position is not session.origin and self.all_have(position):
-            session.prune(self._cluster.common_position())
+            session.prune(common_position(self._cluster.replicas, self._cluster.flavor))
             self._passed.clear()
 
     # Running.
@@ -932,7 +938,7 @@ class Replicas:
             getattr(physical, "ctx", None),
             self._session.schema,
         )
-        refused_until = replica.refuses_until(account)
+        refused_until = replica.refusals.until(account, monotonic())
         if refused_until:
             raise _Aside(refused_until)
         self._cluster.monitor.watch()
@@ -952,7 +958,7 @@ class Replicas:
                 # A schema that the primary has is on its way here.
                 raise _Aside from error
             if code == ER.CON_COUNT_ERROR:
-                replica.full_until = monotonic() + FULL_SECONDS
+                replica.note_full(monotonic())
                 raise _Aside from error
             if refuses_account(code) or is_of_tls(error):
                 raise self._refused_account(replica, account, error) from error
@@ -962,14 +968,14 @@ class Replicas:
                     "replica %s can't be as the primary: %s", replica.endpoint.name, words(error)
                 )
                 raise _Aside from error
-            replica.rest(words(error))
+            self._cluster.watch.rest(replica, words(error))
             raise Unreachable(2013, words(error)) from error
         except (RuntimeError, OSError, ValueError) as error:
             # A package is missing that the account's authentication needs here, or a file of it.
             raise self._refused_account(replica, account, error) from error
         finally:
             replica.opening -= 1
-        replica.refusals.pop(account, None)
+        replica.refusals.forget(account)
         try:
             self._check_open()
         except err.InterfaceError:
@@ -994,7 +1000,7 @@ class Replicas:
             as_text(user),
             words(error),
         )
-        return _Aside(replica.refuse(account))
+        return _Aside(replica.refusals.add(account, monotonic(), self._cluster.dice.random()))
 
     def _run_after_wait(
         self,
@@ -1016,7 +1022,7 @@ class Replicas:
             elapsed = self._run_after(member, [wait], reading)
         replica = member.replica
         assert replica is not None
-        replica.note_position(needed)
+        replica.note_position(needed, monotonic())
         replica.caught_up()
         self._passed[member.name] = needed
         return elapsed
@@ -1064,7 +1070,7 @@ class Replicas:
                 # Asked afterwards, it could have what the read did not see.
                 position = told_position(member, replies[-1])
                 self.was_abreast = position.covers(known)
-                member.replica.note_position(position)  # type: ignore[union-attr]
+                member.replica.note_position(position, monotonic())  # type: ignore[union-attr]
         except (_Aside, _Late, err.MySQLError):
             if sql is not None:
                 connection.discard_query()
@@ -1166,15 +1172,15 @@ def _read_as(connection: PhysicalConnection, primary: PhysicalConnection) -> Non
     connection.encoding = primary.encoding
 
 
-def _learn(replica: Server, member: Member) -> bool:
+def _learn(cluster: Cluster, replica: Server, member: Member) -> bool:
     """Take in what a read told of its replica; False if it may have seen more than it told."""
     tails = member.connection.tails
     told = False
     if tails:
-        told = replica.told(tails[-1]) and replica.flavor == "mysql"
+        told = replica.told(tails[-1], monotonic()) and replica.flavor == "mysql"
         tails.clear()
     if replica.rests_until:
-        replica.works()
+        cluster.watch.note_served(replica)
     return told
 
 
