@@ -46,7 +46,7 @@ def _shares(cluster: Sandbox) -> str:
     ]
     for writes in (0, 10, 30, 100):
         connection = _connect(cluster)
-        connection.cluster._habits.clear()
+        connection.cluster.habits.clear()
         cursor = connection.cursor()
         on_replicas = 0
         for number in range(200):
@@ -80,7 +80,7 @@ def _move(cluster: Sandbox) -> str:
             connection: Any = connection, cursor: Any = cursor, forgets: bool = forgets
         ) -> None:
             if forgets:
-                connection.cluster._habits.clear()
+                connection.cluster.habits.clear()
             cursor.execute(_READ)
             cursor.execute(_WRITE)
             connection.commit()

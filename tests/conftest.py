@@ -80,7 +80,7 @@ def table(cluster):
 @pytest.fixture
 def no_others():
     """Nobody knows of the replicas that earlier tests gave this primary; some are no servers."""
-    for each in [*_clusters.values()]:
+    for each in _clusters.all():
         each.close()
 
 

@@ -10,7 +10,7 @@ import pymysql
 
 from . import install_as_MySQLdb
 from ._drivers.pymysql import PlainConnection
-from ._shell.server import logger
+from ._shell.log import logger
 from .connections import Connection
 
 __all__ = ["Patch", "patch"]

@@ -32,8 +32,8 @@ from ._core.carrier import (
 )
 from ._core.session_id import is_session_id
 from ._shell.context import using
+from ._shell.log import logger
 from ._shell.scope import Scope
-from ._shell.server import logger
 
 __all__ = ["ASGIMiddleware", "WSGIMiddleware"]
 

@@ -60,6 +60,29 @@ def test_the_core_does_no_io(path):
     assert not roots & FORBIDDEN_IN_CORE
 
 
+KNOWN_TO_CLUSTER = {
+    *("__future__", "collections", "enum", "math", "typing"),
+    *("endpoint", "figures", "options", "policies", "position", "tracking", "cluster"),
+}
+"""All that the rules of the cluster may be made of: no clock, no dice, no thread, no driver; and
+nothing of sessions and statements, which go by the cluster and not the other way round."""
+CLUSTER = sorted((PACKAGE / "_core" / "cluster").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", CLUSTER, ids=lambda path: path.name)
+def test_the_rules_of_the_cluster_stand_on_little(path):
+    for name in imports(path):
+        part = name.removeprefix("rwsplit._core.").split(".")[0]
+        assert part in KNOWN_TO_CLUSTER, f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", CLUSTER, ids=lambda path: path.name)
+def test_the_rules_of_the_cluster_call_nobody_back(path):
+    """What a server changes is returned, or read by whoever called: nobody is told of it."""
+    names = {node.id for node in ast.walk(TREES[path]) if isinstance(node, ast.Name)}
+    assert not names & {"Callable", "Protocol", "__import__", "globals"}
+
+
 def test_only_the_driver_uses_the_internals_of_pymysql():
     """Private attributes of PyMySQL's modules are touched in one place."""
     for path in MODULES:

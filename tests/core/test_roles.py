@@ -4,8 +4,8 @@ import doctest
 
 import pytest
 
-from rwsplit._core import roles
-from rwsplit._core.roles import Sight, find_primary
+from rwsplit._core.cluster import roles
+from rwsplit._core.cluster.roles import Sight, find_primary
 
 UP = Sight("old", reached=True, is_writable=True)
 GONE = Sight("old", reached=False, is_writable=True)

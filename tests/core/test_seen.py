@@ -3,8 +3,9 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from rwsplit._core.cluster.place import UNTOLD_SECONDS
 from rwsplit._core.position import GtidSet, empty
-from rwsplit._core.seen import UNTOLD_SECONDS, Seen, Sight
+from rwsplit._core.seen import Seen, Sight
 
 SOURCE = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 OWN = {"a": "aaaaaaaa-71ca-11e1-9e33-c80aa9429562", "b": "bbbbbbbb-71ca-11e1-9e33-c80aa9429562"}

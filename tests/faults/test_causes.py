@@ -387,7 +387,7 @@ def a_read_while_all_replicas_are_stalled(world):
 def a_read_of_a_primary_without_gtids(world):
     cursor = world.alone()
     connection = cursor.connection
-    connection.cluster.has_gtids = False
+    connection.cluster.topology.has_gtids = False
     connection._set_level("session")
     connection._note_freedom()
     return run(cursor, READ)

@@ -61,7 +61,7 @@ def check_still_reads(connect, caplog, warnings=0):
     assert len(said) <= warnings, said
     other = connect()
     assert all(
-        server.state() == "usable" or "late" in server.state() for server in other.cluster.replicas
+        server.state(time.monotonic()) in ("usable", "late") for server in other.cluster.replicas
     ), other.cluster
     with other.cursor() as cursor:
         cursor.execute("SELECT 1 /* rwsplit: consistency=eventual */")
@@ -694,7 +694,8 @@ def test_a_replica_that_made_transactions_of_its_own_serves(cluster, connect, ta
             cursor.execute("REPLACE INTO t VALUES (1, %s)", (number,))
         assert rows(connection, "SELECT v FROM t") == ((number,),)
         time.sleep(0.05)
-    assert {each.state() for each in connection.cluster.replicas} <= {"usable", "late"}
+    states = {each.state(time.monotonic()) for each in connection.cluster.replicas}
+    assert states <= {"usable", "late"}
     assert connection.route.role == "replica"
 
 

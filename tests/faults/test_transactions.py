@@ -42,7 +42,7 @@ def both(cluster, connect, other):
             else:
                 # A slow machine must not make a snapshot idle where that is not the point.
                 connection = connect(**{"max_snapshot": 60.0, **options})
-                connection.cluster._habits.clear()
+                connection.cluster.habits.clear()
             steps = Steps(connection, other, cluster)
             with connection:
                 program(steps)
@@ -519,7 +519,7 @@ def test_what_is_committed_meanwhile_is_no_fault_under_read_committed(both, leve
 def test_a_replica_that_was_late_is_a_fault_under_read_committed(connect, cluster, other):
     options = {"session_id_kind": "connection", "after": None, "max_snapshot": 60.0}
     connection = connect(autocommit=False, **options)
-    connection.cluster._habits.clear()
+    connection.cluster.habits.clear()
     cursor = connection.cursor()
     cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
     cursor.execute(ALL)
@@ -553,7 +553,7 @@ def test_what_shows_the_schema_is_not_compared(connect, cluster, other, shown):
     other.execute("DROP TABLE IF EXISTS newer")
     cluster.wait_caught_up()
     connection = connect(autocommit=False, max_snapshot=60.0)
-    connection.cluster._habits.clear()
+    connection.cluster.habits.clear()
     cursor = connection.cursor()
     cursor.execute(shown)
     cursor.execute(ONE)
@@ -608,7 +608,7 @@ def _stream(cursor, sql=ALL):
 
 def test_streams_of_a_transaction_that_reads_run_on_its_replica(connect, cluster, other):
     connection = connect(autocommit=False, max_snapshot=60.0)
-    connection.cluster._habits.clear()
+    connection.cluster.habits.clear()
     stream = connection.cursor(rwsplit.cursors.SSCursor)
     assert _stream(stream, "SELECT v FROM t WHERE id = 1 ORDER BY id") == "replica"
     first = stream.fetchall()
@@ -628,13 +628,13 @@ def test_streams_of_a_transaction_that_reads_run_on_its_replica(connect, cluster
 
 def test_a_short_stream_is_verified_behind_its_end(connect, cluster, other):
     connection = connect(autocommit=False, max_snapshot=60.0)
-    connection.cluster._habits.clear()
+    connection.cluster.habits.clear()
     stream, cursor = connection.cursor(rwsplit.cursors.SSCursor), connection.cursor()
     assert _stream(stream) == "replica"
     assert stream.fetchall() == [(1, 10), (2, 20)]
     cursor.execute("UPDATE t SET v = 11 WHERE id = 1")
     connection.commit()
-    connection.cluster._habits.clear()
+    connection.cluster.habits.clear()
     assert _stream(stream) == "replica"
     assert stream.fetchall() == [(1, 11), (2, 20)]
     other.execute("UPDATE t SET v = 21 WHERE id = 2")
@@ -646,7 +646,7 @@ def test_a_short_stream_is_verified_behind_its_end(connect, cluster, other):
 def test_a_refused_transaction_is_over_whatever_the_completion_type(connect, other, completion):
     """It neither begins another one nor costs the connection: no COMMIT was the application's."""
     connection = connect(autocommit=False, max_snapshot=60.0)
-    connection.cluster._habits.clear()
+    connection.cluster.habits.clear()
     cursor = connection.cursor()
     cursor.execute(f"SET SESSION completion_type = '{completion}'")
     cursor.execute("SET @kept = 1")
@@ -669,7 +669,7 @@ def test_a_refused_transaction_is_over_whatever_the_completion_type(connect, oth
 @pytest.mark.parametrize("ends", ["closed", "open"])
 def test_a_write_behind_a_stream_that_was_not_read_starts_again(connect, cluster, other, ends):
     connection = connect(autocommit=False, max_snapshot=60.0)
-    connection.cluster._habits.clear()
+    connection.cluster.habits.clear()
     stream, cursor = connection.cursor(rwsplit.cursors.SSCursor), connection.cursor()
     assert _stream(stream) == "replica"
     assert stream.fetchone() == (1, 10)
@@ -691,7 +691,7 @@ def test_a_write_behind_a_stream_that_was_not_read_starts_again(connect, cluster
 def test_a_stream_on_the_primary_has_begun_a_transaction_there(both):
     def program(steps):
         if isinstance(steps.connection, rwsplit.Connection):
-            steps.connection.cluster.note_habit(
+            steps.connection.cluster.habits.note(
                 steps.connection._classifier.digest(ALL), wrote=True, mismatched=True
             )
         stream = steps.connection.cursor(pymysql.cursors.SSCursor)
@@ -711,7 +711,7 @@ def test_a_stream_that_waited_for_its_replica_is_verified_whole(cluster, connect
     connection = connect(autocommit=False, max_wait=5.0, max_snapshot=60.0)
     waited = 0
     for number in range(5):
-        connection.cluster._habits.clear()
+        connection.cluster.habits.clear()
         cursor = connection.cursor(pymysql.cursors.SSCursor)
         cursor.execute("UPDATE t SET v = %s WHERE id = 2", (number,))
         connection.commit()

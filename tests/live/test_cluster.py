@@ -114,7 +114,7 @@ def test_the_monitor_tells_how_servers_are(cluster, connect):
     cursor.execute("SELECT 1")
     until = time.monotonic() + 10
     servers = connection.cluster.servers.values()
-    while not all(server.connected and server.latency for server in servers):
+    while not all(server.load.connected and server.load.latency for server in servers):
         assert time.monotonic() < until
         time.sleep(0.05)
         cursor.execute("SELECT 1")
@@ -130,7 +130,7 @@ def test_the_monitor_rests_when_nobody_asks(cluster, connect, monkeypatch):
     ask = monitor._ask
 
     def counted(server, line, of):
-        if of is connection.cluster:
+        if of is connection.cluster.topology:
             asked.append(server)
         return ask(server, line, of)
 

@@ -161,7 +161,7 @@ def test_a_stalled_replica_answers_and_is_not_asked(cluster):
         reader = rwsplit.connect(**cluster.connect_options, autocommit=True, consistency="eventual")
         cluster.stall(victim)
         until = time.monotonic() + 20
-        while reader.cluster.servers[name(victim)].state() != "stalled":
+        while reader.cluster.servers[name(victim)].state(time.monotonic()) != "stalled":
             assert time.monotonic() < until
             writer.cursor().execute("UPDATE work SET v = v + 1 WHERE id = 0")
             reader.cursor().execute("SELECT v FROM work")
@@ -171,7 +171,7 @@ def test_a_stalled_replica_answers_and_is_not_asked(cluster):
             assert reader.route.endpoint == name(cluster.replicas[1])
         assert reader.cluster.servers[name(victim)].behind > 1
         cluster.resume(victim)
-        while reader.cluster.servers[name(victim)].state() != "usable":
+        while reader.cluster.servers[name(victim)].state(time.monotonic()) != "usable":
             assert time.monotonic() < until
             reader.cursor().execute("SELECT v FROM work")
             time.sleep(0.05)

@@ -302,7 +302,7 @@ class Run:
         self.plain = stage.cluster.connect(primary, **quick, database=PLAIN, autocommit=autocommit)
         account = {**stage.cluster.connect_options, "database": OURS}
         self.ours = rwsplit.connect(**{**account, "autocommit": autocommit, **given})
-        self.ours.cluster._habits.clear()
+        self.ours.cluster.habits.clear()
         self._log = Log(stage.flavor)
         self._failed = self._refused = False
         self._vague = False

@@ -223,7 +223,7 @@ def test_the_one_with_fewer_statements_of_ours_is_taken(cluster, loose):
     assert busy[0] not in seen
     assert {*where(quick, 60)} == {*replica_names(cluster)}
     servers = quick.cluster.servers
-    assert all(server.in_use == 0 for server in servers.values())
+    assert all(server.load.in_use == 0 for server in servers.values())
 
 
 @pytest.mark.parametrize("policy", [*POLICIES])

@@ -522,7 +522,7 @@ def test_a_weak_read_weakens_no_other_of_its_transaction(shop, configure, opened
     try:
         cursor.execute("UPDATE orders SET v = v + 1000 WHERE id = 1")
         connection.commit()
-        connection.cluster._habits.clear()
+        connection.cluster.habits.clear()
         where(connection, weak)
         cursor.execute("SELECT v FROM orders WHERE id = 1")
         assert cursor.fetchone()[0] >= 1000

@@ -323,7 +323,7 @@ def test_dials_made_for_each_connection_are_warned_of(cluster, caplog):
         made.close()
         del made
         gc.collect()
-        until(lambda: any(key[-1] and key[-1].is_gone for key in [*clusters._clusters]))
+        until(lambda: any(key[-1] and key[-1].is_gone for key in [*clusters._clusters._kept]))
     assert "dial: connections were given functions that are gone" in caplog.text
 
 

@@ -141,7 +141,7 @@ def test_the_status_and_the_answers_are_those_of_a_plain_connection(cluster, pla
         expected = _run_plain(cluster, plain, autocommit, program)
         _reset(cluster)
         connection = rwsplit.connect(**cluster.connect_options, autocommit=autocommit)
-        connection.cluster._habits.clear()
+        connection.cluster.habits.clear()
         try:
             for step, (answer, state, told) in zip(program, expected, strict=True):
                 found = do(connection, step)

@@ -36,7 +36,7 @@ def begin(connect, two):
     def make(**options):
         # A slow machine must not make a snapshot idle where that is not the point.
         connection = connect(**{"autocommit": False, "max_snapshot": 60.0, **options})
-        connection.cluster._habits.clear()
+        connection.cluster.habits.clear()
         return connection
 
     return make
@@ -319,7 +319,7 @@ def test_a_read_only_transaction_refuses_to_write(connect, two):
 def test_set_transaction_read_only_changes_the_next_ones(begin, scope):
     connection = begin()
     cursor = connection.cursor()
-    connection.cluster.note_habit(connection._classifier.digest(ALL), wrote=True, mismatched=True)
+    connection.cluster.habits.note(connection._classifier.digest(ALL), wrote=True, mismatched=True)
     assert role(cursor, ALL) == "primary"
     connection.commit()
     cursor.execute(f"SET {scope} TRANSACTION READ ONLY")
@@ -636,7 +636,7 @@ R SELECT `t`.`id`, `t`.`v` FROM `t` WHERE `t`.`id` = 2
 @pytest.mark.parametrize(("trace", "autocommit"), [(SQLALCHEMY, False), (DJANGO, True)])
 def test_traces_of_applications(connect, two, cluster, trace, autocommit):
     connection = connect(autocommit=autocommit)
-    connection.cluster._habits.clear()
+    connection.cluster.habits.clear()
     cursor = connection.cursor()
     where = {"R": "replica", "P": "primary", "N": "none"}
     for line in trace.strip().splitlines():

@@ -116,6 +116,13 @@ class Config(NamedTuple):
             )
         return found
 
+    def only(self) -> ClusterConfig:
+        """Return the one that there is. Raises ValueError if that is not one."""
+        if len(self.clusters) != 1:
+            known = ", ".join(self.clusters) or "none"
+            raise ValueError(f"name: expected one of {self.file_name} ({known}), got None")
+        return next(iter(self.clusters.values()))
+
     def by_address(
         self, host: str | None, port: int | None = None, unix_socket: str | None = None
     ) -> ClusterConfig | None:

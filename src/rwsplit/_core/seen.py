@@ -18,14 +18,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from .cluster.place import UNTOLD_SECONDS
 from .position import GtidSet, Position, parse_position
 from .tracking import parse, state_block
 
-__all__ = ["UNTOLD_SECONDS", "Seen", "Sight"]
-
-UNTOLD_SECONDS = 0.05
-"""For how long a MySQL server may show a commit and not tell of it; it was below a millisecond
-wherever it was seen, but a thread may have to wait for a processor."""
+__all__ = ["Seen", "Sight"]
 
 
 class Sight(NamedTuple):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 from pymysql.protocol import MysqlPacket
 
 from .._core.cause import Cause, Reason, not_split
+from .._core.cluster.facts import PrimaryFacts
 from .._core.controls import mentions_controls
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address, check_no_account
 from .._core.followed import Followed
@@ -37,10 +38,9 @@ from .cluster import Cluster, cluster_of, configured
 from .config_file import current_config, reads_are_switched_off
 from .controls import Controls
 from .cursor import routed
-from .facts import PrimaryFacts
+from .log import logger
 from .member import Member, begun_with, default_tracking, open_primary
 from .replicas import Replicas
-from .server import logger
 from .statements import NOTHING
 from .weakly import weakly
 
@@ -423,13 +423,13 @@ class Connection(Controls, Generic[C]):
         try:
             facts = self._reach_primary(sock)
         except err.OperationalError as error:
-            known = cluster.facts
+            known = cluster.topology.facts
             waits = self.sql_mode is not None or self.init_command is not None
             if not (lost(error) and self._revives and known is not None and cluster.usable()):
                 raise
             if waits:
                 raise
-            cluster.primary_failed(cluster.generation)
+            cluster.watch.primary_failed(cluster.generation)
             self.driver_connection.pretend(known.flavor, known.version)
             return known._replace(position=cluster.last_seen())
         if facts.read_only and self._splits_at_all():
@@ -446,7 +446,7 @@ class Connection(Controls, Generic[C]):
         cluster.monitor.account = self._account
         cluster.monitor.look_now()
         generation = cluster.generation
-        cluster.wait_for_sights(monotonic() + self._options.replica_connect_timeout)
+        cluster.watch.wait_for_sights(monotonic() + self._options.replica_connect_timeout)
         if cluster.generation == generation:
             return facts
         self._drop_primary()
@@ -972,7 +972,7 @@ class Connection(Controls, Generic[C]):
             for connection in (primary, *[member.connection for member in members]):
                 connection.interrupt()
             if "_cluster" in self.__dict__:
-                self._cluster.wake()
+                self._cluster.watch.wake()
             return
         try:
             if "_session" in self.__dict__:

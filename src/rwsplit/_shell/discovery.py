@@ -9,7 +9,7 @@ from .._core.endpoint import address
 from .._core.values import as_text
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection
-from .server import logger
+from .log import logger
 
 __all__ = ["discovered"]
 

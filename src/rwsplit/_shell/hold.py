@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from time import monotonic
 from typing import Any
 
+from .._core.cluster.facts import PrimaryFacts
 from .._core.endpoint import Endpoint
 from .._core.failure import FULL, is_read_only
 from .._core.numbers import UNREACHABLE
@@ -15,11 +16,10 @@ from .._core.session import AUTOCOMMIT, Session
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, lost, raise_first
 from .account import Account
-from .cluster import Cluster, words
-from .facts import PrimaryFacts
+from .cluster import Cluster
+from .log import logger, words
 from .member import Member, ask_aside, ask_position, primary_facts
 from .scope import ScopePosition
-from .server import logger
 
 __all__ = ["Hold"]
 
@@ -66,7 +66,7 @@ class Hold:
             self._drop_primary()
             raise
         if self._revives:
-            cluster.servers[endpoint.name].connections.add(physical)
+            cluster.errands.connections(endpoint.name).add(physical)
             self._generation = cluster.learn_primary(facts, generation)
         else:
             cluster.take_facts(facts)
@@ -144,7 +144,7 @@ class Hold:
             self._reconnect()
         except err.MySQLError as error:
             if lost(error) and not self._ended:
-                cluster.primary_failed(generation)
+                cluster.watch.primary_failed(generation)
             return False
         return True
 
@@ -167,17 +167,17 @@ class Hold:
                         return
                     why = "it is read-only"
                     self._drop_primary()
-                    cluster.primary_is_read_only(generation)
+                    cluster.watch.primary_is_read_only(generation)
                 except err.OperationalError as error:
                     if not lost(error) and error.args[0] not in FULL:
                         raise
                     why = words(error)
-                    cluster.primary_failed(generation)
+                    cluster.watch.primary_failed(generation)
             if not cluster.wait_for_primary(generation, until, lambda: self._ended):
                 raise err.OperationalError(
                     UNREACHABLE,
                     f"Can't connect to MySQL server: there is no primary after "
-                    f"{self._options.primary_wait:g} s; {cluster.describe(why)}",
+                    f"{self._options.primary_wait:g} s; {cluster.topology.describe(why)}",
                 )
 
     def _reconnect(self) -> PrimaryFacts:

@@ -16,9 +16,9 @@ from .._core.values import as_text
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection
 from .account import Account
-from .cluster import Cluster, all_users, words
+from .cluster import Cluster, all_users
+from .log import logger, words
 from .replicas import Replicas
-from .server import logger
 
 __all__ = ["cancel", "kill_elsewhere"]
 
@@ -65,7 +65,7 @@ def _is_meant(user: Any, cluster: Cluster, thread: int) -> bool:
         return False
     if other is cluster:
         return True
-    mine, theirs = cluster.facts, other.facts
+    mine, theirs = cluster.topology.facts, other.topology.facts
     if (
         mine is None
         or theirs is None

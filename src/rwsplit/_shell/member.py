@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from time import monotonic
 from typing import Any
 
 from .._core.cause import Reason
+from .._core.cluster.facts import PrimaryFacts
+from .._core.cluster.server import Server
 from .._core.defaults import DEFAULTS, packed, unpacked
 from .._core.options import SystemValue
 from .._core.position import (
@@ -24,9 +27,7 @@ from .._drivers import err
 from .._drivers.pymysql import Ask, PhysicalConnection, Setup, raise_first
 from .account import Account
 from .cluster import Cluster
-from .facts import PrimaryFacts
 from .pool import Pool
-from .server import Server
 
 __all__ = [
     "Member",
@@ -320,18 +321,18 @@ def open_replica(
     try:
         most, server, executed = connection.setup_rows[-1][0]
         connection.max_packet = int(most)
-        if _text(server) == cluster.primary_server:
+        if _text(server) == cluster.topology.primary_server:
             raise ForeignServer("it is the primary itself, under another address")
         if cluster.has_gtids:
             position = parse_position(cluster.flavor, executed or "")
             gone_on = replica.has_gone_on(_text(server), before, position)
-            ahead = cluster.ahead_by(position, _text(server))
+            ahead = cluster.topology.ahead_by(position, _text(server))
             knows = True
-            if ahead or not (gone_on or cluster.belongs(position)):
+            if ahead or not (gone_on or cluster.topology.belongs(position)):
                 # It may have gone on since the primary was last looked at.
                 knows = _look_at_history(cluster, account)
-                ahead = cluster.ahead_by(position, _text(server))
-            if not (gone_on or cluster.belongs(position)):
+                ahead = cluster.topology.ahead_by(position, _text(server))
+            if not (gone_on or cluster.topology.belongs(position)):
                 raise ForeignServer(
                     "it has none of the primary's transactions: it belongs to another cluster, "
                     "or has not begun to replicate"
@@ -339,7 +340,7 @@ def open_replica(
             if ahead and (knows or replica.suspect):
                 raise ForeignServer(f"it is ahead of the primary, which does not have {ahead}")
             # What others learn of it meanwhile it need not have had when it was asked.
-            if not replica.reset_position(position, before):
+            if not replica.reset_position(position, before, monotonic()):
                 raise ForeignServer(
                     "it came back with less than it had, and has not caught up: "
                     f"it has {position}, and had {before}"
@@ -349,7 +350,7 @@ def open_replica(
         raise
     replica.server = _text(server)
     connection.replica = endpoint.name
-    replica.connections.add(connection)
+    cluster.errands.connections(endpoint.name).add(connection)
     member = Member(connection, endpoint.name, replica)
     member.version = version
     return member
@@ -442,9 +443,9 @@ def _look_at_history(cluster: Cluster, account: Account) -> bool:
         _, _, _, server, *_, text = _asked_aside(cluster, account, _ASK_PRIMARY)
     except err.MySQLError:
         return False
-    if _text(server) != cluster.primary_server:
+    if _text(server) != cluster.topology.primary_server:
         return False
-    cluster.history = parse_history(flavor, text or "")
+    cluster.watch.take_history(parse_history(flavor, text or ""))
     return True
 
 

@@ -8,20 +8,25 @@ the thread that runs a statement never looks for itself.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
 from random import SystemRandom
 from time import monotonic
 from typing import Any, Protocol
 
+from .._core.cluster.probe import Miss, Missed, Probe
+from .._core.cluster.server import Server
+from .._core.cluster.topology import Topology
 from .._core.endpoint import Endpoint
-from .._core.position import Position, parse_history, parse_position
+from .._core.numbers import CON_COUNT
+from .._core.options import ClusterOptions
+from .._core.position import parse_history, parse_position
 from .._core.values import as_text
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, lost
 from .account import Account
+from .log import logger, words
 from .parity import ASK_PARITY, Parity, filters_of
-from .server import Probe, Server, logger
 from .sharing import end_abandoned
+from .watch import Watch
 
 __all__ = ["Monitor"]
 
@@ -60,10 +65,8 @@ _ASK_PRIMARY_POSITION = {
 class Watched(Protocol):
     """The cluster, as its monitor sees it."""
 
-    flavor: str
-    primary: Endpoint
-    primary_is_up: bool
-    servers: dict[str, Server]
+    topology: Topology
+    watch: Watch
     used: bool
 
     def look_for_replicas(self, connection: PhysicalConnection) -> None:
@@ -71,15 +74,6 @@ class Watched(Protocol):
 
     def is_in_use(self) -> bool:
         """Tell whether a virtual connection is open."""
-
-    def note_unreached(self, server: Server, error: Exception, failures: int) -> None:
-        """Note that a look at a server failed, so many times in a row."""
-
-    def note_probe(self, server: Server, probe: Probe, before: Position | None) -> None:
-        """Note what a look at a server told."""
-
-    def note_parity(self, server: Server, parity: Parity, filters: list[str]) -> None:
-        """Note what a server has set that changes answers."""
 
 
 class _Line:
@@ -112,18 +106,21 @@ class _Line:
 
 
 class Monitor:
-    """Looks at the servers of one cluster, each in a thread of its own: none delays another.
+    """Looks at the servers of one cluster, each in a thread of its own: none delays another."""
 
-    :param interval: seconds between two looks at a server.
-    :param intervals: the same by group, for those that have one of their own.
-    """
-
-    def __init__(self, cluster: Watched, interval: float, intervals: Mapping[str, float]) -> None:
-        self.interval = interval
-        self._intervals = intervals
+    def __init__(self, cluster: Watched, options: ClusterOptions) -> None:
+        self.interval = options.monitor_interval or 1.0
+        """Seconds between two looks at a server."""
+        self._intervals = {
+            name: each.monitor_interval
+            for name, each in (options.groups or {}).items()
+            if each.monitor_interval
+        }
+        """The same by group, for those that have one of their own."""
         self.account: Account | None = None
         """The newest that connected to the primary."""
         self._cluster = cluster
+        self._topology = cluster.topology
         self._threads: dict[str, threading.Thread] = {}
         self._change = threading.Condition()
         self._round = 0
@@ -136,11 +133,11 @@ class Monitor:
 
     def watch(self) -> None:
         """See to it that all servers are looked at; cheap where they are already."""
-        cluster = self._cluster
-        if self.account is None or len(self._threads) == len(cluster.servers):
+        servers = self._topology.servers
+        if self.account is None or len(self._threads) == len(servers):
             return
         with self._change:
-            for name, server in cluster.servers.items():
+            for name, server in servers.items():
                 thread = self._threads.get(name)
                 if thread is None and not server.is_gone:
                     thread = threading.Thread(target=self._run, args=(server,), daemon=True)
@@ -204,26 +201,26 @@ class Monitor:
         try:
             if line.connection is None:
                 line.connection = line.connect(account, server.endpoint)
-            probe = _ask(server, line.connection, self._cluster)
+            probe = _ask(server, line.connection, self._topology)
         except (err.MySQLError, ValueError, RuntimeError, OSError) as error:
             line.failures += 1
             line.drop()
-            self._cluster.note_unreached(server, error, line.failures)
+            self._cluster.watch.note_missed(server, _missed(error, line.failures))
             return
         line.failures = 0
-        self._cluster.note_probe(server, probe, before)
+        self._cluster.watch.note_probe(server, probe, before, self.interval_of(server.endpoint))
         if not (line.compared or server.unfit):
             line.compared = self._compare(server, line.connection)
-        if server.endpoint is self._cluster.primary and not probe.is_writable:
+        if server.endpoint is self._topology.primary and not probe.is_writable:
             # Its name may lead to another server by now.
             line.drop()
-        elif server.endpoint is self._cluster.primary:
+        elif server.endpoint is self._topology.primary:
             self._cluster.look_for_replicas(line.connection)
             self.watch()
 
     def _wait(self, server: Server, seen: int, failures: int) -> None:
         pause = self.interval_of(server.endpoint)
-        if failures or not self._cluster.primary_is_up:
+        if failures or not self._topology.primary_is_up:
             pause = min(pause, _HURRY_SECONDS * 2 ** min(failures // 4, 10))
         pause *= _dice.uniform(0.8, 1.1)  # processes are not to ask all at once
         with self._change:
@@ -239,7 +236,7 @@ class Monitor:
         if isinstance(settings, err.MySQLError):
             return True
         parity = Parity.of(connection.flavor, settings.rows[0])
-        self._cluster.note_parity(server, parity, filters_of(connection.flavor, replies))
+        self._cluster.watch.note_parity(server, parity, filters_of(connection.flavor, replies))
         return True
 
 
@@ -247,12 +244,24 @@ def _connect(options: dict[str, Any]) -> PhysicalConnection:
     return PhysicalConnection(None, **options)
 
 
-def _ask(server: Server, connection: PhysicalConnection, cluster: Watched) -> Probe:
+def _missed(error: Exception, in_a_row: int) -> Missed:
+    """Tell why a look at a server told nothing."""
+    if error.args and error.args[0] == CON_COUNT:
+        why = Miss.FULL
+    elif isinstance(error, ValueError):
+        why = Miss.FOREIGN
+    else:
+        why = Miss.LOST if lost(error) else Miss.REFUSED
+    text = str(error) if why is Miss.FOREIGN else words(error)
+    return Missed(why, text, in_a_row, "timed out" in str(error))
+
+
+def _ask(server: Server, connection: PhysicalConnection, topology: Topology) -> Probe:
     flavor = connection.flavor
-    if flavor != cluster.flavor:
-        raise ValueError(f"it is a {flavor} server, and the primary is {cluster.flavor}")
+    if flavor != topology.flavor:
+        raise ValueError(f"it is a {flavor} server, and the primary is {topology.flavor}")
     sql = _ASK[flavor]
-    if server.endpoint is cluster.primary:
+    if server.endpoint is topology.primary:
         own, of_primary = "@@GLOBAL.gtid_slave_pos AS", f"{_ASK_PRIMARY_POSITION[flavor]} AS"
         sql = sql.replace(own, of_primary)
     asked_at = monotonic()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from .._core.cluster.orders import WarnOnce
 from .._core.defaults import DEFAULTS, UNMENDED, packed, unpacked
 from .._core.values import as_text
 from .._drivers import err
 
-__all__ = ["ASK_PARITY", "Parity", "filters_of"]
+__all__ = ["ASK_PARITY", "Parities", "Parity", "filters_of"]
 
 _FILTERS = ("do_db", "ignore_db", "do_table", "ignore_table", "wild_do_table", "wild_ignore_table")
 
@@ -58,6 +59,48 @@ class Parity(NamedTuple):
     def mendings(self, primary: Parity) -> list[str]:
         """Name what is not as it is on the primary, and is made so for each session."""
         return [*_differences(self.mended, primary.mended).values()]
+
+
+class Parities:
+    """What the servers of a cluster have set, so far as was asked."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Parity] = {}
+
+    def note(self, name: str, parity: Parity, filters: list[str], primary: str) -> list[WarnOnce]:
+        """Note what a server has set; warns of what makes members answer otherwise than this one.
+
+        :param filters: what it leaves out of what it replicates.
+        :param primary: the name of the primary.
+        """
+        self._known[name] = parity
+        warnings = []
+        if filters:
+            message = (
+                "replica %s filters what it replicates (%s): its reads show less, and nothing tells"
+            )
+            warnings.append(WarnOnce(message, (name, ", ".join(filters))))
+        of_primary = self._known.get(primary)
+        if of_primary is None:
+            return warnings
+        for other, theirs in tuple(self._known.items()):  # others add to it
+            if other != primary:
+                warnings += _warnings(other, theirs, of_primary)
+        return warnings
+
+
+def _warnings(name: str, parity: Parity, primary: Parity) -> list[WarnOnce]:
+    warnings = [
+        WarnOnce("replica %s may answer otherwise: its %s", (name, difference))
+        for difference in parity.differences(primary)
+    ]
+    mended = parity.mendings(primary)
+    if mended:
+        message = (
+            "replica %s has other defaults, and each session there is given the primary's: its %s"
+        )
+        warnings.append(WarnOnce(message, (name, "; its ".join(mended))))
+    return warnings
 
 
 def _differences(mine: dict[str, str], theirs: dict[str, str]) -> dict[str, str]:

@@ -35,14 +35,15 @@ def perform(flow: Flow[T], hands: Hands) -> T:
 def _exchange(command: Exchange) -> None:
     member = command.member
     connection = member.connection
-    if not command.counts and command.limit is None:
+    measure = command.measure
+    if measure is None and command.limit is None:
         _run(command, connection)
         return
     with connection.limited(command.limit):
-        if command.counts:
-            with member.replica.running_one(command.timed):
-                _run(command, connection)
-        else:
+        if measure is None:
+            _run(command, connection)
+            return
+        with measure.one(member.replica, command.timed):
             _run(command, connection)
 
 

@@ -13,8 +13,8 @@ from .._core.failure import FULL
 from .._drivers import err
 from .._drivers.pymysql import Identity, PhysicalConnection, Wire
 from .._drivers.sources import Whose
+from .log import logger
 from .reaper import watch
-from .server import logger
 
 __all__ = ["LOST_FUNCTIONS", "Pool", "warn_of_functions"]
 

@@ -9,6 +9,8 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 from .._core.cause import ASIDE, RESERVED, Cause, Reason, none_usable
+from .._core.cluster.server import Server
+from .._core.cluster.whereabouts import closest, common_position
 from .._core.endpoint import Endpoint
 from .._core.failure import (
     Meaning,
@@ -53,8 +55,9 @@ from .._drivers import err
 from .._drivers.pymysql import Ask, PhysicalConnection, is_of_tls, lost
 from .._drivers.sources import key_of
 from .account import Account
-from .cluster import FULL_SECONDS, Cluster, words
+from .cluster import Cluster
 from .deadline import Deadline
+from .log import logger, words
 from .member import (
     Member,
     ask_aside,
@@ -66,7 +69,6 @@ from .member import (
 )
 from .perform import HANDS, Hands, perform
 from .scope import ScopePosition
-from .server import Server, logger
 from .sharing import Sharing
 from .weakly import weakly
 
@@ -331,7 +333,8 @@ class Replicas:
             name = replica.endpoint.name
             start = monotonic() if wait else 0.0
             fresh = name not in self.members
-            if fresh and not replica.has_room() and len(tried) + 1 < len(self._cluster.candidates):
+            others = len(self._cluster.candidates) - len(tried) - 1
+            if fresh and others > 0 and not replica.has_room(monotonic()):
                 tried.append(name)
                 continue
             try:
@@ -351,10 +354,10 @@ class Replicas:
             except _Late:
                 waited += monotonic() - start
                 if wait > _LOOK_SECONDS:
-                    replica.timed_out()
+                    replica.timed_out(monotonic())
                     needed = yield from self._let_go(needed)
                 else:
-                    replica.looked_in_vain()
+                    replica.looked_in_vain(monotonic())
                 tried.append(name)
             except _Aside as aside:
                 self._aside[name] = aside.until or monotonic() + _ASIDE_SECONDS
@@ -374,7 +377,7 @@ class Replicas:
                     return (
                         yield from self._refused(used, changed, reading, waited, retries, deadline)
                     )
-                told = _learn(replica, used)
+                told = _learn(self._cluster, replica, used)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
                 return Served(used, route.reason, waited, retries)
@@ -465,7 +468,7 @@ class Replicas:
         changed = self.changed_session(member, sql)
         if changed is not None:
             return (yield from self._refused(member, changed, reading, waited, 1, deadline))
-        _learn(replica, member)
+        _learn(self._cluster, replica, member)
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
             self.saw(member, told=False)
@@ -533,7 +536,7 @@ class Replicas:
             return
         replica = member.replica
         assert replica is not None
-        if _learn(replica, member) and self.seen.at == member.name:
+        if _learn(self._cluster, replica, member) and self.seen.at == member.name:
             self.seen.ended(replica.tail)
 
     def wait_for(self, position: Position, seconds: float) -> bool:
@@ -553,7 +556,7 @@ class Replicas:
             left = until - monotonic()
             if not usable or left <= 0:
                 return False
-            replica = cluster.servers[cluster.closest(usable)[0].name]
+            replica = cluster.servers[closest(cluster.servers, usable)[0].name]
             try:
                 (reply,) = yield from WaitAside(replica, [wait_sql(position, left)])
                 _check_wait(reply)
@@ -564,7 +567,7 @@ class Replicas:
                     raise
                 tried.append(replica.endpoint.name)
             else:
-                replica.note_position(position)
+                replica.note_position(position, monotonic())
                 replica.caught_up()
 
     def _run_aside(self, command: WaitAside) -> list[Any]:
@@ -617,12 +620,12 @@ class Replicas:
         session = self._session
         needed: Position = session.origin
         if route.max_staleness is not None:
-            sample = self._cluster.sample(route.max_staleness)
+            samples, asked_at = self._cluster.topology.samples, monotonic()
+            sample = samples.of_age(route.max_staleness, asked_at)
             if sample is None:
-                asked_at = monotonic()
                 now = yield from self._ask_primary()
-                self._cluster.note_sample(now, asked_at)
-                sample = self._cluster.sample(route.max_staleness, renews=False)
+                samples.note(now, asked_at)
+                sample = samples.since(asked_at - route.max_staleness)
             needed = now if sample is None else sample
         if route.consistency == "eventual":
             return needed or None
@@ -735,7 +738,7 @@ class Replicas:
             if not usable:
                 return None, _NOT_CAUGHT_UP
             if not ready and len(usable) > 1 and not self._moves:
-                usable = cluster.closest(usable)
+                usable = closest(cluster.servers, usable)
             self._moves = False
         turn = next(cluster.turns) if self._turn is None else self._turn
         self._turn = None
@@ -753,8 +756,9 @@ class Replicas:
     ) -> Reason:
         """Tell why none of the replicas that a read might use may be asked."""
         states = {}
+        now = monotonic()
         for server in self._cluster.replicas:
-            name, state = server.endpoint.name, server.state()
+            name, state = server.endpoint.name, server.state(now)
             if wanted not in (None, name) or group not in (None, server.endpoint.group):
                 continue
             if state == "usable":
@@ -766,8 +770,8 @@ class Replicas:
 
     def _any_worth(self, endpoints: Sequence[Endpoint]) -> bool:
         """Tell whether it is worth asking one of them: not while all are late and none is due."""
-        servers = self._cluster.servers
-        return any(servers[endpoint.name].worth_asking() for endpoint in endpoints)
+        servers, now = self._cluster.servers, monotonic()
+        return any(servers[endpoint.name].worth_asking(now) for endpoint in endpoints)
 
     def _serves(self, replica: Server, needed: Position | None, route: Route) -> bool:
         """Tell whether a replica is known to have all that a read must see."""
@@ -861,7 +865,7 @@ class Replicas:
         for endpoint in usable:
             name = endpoint.name
             replica = self._cluster.servers[name]
-            if name in ready or not (replica.late and replica.may_probe()):
+            if name in ready or not (replica.late and replica.may_probe(monotonic())):
                 continue
             member = self.members.get(name)
             if member is not None and member.connection.open:
@@ -876,7 +880,9 @@ class Replicas:
             member = self.members[name]
             member.asked = True
             try:
-                self._cluster.servers[name].note_position((yield from AskPosition(member)))
+                self._cluster.servers[name].note_position(
+                    (yield from AskPosition(member)), monotonic()
+                )
             except err.MySQLError:
                 self._lost(name)
             return
@@ -916,7 +922,7 @@ class Replicas:
         session = self._session
         position = session.position
         if position is not session.origin and self.all_have(position):
-            session.prune(self._cluster.common_position())
+            session.prune(common_position(self._cluster.replicas, self._cluster.flavor))
             self._passed.clear()
 
     # Running.
@@ -937,7 +943,7 @@ class Replicas:
             getattr(physical, "ctx", None),
             self._session.schema,
         )
-        refused_until = replica.refuses_until(account)
+        refused_until = replica.refusals.until(account, monotonic())
         if refused_until:
             raise _Aside(refused_until)
         self._cluster.monitor.watch()
@@ -957,7 +963,7 @@ class Replicas:
                 # A schema that the primary has is on its way here.
                 raise _Aside from error
             if code == CON_COUNT:
-                replica.full_until = monotonic() + FULL_SECONDS
+                replica.note_full(monotonic())
                 raise _Aside from error
             if refuses_account(code) or is_of_tls(error):
                 raise self._refused_account(replica, account, error) from error
@@ -967,14 +973,14 @@ class Replicas:
                     "replica %s can't be as the primary: %s", replica.endpoint.name, words(error)
                 )
                 raise _Aside from error
-            replica.rest(words(error))
+            self._cluster.watch.rest(replica, words(error))
             raise Unreachable(2013, words(error)) from error
         except (RuntimeError, OSError, ValueError) as error:
             # A package is missing that the account's authentication needs here, or a file of it.
             raise self._refused_account(replica, account, error) from error
         finally:
             replica.opening -= 1
-        replica.refusals.pop(account, None)
+        replica.refusals.forget(account)
         try:
             self._check_open()
         except err.InterfaceError:
@@ -999,7 +1005,7 @@ class Replicas:
             as_text(user),
             words(error),
         )
-        return _Aside(replica.refuse(account))
+        return _Aside(replica.refusals.add(account, monotonic(), self._cluster.dice.random()))
 
     def _run_after_wait(
         self,
@@ -1022,7 +1028,7 @@ class Replicas:
             elapsed = yield from self._run_after(member, [wait], reading, limit)
         replica = member.replica
         assert replica is not None
-        replica.note_position(needed)
+        replica.note_position(needed, monotonic())
         replica.caught_up()
         self._passed[member.name] = needed
         return elapsed
@@ -1078,11 +1084,12 @@ class Replicas:
                 # Asked afterwards, it could have what the read did not see.
                 position = told_position(member, replies[-1])
                 self.was_abreast = position.covers(known)
-                replica.note_position(position)
+                replica.note_position(position, monotonic())
 
-        measures = self._cluster.measures
+        cluster = self._cluster
+        measure = cluster.measure if cluster.measures else None
         exchange = Exchange(
-            member, before, accept, sql, unbuffered, fingerprint, limit, measures, timed
+            member, before, accept, sql, unbuffered, fingerprint, limit, measure, timed
         )
         if not begin:
             yield exchange
@@ -1183,15 +1190,15 @@ def _read_as(connection: PhysicalConnection, primary: PhysicalConnection) -> Non
     connection.encoding = primary.encoding
 
 
-def _learn(replica: Server, member: Member) -> bool:
+def _learn(cluster: Cluster, replica: Server, member: Member) -> bool:
     """Take in what a read told of its replica; False if it may have seen more than it told."""
     tails = member.connection.tails
     told = False
     if tails:
-        told = replica.told(tails[-1]) and replica.flavor == "mysql"
+        told = replica.told(tails[-1], monotonic()) and replica.flavor == "mysql"
         tails.clear()
     if replica.rests_until:
-        replica.works()
+        cluster.watch.note_served(replica)
     return told
 
 

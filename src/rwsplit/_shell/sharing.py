@@ -12,7 +12,7 @@ from .._core.numbers import UNREACHABLE
 from .._core.position import GtidList, GtidSet, Position
 from .._drivers import err
 from .._stores import MemoryStore, SessionStore, Stored, StoreError, StoreIsDamaged, StoreIsEmpty
-from .server import logger
+from .log import logger
 
 __all__ = ["Sharing", "end_abandoned"]
 

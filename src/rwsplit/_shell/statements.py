@@ -57,13 +57,13 @@ from .catalogue import changes_functions
 from .context import Context, current
 from .deadline import Deadline
 from .hold import Hold, refuses_writes
+from .log import logger
 from .member import Member, keep_tracking
 from .outcome import OutcomeUnknown, deadlock, loss
 from .process import ProcessPosition
 from .read_back import read_back, report, user_variables
 from .replicas import Reading, Replicas, Served, Unserved
 from .scope import Listeners, Scope, ScopePosition
-from .server import logger
 from .sharing import Sharing
 from .weakly import weakly
 
@@ -809,7 +809,7 @@ class Statements(Hold):
         since = monotonic() if connection._read_timeout else 0.0
         try:
             if self._cluster.measures:
-                with member.replica.running_one():  # type: ignore[union-attr]
+                with self._cluster.measure.one(member.replica):  # type: ignore[arg-type]
                     connection.query(sql, unbuffered)
             else:
                 connection.query(sql, unbuffered)
@@ -831,8 +831,9 @@ class Statements(Hold):
                     return self._query_replica(
                         statement, decision, sql, unbuffered, template, failed, since
                     )
-                if not replica.told(tail):
-                    tail, seen_when = b"", monotonic()
+                now = monotonic()
+                if not replica.told(tail, now):
+                    tail, seen_when = b"", now
             tails.clear()
         self._result = result = connection._result
         followed = self._followed
@@ -1240,7 +1241,7 @@ class Statements(Hold):
         self._drop_primary()
         if self._sharing is not None:
             self._sharing.answered()
-        self._cluster.primary_is_read_only(self._generation)
+        self._cluster.watch.primary_is_read_only(self._generation)
         if status & IN_TRANSACTION:
             self._note_loss(error, NOTHING, status)
             self._transaction.lost = ""  # the application is told that it was rolled back
@@ -1346,7 +1347,7 @@ class Statements(Hold):
             sql_mode, charset = lexing
             cluster = self._cluster
             self._classifier = classifier(
-                Dialect.of(cluster.flavor, cluster.version, sql_mode or "", charset or "")
+                Dialect.of(cluster.flavor, cluster.topology.version, sql_mode or "", charset or "")
             )
 
     def _learn(self, statement: Statement | None = None) -> None:

@@ -251,7 +251,7 @@ class Transactions(Statements):
         if transaction.retries_on_primary:
             transaction.retries_on_primary = False
             return _RETRIES
-        why = self._cluster.habit(transaction.digest).why_primary()
+        why = self._cluster.habits.of(transaction.digest).why_primary()
         return Reason(why, Cause.HABIT) if why else None
 
     def _isolation(self) -> tuple[str, ...]:
@@ -402,7 +402,7 @@ class Transactions(Statements):
         if isinstance(reply, err.MySQLError):
             raise reply
         if transaction.digest:
-            self._cluster.note_habit(transaction.digest, wrote=True, mismatched=True)
+            self._cluster.habits.note(transaction.digest, wrote=True, mismatched=True)
         transaction.clear()
         transaction.forget_primary()
         transaction.retries_on_primary = True
@@ -424,7 +424,7 @@ class Transactions(Statements):
     def _note_end(self) -> None:
         transaction = self._transaction
         if transaction.digest:
-            self._cluster.note_habit(transaction.digest, transaction.wrote)
+            self._cluster.habits.note(transaction.digest, transaction.wrote)
             transaction.digest = ""
         transaction.wrote = False
 

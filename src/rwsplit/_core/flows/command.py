@@ -47,16 +47,16 @@ class Exchange(Command[None]):
     :param accept: judges the replies to what came first before that result is read. What it raises
         throws the result away.
     :param limit: how many seconds an answer may take; None for the connection's own limits.
-    :param counts: whether the member's replica is to count the statement while it runs.
+    :param measure: counts the statement while it runs, and how long that takes; None for nobody.
     :param timed: whether how long it takes tells of the replica.
     """
 
     __slots__ = (
         "accept",
         "before",
-        "counts",
         "fingerprint",
         "limit",
+        "measure",
         "member",
         "sql",
         "timed",
@@ -72,7 +72,7 @@ class Exchange(Command[None]):
         unbuffered: bool = False,
         fingerprint: Any = None,
         limit: float | None = None,
-        counts: bool = False,
+        measure: Any = None,
         timed: bool = False,
     ) -> None:
         self.member = member
@@ -82,7 +82,7 @@ class Exchange(Command[None]):
         self.unbuffered = unbuffered
         self.fingerprint = fingerprint
         self.limit = limit
-        self.counts = counts
+        self.measure = measure
         self.timed = timed
 
     def __repr__(self) -> str:

@@ -1,0 +1,1 @@
+"""What is known of a primary and its replicas: values and plain rules; time and dice come in."""

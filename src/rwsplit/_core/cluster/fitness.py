@@ -1,0 +1,82 @@
+"""Whether a replica may serve anybody: it belongs here, and has nothing that the primary lacks.
+
+Pure. An empty position is satisfied by any server, and a foreign one too: so nobody serves that was
+not seen to hold transactions of the primary's lineage.
+"""
+
+from __future__ import annotations
+
+from ..position import BinlogState, GtidSet, Position, beyond, includes, whole
+from .probe import Probe
+from .server import Server
+from .topology import Topology
+
+__all__ = ["why_unfit"]
+
+_AHEAD = "it is ahead of the primary: it has what was lost with another one, and must be rebuilt"
+
+
+def why_unfit(
+    topology: Topology, server: Server, probe: Probe, before: Position | None, now: float
+) -> str | None:
+    """Tell why a replica must serve nobody; '' if it may, None if that can't be told yet.
+
+    `before` is where it was known to be before it was looked at.
+    """
+    if not topology.has_gtids:
+        return ""
+    if probe.server == topology.primary_server:
+        return "it is the primary itself, under another address"
+    if server.was_primary and probe.is_writable:
+        return "it was the primary, and can be written to"
+    if server.suspect and probe.asked_at < topology.doubted_at:
+        return None  # it was asked before the primary changed
+    if server.ahead is not None:
+        if includes(whole(probe.position, probe.history), server.ahead):
+            return _AHEAD
+        server.ahead = None  # it was rebuilt
+    gone_on = server.has_gone_on(probe.server, before, probe.position)
+    belongs = gone_on or topology.belongs(probe.position)
+    if server.was_primary or not belongs or _is_ahead(topology, probe):
+        # It may have gone on since the primary was last looked at: so the look before counts.
+        doubted, server.doubted = server.doubted, probe
+        if doubted is None or doubted.asked_at + doubted.seconds >= topology.history_at:
+            if server.was_primary or server.unfit or not belongs:
+                return None
+        else:
+            server.is_foreign = not (gone_on or topology.belongs(doubted.position))
+            if server.is_foreign:
+                return "it has none of the primary's transactions"
+            if server.was_primary and _has_lost(topology, doubted):
+                return "it was the primary, and has transactions that are lost"
+            if _is_ahead(topology, doubted):
+                if server.suspect:
+                    server.ahead = beyond(
+                        topology.history, doubted.position, doubted.history, doubted.server
+                    )
+                return _AHEAD
+            server.suspect = False
+    else:
+        server.suspect = False
+    server.is_foreign = False
+    history = topology.history
+    if server.unfit == _AHEAD and isinstance(before, GtidSet) and isinstance(history, GtidSet):
+        # It was rebuilt, and will never have again what was lost.
+        before = server.let_go(before & history, now)
+    if not server.reset_position(probe.position, before, now):
+        return "it came back with less than it had, and has not caught up"
+    return ""
+
+
+def _is_ahead(topology: Topology, probe: Probe) -> bool:
+    """Tell whether a replica has what the primary is not known to have."""
+    return bool(beyond(topology.history, probe.position, probe.history, probe.server))
+
+
+def _has_lost(topology: Topology, probe: Probe) -> bool:
+    """Tell whether a server has transactions that the primary does not have."""
+    mine, theirs = probe.history, topology.history
+    if isinstance(mine, BinlogState) or isinstance(theirs, BinlogState):
+        assert isinstance(mine, BinlogState) and isinstance(theirs, BinlogState)
+        return not theirs.includes(mine)
+    return not theirs.covers(mine)
