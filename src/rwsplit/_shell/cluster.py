@@ -10,7 +10,7 @@ import atexit
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -145,7 +145,7 @@ class Cluster:
 
     def _set_up_choice(self, options: ClusterOptions) -> None:
         """Set up what a replica is chosen by."""
-        self.turns = itertools.count(self.dice.getrandbits(30))
+        self.turns: Iterator[int] = itertools.count(self.dice.getrandbits(30))
         """Numbers the choices of a replica, for the policies; not all processes begin alike."""
         self.figures: Mapping[str, Figures] = FiguresOf(self.topology)
         """By endpoint name, what the policies may look at."""

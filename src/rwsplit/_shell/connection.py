@@ -625,7 +625,7 @@ class Connection(Controls, Generic[C]):
         if self._options.after != CONNECT or not self._splits:
             return
         known = self._cluster.last_seen()
-        if known is None or self._replicas.all_have(known):
+        if known is None or self._replicas.chooser.all_have(known):
             return
         with self._having_turn():
             self._look_at_block()

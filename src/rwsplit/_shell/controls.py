@@ -128,11 +128,11 @@ class Controls(Ruling):
         if name == POLICY:
             if not self._splits:
                 return "disable"
-            return name_of(self._replicas.policy or self._cluster.policy)
+            return name_of(self._replicas.chooser.policy or self._cluster.policy)
         if name == RATIO:
             return round((1 - self._primary_share) * 100)
         if name == TIMEOUT:
-            return self._replicas.max_wait
+            return self._replicas.chooser.max_wait
         if self._id_kind == "database" and self._level == "session":
             return "INSTANCE"
         return self._level.upper()

@@ -74,9 +74,14 @@ class Member:
         self.known_routes: dict[Reason, RouteTaken] = {}
         """By reason, the routes of statements that ran here without waiting."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether its connection is open, so far as was seen."""
+        return bool(self.connection.open)
+
     def __repr__(self) -> str:
         """Name the member and tell whether it is open."""
-        state = "open" if self.connection.open else "closed"
+        state = "open" if self.is_open else "closed"
         return f"<Member {self.name} {self.role} {state}>"
 
     def taken(self, reason: Reason, waited: float = 0.0, retries: int = 0) -> RouteTaken:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any, NamedTuple
 
-from .._core.cause import ASIDE, RESERVED, Cause, Reason, none_usable
+from .._core.cause import Cause, Reason
 from .._core.cluster.server import Server
-from .._core.cluster.whereabouts import closest, common_position
-from .._core.endpoint import Endpoint
+from .._core.cluster.whereabouts import closest
 from .._core.failure import (
     Meaning,
     meaning,
@@ -20,6 +19,7 @@ from .._core.failure import (
 )
 from .._core.figures import View
 from .._core.fingerprint import Fingerprint
+from .._core.flows.choosing import LOOK_SECONDS, NOT_CAUGHT_UP, Chooser, Lacks, Nobody
 from .._core.flows.command import (
     AskAside,
     AskPosition,
@@ -41,9 +41,9 @@ from .._core.numbers import (
     READ_ONLY_TRANSACTION,
 )
 from .._core.options import Options
-from .._core.policies import Policy, narrow
+from .._core.policies import Policy
 from .._core.position import Position, within
-from .._core.route import Route
+from .._core.route import Destination, Route
 from .._core.seen import Seen, Sight
 from .._core.session import Session
 from .._core.tracking import (
@@ -73,9 +73,6 @@ from .sharing import Sharing
 from .weakly import weakly
 
 __all__ = ["Reading", "Replicas", "Served", "Unserved"]
-
-_LOOK_SECONDS = 0.001
-"""A wait just long enough to learn whether a replica has caught up."""
 
 _LOOK_AGAIN_SECONDS = 0.5
 """How long not to ask again whether the primary has what no replica has."""
@@ -165,26 +162,15 @@ class Replicas:
         self._session = session
         self._primary = primary
         self._options = options
-        self.max_wait = 0.0
-        """How many seconds a read may wait for a replica."""
-        self.wait_at_most(options.max_wait)
         self._account = account
-        self.policy: Policy | None = None
-        """What picks among the candidates; None for the cluster's own policy."""
+        self.seen = Seen(session.origin)
+        view = View(cluster.figures, cluster.dice.random)
+        waits = options.on_lag == "wait"
+        self.chooser = Chooser(cluster, session, self.seen, self.members, view, waits)
+        self.wait_at_most(options.max_wait)
         self.take_policy(options.policy)
-        self.view = View(cluster.figures, cluster.dice.random)
-        """What the policy sees."""
-        self._turn: int | None = None
-        """A turn that was taken, and that its replica could not use straight away."""
         self.refused_by: Member | None = None
         """The member whose error a read ended with."""
-        self._aside: dict[str, float] = {}
-        self._passed: dict[str, Position] = {}
-        """By replica, the position (this very object) that it was last found to have."""
-        self.seen = Seen(session.origin)
-        self._arrivals = cluster.arrivals
-        self._moves = False
-        """A replica has come, and it is as good as the one that is known to be closest."""
         self.scope: ScopePosition | None = None
         """What the scope must see that the connection is used in."""
         self.sharing: Sharing | None = None
@@ -197,8 +183,6 @@ class Replicas:
         """A member whose snapshot was ended, and that was not heard since."""
         self.was_abreast = False
         """Whether the replica of the last read had what was known of the primary before it."""
-        self._probed: str | None = None
-        """The late replica that `_choose` must ask first."""
         self._hands: Hands = {
             **HANDS,
             Open: weakly(self._open),
@@ -213,41 +197,43 @@ class Replicas:
     def wait_at_most(self, seconds: float) -> None:
         """Let a read wait so long for a replica: half of what its answer may take at most."""
         patience = self._primary.connection._read_timeout
-        self.max_wait = min(seconds, patience / 2) if patience else seconds
+        self.chooser.max_wait = min(seconds, patience / 2) if patience else seconds
 
     def take_policy(self, policy: Policy | None) -> None:
         """Choose by another policy from now on; None for the cluster's own."""
-        self.policy = policy
+        self.chooser.policy = policy
         if policy is not None:
             self._cluster.note_policy(policy)
 
     def ready_member(self, shows_data: bool) -> Member | None:
         """Return the member whose turn it is, if it is there and is the same session already."""
-        cluster = self._cluster
+        cluster, chooser = self._cluster, self.chooser
         cluster.used = True
         usable = cluster.candidates if not cluster.refresh_at else cluster.usable()
-        if not usable or self._aside:
+        if not usable or chooser.aside:
             return None
         if self.unsettled is not None:
             self.settle()
         turn = next(cluster.turns)
-        member = self.members.get((self.policy or cluster.policy)(usable, turn, self.view).name)
+        member = self.members.get(
+            (chooser.policy or cluster.policy)(usable, turn, chooser.view).name
+        )
         if (
             shows_data
             and (at := self.seen.at) is not None
             and (member is None or member.name != at)
         ):
-            if not (self.seen.tail or (self.seen.when and self._was_told())):
+            if not (self.seen.tail or (self.seen.when and chooser.was_told())):
                 # Only the replica of the last read is known to have what that one saw.
                 member = self.members.get(at)
-                if self._arrivals != cluster.arrivals:
+                if chooser.arrivals != cluster.arrivals:
                     member = None
                 if member is not None and member.replica.endpoint not in usable:  # type: ignore[union-attr]
                     member = None
             elif member is not None and member.replica.tail != self.seen.tail:  # type: ignore[union-attr]
                 member = None
         if member is None or member.version != self._session.version:
-            self._turn = turn
+            chooser.turn = turn
             return None
         return member
 
@@ -296,8 +282,9 @@ class Replicas:
         if self._must_ask(route):
             now = monotonic()
             awake = [each.endpoint for each in cluster.replicas if each.may_serve(now)]
-            if not self._any_worth(awake):
-                return Unserved(_NOT_CAUGHT_UP if awake else self._none_usable(), 0.0, 0)
+            if not self.chooser.any_worth(awake, now):
+                why = NOT_CAUGHT_UP if awake else self.chooser.none_usable(_ANY, (), now)
+                return Unserved(why, 0.0, 0)
         retries = int(failed is not None)
         try:
             needed = yield from self._needed(route)
@@ -315,18 +302,19 @@ class Replicas:
         killed: bool,
     ) -> Flow[Served | Unserved]:
         """Run a read on one replica after the other until one serves it."""
+        chooser = self.chooser
         waited = 0.0
         tried: list[str] = []
         too_large: Reason | None = None
         while True:
-            choice = self._choose(route, needed, tried, waited)
-            if choice is None:
-                yield from self._find_out(needed)
+            choice = chooser.choose(route, needed, tried, waited, monotonic())
+            if isinstance(choice, Lacks):
+                yield from self._find_out(choice)
                 continue
-            if choice[0] is None:
-                less = yield from self._less(route, needed, choice[1])
+            if isinstance(choice, Nobody):
+                less = yield from self._less(route, needed, choice.why)
                 if less is None:
-                    return Unserved(too_large or choice[1], waited, retries, killed=killed)
+                    return Unserved(too_large or choice.why, waited, retries, killed=killed)
                 route, needed = less
                 continue
             replica, wait = choice
@@ -344,7 +332,7 @@ class Replicas:
                     tried.append(name)
                     continue
                 # A fresh member has told where it is: the wait may not be needed.
-                waits = bool(wait) and not (fresh and self._serves(replica, needed, route))
+                waits = bool(wait) and not (fresh and self.chooser.serves(replica, needed, route))
                 left = deadline.left() if retries else None
                 if waits:
                     wanted = self._wanted(route, needed)
@@ -353,14 +341,14 @@ class Replicas:
                     yield from self._run_after(used, [], reading, left, timed=True)
             except _Late:
                 waited += monotonic() - start
-                if wait > _LOOK_SECONDS:
+                if wait > LOOK_SECONDS:
                     replica.timed_out(monotonic())
                     needed = yield from self._let_go(needed)
                 else:
                     replica.looked_in_vain(monotonic())
                 tried.append(name)
             except _Aside as aside:
-                self._aside[name] = aside.until or monotonic() + _ASIDE_SECONDS
+                chooser.aside[name] = aside.until or monotonic() + _ASIDE_SECONDS
                 tried.append(name)
             except err.MySQLError as error:
                 if not lost(error):
@@ -438,12 +426,12 @@ class Replicas:
         """
         replica = member.replica
         assert replica is not None
-        waited = 0.0
+        waited, max_wait = 0.0, self.chooser.max_wait
         try:
             needed = (yield from self._needed(route)) if route.sees_commits else None
         except _Away:
             return Unserved(_AWAY, 0.0, 0)
-        late = needed is not None and not self._has(replica, needed)
+        late = needed is not None and not self.chooser.has(replica, needed)
         sql = reading.sql or b""
         limits = (self._primary.connection.max_packet, member.connection.max_packet)
         if len(sql) >= min(limits):
@@ -453,9 +441,9 @@ class Replicas:
             if not late:
                 yield from self._run_after(member, [], reading, timed=True)
             else:
-                waited = yield from self._run_after_wait(member, needed, self.max_wait, reading)
+                waited = yield from self._run_after_wait(member, needed, max_wait, reading)
         except _Late:
-            return Unserved(_NOT_CAUGHT_UP, self.max_wait, 1)
+            return Unserved(NOT_CAUGHT_UP, max_wait, 1)
         except _Aside:
             return Unserved(_not_taken(member.name), 0.0, 1)
         except err.MySQLError as error:
@@ -550,7 +538,7 @@ class Replicas:
         tried: list[str] = []
         yield from self.settling()
         while True:
-            usable = self._narrow(cluster.usable(), tried)
+            usable = self.chooser.narrow(cluster.usable(), tried, monotonic())
             if any(cluster.servers[end.name].has(position) for end in usable):
                 return True
             left = until - monotonic()
@@ -591,14 +579,6 @@ class Replicas:
         replica = member.replica
         assert replica is not None
         self.seen.saw(member.name, replica.server, replica.tail if told else b"", monotonic())
-
-    def _was_told(self) -> bool:
-        """Tell whether the replica of the last read has told by now what that read saw."""
-        seen = self.seen
-        if seen.at is None or self._cluster.flavor != "mysql":
-            return False
-        replica = self._cluster.servers[seen.at]
-        return seen.was_told(replica.advanced_at, replica.tail)
 
     def take_seen(self) -> Sight:
         """Begin anew with what must not be seen less of; returns what it was before."""
@@ -677,114 +657,7 @@ class Replicas:
                 "reads on it have seen",
                 self._primary.name,
             )
-            self.seen.position = self.seen.position | self._furthest()
-
-    def _furthest(self) -> Position:
-        """Return all that the usable replicas are known to have, if one of them has all of it."""
-        known = [self._cluster.servers[end.name].position for end in self._cluster.usable()]
-        positions = [position for position in known if position is not None]
-        for position in positions:
-            if all(position.covers(other) for other in positions):
-                return position
-        return self._session.origin
-
-    def _choose(
-        self, route: Route, needed: Position | None, tried: Collection[str], waited: float
-    ) -> tuple[Server, float] | tuple[None, Reason] | None:
-        """Choose a replica; with it, how long to wait there at most, or why there is none.
-
-        None while a question must be asked first: see `_find_out`.
-        """
-        cluster = self._cluster
-        wanted = route.endpoint
-        usable = cluster.usable(route.group) if wanted is None else cluster.named(wanted)
-        if tried or self._aside:
-            usable = self._narrow(usable, tried)
-        if wanted is None and route.consistency != "eventual" and not self._any_worth(usable):
-            spares = self._narrow(cluster.spares(route.group), tried)
-            usable = narrow(spares, cluster.options.zone) if self._any_worth(spares) else usable
-        bound = route.shows_data and route.consistency != "eventual"
-        if bound and self.seen.is_untold and not self._was_told():
-            here = self._stay(usable, needed)
-            if here is None:
-                return None
-            usable = here
-        if not usable:
-            if waited:
-                return None, _NOT_CAUGHT_UP
-            return None, self._none_usable(wanted, route.group, tried)
-        replicas = cluster.servers
-        ready = {end.name for end in usable if self._serves(replicas[end.name], needed, route)}
-        if len(ready) == len(usable):
-            self._prune()
-        else:
-            self._probed = self._late_one(usable, ready)
-            if self._probed is not None:
-                return None
-            patience = self.max_wait - waited
-            patient = not ready and self._options.on_lag == "wait"
-            usable = tuple(
-                [
-                    end
-                    for end in usable
-                    if end.name in ready
-                    or (
-                        patience > 0
-                        and not replicas[end.name].late
-                        and (patient or monotonic() >= replicas[end.name].look_at)
-                    )
-                ]
-            )
-            if not usable:
-                return None, _NOT_CAUGHT_UP
-            if not ready and len(usable) > 1 and not self._moves:
-                usable = closest(cluster.servers, usable)
-            self._moves = False
-        turn = next(cluster.turns) if self._turn is None else self._turn
-        self._turn = None
-        policy = cluster.policy_of(route.group, self.policy)
-        name = policy(usable, turn, self.view).name
-        seconds = 0.0
-        if name not in ready:
-            # Where another replica or the primary can answer at once, a look is enough.
-            patient = not ready and self._options.on_lag == "wait"
-            seconds = self.max_wait - waited if patient else _LOOK_SECONDS
-        return replicas[name], seconds
-
-    def _none_usable(
-        self, wanted: str | None = None, group: str | None = None, tried: Collection[str] = ()
-    ) -> Reason:
-        """Tell why none of the replicas that a read might use may be asked."""
-        states = {}
-        now = monotonic()
-        for server in self._cluster.replicas:
-            name, state = server.endpoint.name, server.state(now)
-            if wanted not in (None, name) or group not in (None, server.endpoint.group):
-                continue
-            if state == "usable":
-                state = ASIDE if name in tried or name in self._aside else RESERVED
-            states[name] = state
-        if wanted is not None and not states:
-            return Reason(f"{wanted}, which a hint asks for, is no replica", Cause.HINT)
-        return none_usable(states)
-
-    def _any_worth(self, endpoints: Sequence[Endpoint]) -> bool:
-        """Tell whether it is worth asking one of them: not while all are late and none is due."""
-        servers, now = self._cluster.servers, monotonic()
-        return any(servers[endpoint.name].worth_asking(now) for endpoint in endpoints)
-
-    def _serves(self, replica: Server, needed: Position | None, route: Route) -> bool:
-        """Tell whether a replica is known to have all that a read must see."""
-        if not self._has(replica, needed):
-            return False
-        name = replica.endpoint.name
-        if route.consistency != "session" or name == self.seen.at or not route.shows_data:
-            return True
-        if not self.seen.is_untold:
-            return replica.tail == self.seen.tail != b"" or self._has(
-                replica, self.seen.known() or None
-            )
-        return False
+            self.seen.position = self.seen.position | self.chooser.furthest()
 
     def _let_go(self, needed: Position | None) -> Flow[Position | None]:
         """Let go of what the primary itself does not have: it was lost in a failover, or made up.
@@ -832,7 +705,7 @@ class Replicas:
                 f"{route.reason}; no replica of {route.group} could serve it"
             )
             return route._replace(group=None, reason=reason), needed
-        if why is not _NOT_CAUGHT_UP or monotonic() - self._looked_at < _LOOK_AGAIN_SECONDS:
+        if why is not NOT_CAUGHT_UP or monotonic() - self._looked_at < _LOOK_AGAIN_SECONDS:
             return None
         # What a server has told is there, until another is the primary.
         asked = self._session.asked or (self.scope is not None and self.scope.asked is not None)
@@ -842,47 +715,15 @@ class Replicas:
         kept = yield from self._let_go(needed)
         return None if kept is needed else (route, kept)
 
-    def _stay(
-        self, usable: tuple[Endpoint, ...], needed: Position | None
-    ) -> tuple[Endpoint, ...] | None:
-        """Stay on the replica of the last read, whose position nobody told, if it can serve.
-
-        None if others should, once they have what the primary has now: no replica has more.
-        """
-        name = self.seen.at
-        assert name is not None
-        here = tuple([endpoint for endpoint in usable if endpoint.name == name])
-        arrivals, self._arrivals = self._arrivals, self._cluster.arrivals
-        self._moves = arrivals != self._arrivals
-        if here and not self._moves:
-            replica = self._cluster.servers[name]
-            if self._has(replica, needed) or not replica.late or len(usable) == 1:
-                return here
-        return None
-
-    def _late_one(self, usable: tuple[Endpoint, ...], ready: Collection[str]) -> str | None:
-        """Return a late replica that should be asked whether it has advanced since."""
-        for endpoint in usable:
-            name = endpoint.name
-            replica = self._cluster.servers[name]
-            if name in ready or not (replica.late and replica.may_probe(monotonic())):
-                continue
-            member = self.members.get(name)
-            if member is not None and member.connection.open:
-                return name
-            replica.late = False
-        return None
-
-    def _find_out(self, needed: Position | None) -> Flow[None]:
-        """Ask what `_choose` has to know."""
-        name, self._probed = self._probed, None
+    def _find_out(self, lacks: Lacks) -> Flow[None]:
+        """Ask what a choice must know."""
+        name = lacks.name
         if name is not None:
             member = self.members[name]
             member.asked = True
             try:
-                self._cluster.servers[name].note_position(
-                    (yield from AskPosition(member)), monotonic()
-                )
+                position = yield from AskPosition(member)
+                self._cluster.servers[name].note_position(position, monotonic())
             except err.MySQLError:
                 self._lost(name)
             return
@@ -893,37 +734,6 @@ class Replicas:
         except _Away:
             have = self._cluster.servers[at].position or self._session.origin
         self.seen.leave(have)
-
-    def _narrow(self, usable: tuple[Endpoint, ...], tried: Collection[str]) -> tuple[Endpoint, ...]:
-        now = monotonic()
-        self._aside = {name: until for name, until in self._aside.items() if until > now}
-        return tuple(
-            [end for end in usable if end.name not in tried and end.name not in self._aside]
-        )
-
-    def _has(self, replica: Server, needed: Position | None) -> bool:
-        if needed is None:
-            return True
-        name = replica.endpoint.name
-        if self._passed.get(name) is needed:
-            return True
-        if not replica.has(needed):
-            return False
-        self._passed[name] = needed
-        return True
-
-    def all_have(self, position: Position) -> bool:
-        """Tell whether every replica is known to have a position; False while none is known."""
-        replicas = self._cluster.replicas
-        return bool(replicas) and all(self._has(replica, position) for replica in replicas)
-
-    def _prune(self) -> None:
-        """Forget a position that every replica has: they keep it (see `Server.floor`)."""
-        session = self._session
-        position = session.position
-        if position is not session.origin and self.all_have(position):
-            session.prune(common_position(self._cluster.replicas, self._cluster.flavor))
-            self._passed.clear()
 
     # Running.
 
@@ -1030,7 +840,7 @@ class Replicas:
         assert replica is not None
         replica.note_position(needed, monotonic())
         replica.caught_up()
-        self._passed[member.name] = needed
+        self.chooser.passed[member.name] = needed
         return elapsed
 
     def _run_after(
@@ -1062,7 +872,7 @@ class Replicas:
         if prepared is not None and wanted and member.prepared.get(prepared) is not wanted:
             prelude.append(wanted.sql)
         before = [*prelude, *wait, *begin]
-        asks = known is not None and not self._has(replica, known)
+        asks = known is not None and not self.chooser.has(replica, known)
         if asks:
             before.append(ask_position_sql(member))
         if wait or asks:
@@ -1169,9 +979,8 @@ _NO_ENTRY = frozenset({HOST_IS_BLOCKED, HOST_NOT_PRIVILEGED})
 """It lets in nobody from here."""
 
 _AWAY = Reason("only the primary could say what it must see, and it is away", Cause.PRIMARY_AWAY)
-_NOT_CAUGHT_UP = Reason(
-    "no replica has caught up with what the session must see", Cause.NOT_CAUGHT_UP
-)
+_ANY = Route(Destination.REPLICA, NOT_CAUGHT_UP)
+"""A read that any replica might serve."""
 _NO_GTIDS = Reason("the primary has no GTIDs to wait for", Cause.NO_GTIDS)
 _NO_AGE = Reason("the primary has no GTIDs to tell a replica's age by", Cause.NO_GTIDS)
 

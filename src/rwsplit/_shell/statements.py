@@ -1530,7 +1530,7 @@ class Statements(Hold):
             self._set_aside(in_scope=part is not None)
         self._key = key
         self._end_mark()
-        self._replicas.view.key = self._shared_id() or ""
+        self._replicas.chooser.view.key = self._shared_id() or ""
         anew = scope is not None and scope.begins_anew
         if key is None:
             self._sharing = None
@@ -1646,7 +1646,7 @@ class Statements(Hold):
         position, doubt, unsure = process.look(self._cluster.last_seen)
         if doubt:
             session.hear_doubt(doubt, unsure)
-        if not self._replicas.all_have(position):
+        if not self._replicas.chooser.all_have(position):
             session.position = session.position | position
 
     def _check_asked(self, part: ScopePosition) -> None:
@@ -1688,7 +1688,7 @@ class Statements(Hold):
                 destination=Destination.PRIMARY, reason=Reason(stored, Cause.STORE)
             )
         if stored.position is not None:
-            if self._replicas.all_have(stored.position):
+            if self._replicas.chooser.all_have(stored.position):
                 # Others of this session id may have been given other replicas.
                 if self._cluster.all_around_have(stored.position):
                     self._sharing.forget(stored.position)
