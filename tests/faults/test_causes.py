@@ -16,6 +16,7 @@ import pytest
 import rwsplit
 from rwsplit import Cause
 from rwsplit._core.config import parse_config
+from rwsplit._core.flows.command import HavePrimary
 from rwsplit._shell.connection import _warn_once
 
 READ = "SELECT COUNT(*) FROM t"
@@ -398,9 +399,9 @@ def a_read_that_only_an_absent_primary_could_place(world):
     cursor = world.alone(consistency="global")
     run(cursor, READ)
     replicas = cursor.connection._replicas
-    has_primary, replicas._has_primary = replicas._has_primary, lambda: False
+    has_primary, replicas._hands[HavePrimary] = replicas._hands[HavePrimary], lambda _: False
     route = run(cursor, READ)
-    replicas._has_primary = has_primary
+    replicas._hands[HavePrimary] = has_primary
     return route
 
 

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import rwsplit
+from rwsplit._core.flows.choosing import Chooser
+from rwsplit._core.seen import Seen
 from rwsplit._shell.connection import Connection
 from rwsplit._shell.process import ProcessPosition
-from rwsplit._shell.replicas import Replicas
 
 WRITE = "UPDATE counters SET v = LAST_INSERT_ID(v + 1) WHERE id = %s"
 READ = "SELECT v FROM counters WHERE id = %s"
@@ -204,14 +205,14 @@ def _live(
 
 
 def _nobody_waits() -> None:
-    Replicas._serves = lambda self, replica, needed, route: True  # type: ignore[method-assign]
+    Chooser.serves = lambda self, replica, needed, route: True  # type: ignore[method-assign]
 
 
 def _nobody_remembers() -> None:
-    def saw(self: Replicas, member: Any, told: bool) -> None:
-        self.seen_at, self.seen_tail = None, b""
+    def saw(self: Seen, name: str, server: str, tail: bytes, now: float) -> None:
+        self.at, self.tail = None, b""
 
-    Replicas.saw = saw  # type: ignore[method-assign]
+    Seen.saw = saw  # type: ignore[method-assign]
 
 
 def _nobody_tells() -> None:

@@ -15,6 +15,7 @@ from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from .._core.cluster.server import Server
 from .._core.cluster.serving import GroupPolicies, who_serves
 from .._core.cluster.topology import FiguresOf, Topology
 from .._core.cluster.whereabouts import have_all
@@ -28,6 +29,7 @@ from .clusters import Asked, Clusters, memory_of
 from .config_file import read_config
 from .errands import Errands
 from .habits import Habits
+from .log import logger
 from .measure import Measure
 from .process import position_of
 from .registry import Registry
@@ -232,6 +234,14 @@ class Cluster:
     def warn_once(self, message: str, *values: object) -> None:
         """Log a warning about the cluster, once a process."""
         self.errands.warn_once(message, *values)
+
+    def warn(self, message: str, *values: object) -> None:
+        """Log a warning about the cluster."""
+        logger.warning(message, *values)
+
+    def note_served(self, server: Server) -> None:
+        """Note that a server that was left alone has served a statement."""
+        self.watch.note_served(server)
 
     # Who may be asked.
 

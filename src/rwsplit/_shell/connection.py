@@ -84,7 +84,7 @@ class _OfAll(_OfPrimary):
     def __set__(self, instance: Any, value: Any) -> None:
         super().__set__(instance, value)
         if "_replicas" in instance.__dict__:
-            instance._replicas.read_as(instance.driver_connection)
+            instance._replicas.members.read_as(instance.driver_connection)
 
 
 class _NotConnected:
@@ -728,7 +728,7 @@ class Connection(Controls, Generic[C]):
                 self._session.expect_charset()
 
             self._on_primary(set_it, "SET NAMES")
-            self._replicas.encode_as(self.driver_connection)
+            self._replicas.members.encode_as(self.driver_connection)
 
     def set_charset(self, charset: str) -> None:
         """Deprecated: use `set_character_set`."""
@@ -990,7 +990,7 @@ class Connection(Controls, Generic[C]):
         self._abandon_snapshot()
         self._drop_primary()
         if "_replicas" in self.__dict__:
-            self._replicas.kill()
+            self._replicas.members.kill()
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # As the interpreter ends, threads have died with the locks that they held.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from time import monotonic
 from typing import Any
@@ -23,6 +22,7 @@ from .._core.position import (
 from .._core.route import RouteTaken
 from .._core.session import Prepared, Session, spelt
 from .._core.values import literal
+from .._core.whereabouts import POSITION_SQL, told_position
 from .._drivers import err
 from .._drivers.pymysql import Ask, PhysicalConnection, Setup, raise_first
 from .account import Account
@@ -34,15 +34,12 @@ __all__ = [
     "ask_and_end",
     "ask_aside",
     "ask_position",
-    "ask_position_sql",
     "begun_with",
     "default_tracking",
     "keep_tracking",
     "open_primary",
     "open_replica",
     "primary_facts",
-    "told_position",
-    "wait_sql",
 ]
 
 
@@ -170,21 +167,6 @@ _ASK_REPLICA = {
     "mariadb": "SELECT @@SESSION.max_allowed_packet,@@GLOBAL.server_id,"
     "CAST(@@GLOBAL.gtid_slave_pos AS BINARY) LIMIT 1",
 }
-# MySQL shows what a transaction wrote before `gtid_executed` has its GTID (tried: to one read in
-# forty behind busy writers). Until then the GTID is in `gtid_owned`, which is looked at first: none
-# is missed on its way from there.
-_ASK_POSITION = {
-    "primary": {
-        "mysql": "SELECT CAST(CONCAT_WS(',',NULLIF(@@GLOBAL.gtid_owned,''),@@GLOBAL.gtid_executed)"
-        " AS BINARY) LIMIT 1",
-        "mariadb": "SELECT CAST(@@GLOBAL.gtid_current_pos AS BINARY) LIMIT 1",
-    },
-    "replica": {
-        "mysql": "SELECT CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
-        "mariadb": "SELECT CAST(@@GLOBAL.gtid_slave_pos AS BINARY) LIMIT 1",
-    },
-}
-
 # The second net under the classifier: a replica refuses most writes with error 1792.
 _READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
 
@@ -367,31 +349,12 @@ def ask_position(member: Member, ask: Ask | None = None) -> Position:
     result = connection._result
     connection.asking = True
     try:
-        (reply,) = (ask or connection.ask_all)([ask_position_sql(member)])
+        (reply,) = (ask or connection.ask_all)([POSITION_SQL[member.role][connection.flavor]])
     finally:
         connection.asking = False
     connection._result = result  # the application's
     raise_first([reply])
-    return told_position(member, reply)
-
-
-def ask_position_sql(member: Member) -> str:
-    """Return the statement that asks a member's server where it is."""
-    return _ASK_POSITION[member.role][member.connection.flavor]
-
-
-def told_position(member: Member, reply: Any) -> Position:
-    """Return what a member's server answered to `ask_position_sql`."""
-    return _asked_position(member.connection.flavor, reply.rows[0][0])
-
-
-def _asked_position(flavor: str, text: str | bytes | None) -> Position:
-    """Read an answer; an owned GTID has the number of the thread that owns it behind it."""
-    text = _text(text or "")
-    return parse_position(flavor, _OWNER.sub("", text) if "#" in text else text)
-
-
-_OWNER = re.compile(r"#\d+")
+    return told_position(connection.flavor, reply.rows[0][0])
 
 
 class _Question(Setup):
@@ -406,8 +369,8 @@ class _Question(Setup):
 
 def ask_aside(cluster: Cluster, account: Account) -> Position:
     """Ask the primary where it is, on a connection that the application does not see."""
-    (text,) = _asked_aside(cluster, account, _ASK_POSITION["primary"])
-    return _asked_position(cluster.flavor, text)
+    (text,) = _asked_aside(cluster, account, POSITION_SQL["primary"])
+    return told_position(cluster.flavor, text)
 
 
 def _asked_aside(cluster: Cluster, account: Account, question: Mapping[str, str]) -> Any:
@@ -434,9 +397,9 @@ def ask_and_end(primary: Member, verb: str, ask: Ask) -> Position:
     What that commits it tells itself; and ROW_COUNT() and the warnings are those of the COMMIT.
     """
     connection = primary.connection
-    asked, ended = ask([_ASK_POSITION["primary"][connection.flavor], verb])
+    asked, ended = ask([POSITION_SQL["primary"][connection.flavor], verb])
     raise_first([ended, asked])
-    return _asked_position(connection.flavor, asked.rows[0][0])
+    return told_position(connection.flavor, asked.rows[0][0])
 
 
 def _look_at_history(cluster: Cluster, account: Account) -> bool:
@@ -452,28 +415,6 @@ def _look_at_history(cluster: Cluster, account: Account) -> bool:
         return False
     cluster.watch.take_history(parse_history(flavor, text or ""))
     return True
-
-
-def wait_sql(position: Position, seconds: float) -> str:
-    """Return the statement that waits on a replica for a position; it returns 0 when it is there.
-
-    The session's own limits must not end the wait (MySQL manual, MAX_EXECUTION_TIME; MariaDB
-    knowledge base, SET STATEMENT and MASTER_GTID_WAIT), nor sql_select_limit swallow its answer. A
-    time of 0 would wait for ever.
-    """
-    # What is printed must not be 0.
-    seconds = max(seconds, 0.001)
-    if isinstance(position, GtidSet):
-        limit = int(seconds * 1000) + 1000
-        return (
-            f"SELECT /*+ MAX_EXECUTION_TIME({limit}) */ "
-            f"WAIT_FOR_EXECUTED_GTID_SET('{position}',{seconds:.3f}) LIMIT 1"
-        )
-    assert isinstance(position, GtidList)
-    return (
-        "SET STATEMENT max_statement_time=0 FOR "
-        f"SELECT MASTER_GTID_WAIT('{position}',{seconds:.3f}) LIMIT 1"
-    )
 
 
 def _text(value: str | bytes) -> str:

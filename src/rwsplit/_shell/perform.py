@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
-from .._core.flows.command import Command, Exchange, Flow, Post, Settle
+from .._core.flows.command import Command, Exchange, Flow, LetGo, Post, Settle
+from .._core.wire import Fault
+from .._drivers import err
+from .._drivers.pymysql import error_of, fault_of
 
 __all__ = ["HANDS", "Hands", "perform"]
 
@@ -14,7 +17,10 @@ Hands = Mapping[type[Command[Any]], Callable[[Any], Any]]
 
 
 def perform(flow: Flow[T], hands: Hands) -> T:
-    """Carry a flow out, blocking; returns what it returns, and raises what it raises."""
+    """Carry a flow out, blocking; returns what it returns, and raises what it raises.
+
+    Drivers' errors are faults in there, and the application's are the drivers' own again.
+    """
     step: Callable[[Any], Any] = flow.send
     reply: Any = None
     try:
@@ -23,13 +29,19 @@ def perform(flow: Flow[T], hands: Hands) -> T:
                 command = step(reply)
             except StopIteration as done:
                 return cast(T, done.value)
+            except Fault as fault:
+                error = error_of(fault)
+                break
             try:
                 step, reply = flow.send, hands[type(command)](command)
-            except Exception as error:
-                step, reply = flow.throw, error
+            except err.MySQLError as failed:
+                step, reply = flow.throw, fault_of(failed)
+            except Exception as other:
+                step, reply = flow.throw, other
     finally:
         # What is no error (Ctrl-C) ends a flow where it is: it can't go on amid an exchange.
         flow.close()
+    raise error
 
 
 def _exchange(command: Exchange) -> None:
@@ -50,15 +62,19 @@ def _exchange(command: Exchange) -> None:
 def _run(command: Exchange, connection: Any) -> None:
     sql = command.sql
     if sql is None:
-        command.accept(connection.run_all(command.before))
+        command.accept(_with_faults(connection.run_all(command.before)))
         return
     replies = connection.query_after(command.before, sql)
     try:
-        command.accept(replies)
+        command.accept(_with_faults(replies))
     except Exception:
         connection.discard_query()
         raise
     connection.finish_query(command.unbuffered, command.fingerprint)
+
+
+def _with_faults(replies: list[Any]) -> list[Any]:
+    return [fault_of(each) if isinstance(each, err.MySQLError) else each for each in replies]
 
 
 def _post(command: Post) -> None:
@@ -69,9 +85,14 @@ def _settle(command: Settle) -> None:
     command.member.connection.settle()
 
 
+def _let_go(command: LetGo) -> None:
+    command.sharing.let_go()
+
+
 HANDS: dict[type[Command[Any]], Callable[[Any], Any]] = {
     Exchange: _exchange,
     Post: _post,
     Settle: _settle,
+    LetGo: _let_go,
 }
 """Those that need nothing but the command."""

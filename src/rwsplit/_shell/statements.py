@@ -10,8 +10,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from .._core.cause import ONLY_ASKED, Cause, Reason
+from .._core.deadline import Deadline
 from .._core.dialect import Dialect
 from .._core.failure import was_killed
+from .._core.flows.reading import Read, Served, Unserved
 from .._core.followed import Followed
 from .._core.following import (
     ASKED,
@@ -50,19 +52,28 @@ from .._core.statement import Hint, Kind, Statement, because
 from .._core.tracking import only_gtid, parse_tails
 from .._core.transaction import Transaction
 from .._core.values import as_text, quote_identifier
+from .._core.wire import Fault
 from .._drivers import err
-from .._drivers.pymysql import DEFAULT_ENCODERS, in_use, lost, made_result, raise_first, rename
+from .._drivers.pymysql import (
+    DEFAULT_ENCODERS,
+    error_of,
+    fault_of,
+    in_use,
+    lost,
+    made_result,
+    raise_first,
+    rename,
+)
 from .._stores import SessionStore
 from .catalogue import changes_functions
 from .context import Context, current
-from .deadline import Deadline
 from .hold import Hold, refuses_writes
 from .log import logger
 from .member import Member, keep_tracking
 from .outcome import OutcomeUnknown, deadlock, loss
 from .process import ProcessPosition
 from .read_back import read_back, report, user_variables
-from .replicas import Reading, Replicas, Served, Unserved
+from .replicas import Replicas
 from .scope import Listeners, Scope, ScopePosition
 from .sharing import Sharing
 from .weakly import weakly
@@ -816,7 +827,7 @@ class Statements(Hold):
         except err.MySQLError as error:
             decision = self._route(statement)
             return self._query_replica(
-                statement, decision, sql, unbuffered, template, (member, error), since
+                statement, decision, sql, unbuffered, template, (member, fault_of(error)), since
             )
         tails = connection.tails
         tail, seen_when = b"", 0.0
@@ -825,7 +836,7 @@ class Statements(Hold):
             assert replica is not None
             tail = tails[-1]
             if tail != replica.tail or replica.advances:
-                changed = self._replicas.changed_session(member, sql)
+                changed = self._replicas.reads.changed_session(member, sql)
                 if changed is not None:
                     decision, failed = self._route(statement), (member, changed)
                     return self._query_replica(
@@ -863,16 +874,16 @@ class Statements(Hold):
         sql: bytes,
         unbuffered: bool,
         template: tuple[Any, str] | None,
-        failed: tuple[Member, err.MySQLError] | None = None,
+        failed: tuple[Member, Fault] | None = None,
         since: float = 0.0,
     ) -> Any:
         began = since or (monotonic() if self.driver_connection._read_timeout else 0.0)
         try:
-            reading = Reading(sql, unbuffered, decision.prepared)
+            reading = Read(sql, unbuffered, decision.prepared)
             served = self._replicas.read(decision, reading, failed, began)
         except err.MySQLError as error:
             self._followed.note_failed(
-                self._replicas.refused_by or self._followed.last, statement, error.args[0]
+                self._replicas.reads.refused_by or self._followed.last, statement, error.args[0]
             )
             raise
         finally:
@@ -886,7 +897,7 @@ class Statements(Hold):
             self._note_refusal(statement, sql, template, served)
         left = None
         if served.retries and began:
-            left = Deadline(self.driver_connection._read_timeout, sql, began).left()
+            left = Deadline(self.driver_connection.read_timeout, sql, began).left(monotonic())
         with self.driver_connection.limited(left):
             return self._query_primary(
                 statement,
@@ -1190,7 +1201,7 @@ class Statements(Hold):
             if isinstance(served, Served):
                 return self._finish_served(statement, served, retries)
             if served is not None and served.error is not None:
-                raise served.error  # there is no primary that could know better
+                raise error_of(served.error)  # there is no primary that could know better
             cluster.wait_for_anyone(min(until, monotonic() + _LOOK_AGAIN_SECONDS))
         if self._has_left():
             self._need_primary(until=until)
@@ -1208,7 +1219,7 @@ class Statements(Hold):
         if decision.destination is not _REPLICA:
             return None
         try:
-            reading = Reading(sql, unbuffered, decision.prepared, killed=killed)
+            reading = Read(sql, unbuffered, decision.prepared, killed=killed)
             return self._replicas.read(decision, reading)
         finally:
             self._note_freedom()
@@ -1539,7 +1550,7 @@ class Statements(Hold):
             store = self._store if self._store is not None else cluster.memory
             self._sharing = Sharing(store, key, weakly(self._ask_primary))
             session.begin_with(session.origin, session.origin, True, anew)
-        self._replicas.sharing = self._sharing
+        self._replicas.reads.sharing = self._sharing
         self._share_process()
         if self._keeps_position:
             # The session is the same one, shared with others or not any more.
@@ -1566,7 +1577,7 @@ class Statements(Hold):
         if part is None:
             replicas.seen.see_all(outside.values())
             outside.clear()
-        self._part = replicas.scope = part
+        self._part = replicas.reads.scope = part
         if self._key is None:
             self._go_on_alone(part, anew)
         self._share_process()

@@ -9,6 +9,7 @@ from typing import Any
 
 from .._core.cause import Cause, Reason
 from .._core.fingerprint import Fingerprint
+from .._core.flows.reading import Read, Served, Unserved
 from .._core.position import Position
 from .._core.route import LEVELS, Destination, Route, RouteTaken
 from .._core.session import AUTOCOMMIT, IN_TRANSACTION
@@ -19,7 +20,6 @@ from .._drivers.pymysql import no_result, raise_first
 from .member import Member, ask_and_end
 from .outcome import deadlock
 from .read_back import read_back
-from .replicas import Reading, Served, Unserved
 from .snapshot import Snapshot
 from .statements import NOTHING, PRIMARYS_SHARE, ROLLBACK, Statements
 
@@ -190,7 +190,7 @@ class Transactions(Statements):
         sees_commits = session.isolation in _SEEING_COMMITS
         decision = decision._replace(sees_commits=sees_commits)
         known = self._replicas.known_of_primary() if sees_commits and compares else None
-        reading = Reading(sql, unbuffered, decision.prepared, (), fingerprint, known=known)
+        reading = Read(sql, unbuffered, decision.prepared, (), fingerprint, known=known)
         try:
             if self._snapshot is None:
                 begin = (*self._isolation(), "START TRANSACTION READ ONLY")
@@ -199,7 +199,7 @@ class Transactions(Statements):
                 served = self._read_in_snapshot(self._snapshot, decision, reading)
         except err.MySQLError as error:
             self._followed.note_failed(
-                self._replicas.refused_by or self._followed.last, statement, error.args[0]
+                self._replicas.reads.refused_by or self._followed.last, statement, error.args[0]
             )
             raise
         finally:
@@ -217,7 +217,7 @@ class Transactions(Statements):
         if begins_on_mariadb(statement, session):
             transaction.reads_tables = True
         # Of one server, too, each statement would have seen what was committed since the last one.
-        if compares and not (sees_commits and self._replicas.was_abreast):
+        if compares and not (sees_commits and self._replicas.reads.was_abreast):
             transaction.note_read(sql, fingerprint, read_only)
         elif transaction.has_read and not had_read:
             transaction.note_uncompared(sql, sees_commits)
@@ -262,7 +262,7 @@ class Transactions(Statements):
         return (f"SET TRANSACTION ISOLATION LEVEL {level.replace('-', ' ')}",)
 
     def _read_in_snapshot(
-        self, snapshot: Snapshot, decision: Route, reading: Reading
+        self, snapshot: Snapshot, decision: Route, reading: Read
     ) -> Served | Unserved:
         with snapshot.lock:
             if decision.shows_data and not decision.sees_commits:
@@ -310,7 +310,7 @@ class Transactions(Statements):
         self._learn()
         if isinstance(reply, err.MySQLError):
             self._followed.note_failed(
-                self._replicas.refused_by or self._followed.last, statement, reply.args[0]
+                self._replicas.reads.refused_by or self._followed.last, statement, reply.args[0]
             )
             raise reply
 
@@ -330,7 +330,7 @@ class Transactions(Statements):
         if decision.destination is not _REPLICA:
             return False
         begin = (*self._isolation(), _CONSISTENT)
-        served = self._replicas.read(decision, Reading(None, begin=begin))
+        served = self._replicas.read(decision, Read(None, begin=begin))
         self._followed.check_count()
         if isinstance(served, Unserved):
             return False

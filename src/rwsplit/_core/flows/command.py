@@ -18,6 +18,7 @@ __all__ = [
     "Exchange",
     "Flow",
     "HavePrimary",
+    "LetGo",
     "Open",
     "Post",
     "Settle",
@@ -145,3 +146,12 @@ class HavePrimary(Command[bool]):
     """Tell whether the primary can be asked now; connects to it if that is worth a try."""
 
     __slots__ = ()
+
+
+class LetGo(Command[None]):
+    """Have a store let go of what the primary does not have."""
+
+    __slots__ = ("sharing",)
+
+    def __init__(self, sharing: Any) -> None:
+        self.sharing = sharing

@@ -11,7 +11,7 @@ PyMySQL moves private names between patch releases, so the version is pinned and
 """
 
 from .connection import Ask, PhysicalConnection, Setup
-from .errors import in_use, is_of_tls, lost, raise_first
+from .errors import error_of, fault_of, in_use, is_of_tls, lost, raise_first
 from .identity import Identity
 from .keywords import CONNECT_KEYWORDS, DEFAULT_ENCODERS, PYMYSQL_KEYWORDS, PlainConnection
 from .results import Result, made_result, no_result, rename
@@ -28,6 +28,8 @@ __all__ = [
     "Result",
     "Setup",
     "Wire",
+    "error_of",
+    "fault_of",
     "in_use",
     "is_of_tls",
     "lost",

@@ -303,6 +303,16 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self._closed = True
         return Wire(sock, facts)
 
+    @property
+    def read_timeout(self) -> float | None:
+        """How many seconds an answer may take; None for as long as it likes."""
+        return self._read_timeout
+
+    @property
+    def result(self) -> Any:
+        """What the last statement answered; None for nothing."""
+        return self._result
+
     def has_ended(self) -> bool:
         """Tell, without waiting, whether the server has closed this idle connection.
 

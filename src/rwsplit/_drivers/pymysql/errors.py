@@ -8,9 +8,10 @@ from typing import Any
 
 from pymysql.constants import CR, ER
 
+from ..._core.wire import Fault, Kind, kind_of
 from .. import err
 
-__all__ = ["in_use", "is_of_tls", "lost", "raise_first"]
+__all__ = ["error_of", "fault_of", "in_use", "is_of_tls", "lost", "raise_first"]
 
 
 def in_use() -> err.InterfaceError:
@@ -39,6 +40,24 @@ def lost(error: BaseException) -> bool:
     return isinstance(error, err.InterfaceError) or (
         isinstance(error, err.OperationalError) and bool(error.args) and error.args[0] in _LOST
     )
+
+
+def fault_of(error: err.MySQLError) -> Fault:
+    """Return what an error is to those who decide."""
+    number = error.args[0] if error.args else 0
+    text = str(error.args[-1]) if error.args else ""
+    known = Kind.DENIED if is_of_tls(error) else kind_of(number, text)
+    return Fault(number, text, Kind.LOST if lost(error) else known, error)
+
+
+def error_of(fault: Fault) -> Exception:
+    """Return what a fault is to the application."""
+    if fault.original is not None:
+        return fault.original
+    error: Exception = err.OperationalError(fault.number, fault.text)
+    cause = fault.__cause__
+    error.__cause__ = cause.original if isinstance(cause, Fault) else cause
+    return error
 
 
 def is_of_tls(error: BaseException) -> bool:

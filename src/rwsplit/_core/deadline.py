@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from time import monotonic
 
-from .._core.numbers import QUERY_INTERRUPTED, QUERY_TIMEOUT
-from .._drivers import err
+from .numbers import QUERY_INTERRUPTED, QUERY_TIMEOUT
+from .session import Session
+from .wire import Fault
 
-__all__ = ["Deadline"]
+__all__ = ["Deadline", "limit_of"]
 
 _OWN = re.compile(rb"MAX_EXECUTION_TIME\s*\(\s*(\d+)|max_statement_time\s*=\s*([\d.]+)", re.I)
 
@@ -19,7 +19,7 @@ class Deadline:
     Only a read that is tried again needs one: the first try has the connection's own limits.
 
     :param read_timeout: seconds; None for no limit.
-    :param since: when it began (monotonic seconds); 0 for now.
+    :param since: when it began (monotonic seconds).
     :param session: what the session lets a statement take at most, in seconds; None for no limit.
     """
 
@@ -29,12 +29,12 @@ class Deadline:
         self,
         read_timeout: float | None,
         sql: bytes,
-        since: float = 0.0,
+        since: float,
         session: float | None = None,
     ) -> None:
         self._read_timeout = read_timeout
         self._sql = sql
-        self._since = since or monotonic()
+        self._since = since
         self._session = session
 
     def own(self) -> float | None:
@@ -44,27 +44,36 @@ class Deadline:
             return self._session
         return (int(found[1]) / 1000 if found[1] else float(found[2])) or None
 
-    def left(self) -> float | None:
+    def left(self, now: float) -> float | None:
         """Return how many seconds are left; None for no limit."""
         limits = [limit for limit in (self._read_timeout, self.own()) if limit]
-        return min(limits) - (monotonic() - self._since) if limits else None
+        return min(limits) - (now - self._since) if limits else None
 
-    def check(self, endpoint: str, error: err.MySQLError) -> None:
-        """Raise the error of a read whose time is over.
+    def check(self, endpoint: str, fault: Fault, now: float) -> None:
+        """Raise the fault of a read whose time is over.
 
         Never 2006 or 2013, which are for a connection that is of no more use.
         """
-        left = self.left()
+        left = self.left(now)
         if left is None or left > 0:
             return
         if self._read_timeout is not None and self.own() is None:
-            raise err.OperationalError(
+            raise Fault(
                 QUERY_INTERRUPTED,
                 f"Query execution was interrupted: no answer within the read_timeout of "
-                f"{self._read_timeout:g} s; replica {endpoint}: {error.args[-1]}",
-            ) from error
-        raise err.OperationalError(
+                f"{self._read_timeout:g} s; replica {endpoint}: {fault.text}",
+            ) from fault
+        raise Fault(
             QUERY_TIMEOUT,
             "Query execution was interrupted, maximum statement execution time exceeded; replica "
-            f"{endpoint}: {error.args[-1]}",
-        ) from error
+            f"{endpoint}: {fault.text}",
+        ) from fault
+
+
+def limit_of(session: Session) -> float | None:
+    """Return how many seconds a session lets a statement take; None for as long as it likes."""
+    milliseconds, seconds = session.value("max_execution_time"), session.value("max_statement_time")
+    try:
+        return int(milliseconds or 0) / 1000 or float(seconds or 0) or None
+    except ValueError:
+        return None

@@ -1,0 +1,820 @@
+"""Reads on replicas: one is chosen, brought up to date, waits if it must, and runs the read.
+
+One flow a read: what can become of it stands side by side in `_try_each`. A replica that is lost,
+or late, or can't be this session, leaves the read to the next one; where none serves it, it is for
+the primary, with the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, NamedTuple, Protocol
+
+from ..cause import Cause, Reason
+from ..cluster.server import Server
+from ..cluster.topology import Topology
+from ..cluster.whereabouts import closest
+from ..deadline import Deadline, limit_of
+from ..failure import Meaning, meaning, was_killed
+from ..fingerprint import Fingerprint
+from ..numbers import NET_PACKET_TOO_LARGE, QUERY_INTERRUPTED, READ_ONLY_TRANSACTION
+from ..position import Position, within
+from ..route import Destination, Route
+from ..seen import Seen
+from ..session import Session
+from ..tracking import SESSION_STATE_CHANGED, changes_session
+from ..whereabouts import POSITION_SQL, told_position, wait_sql
+from ..wire import Fault, Kind
+from .choosing import LOOK_SECONDS, NOT_CAUGHT_UP, Candidates, Chooser, Lacks, Nobody
+from .command import (
+    AskAside,
+    AskPosition,
+    Exchange,
+    Flow,
+    HavePrimary,
+    LetGo,
+    Open,
+    Post,
+    Settle,
+    WaitAside,
+)
+
+__all__ = ["Aside", "Members", "Read", "Reads", "Served", "Unserved"]
+
+_LOOK_AGAIN_SECONDS = 0.5
+"""How long not to ask again whether the primary has what no replica has."""
+_ASIDE_SECONDS = 1.0
+"""How long a member that refused the session's state is left aside by this session."""
+
+
+class Read(NamedTuple):
+    """What to run on a replica, and how."""
+
+    sql: bytes | None
+    """None to run nothing but what comes before it."""
+    unbuffered: bool = False
+    prepared: str | None = None
+    """The prepared statement that it executes."""
+    begin: tuple[str, ...] = ()
+    """Statements that open the snapshot that it reads in, after any wait."""
+    fingerprint: Fingerprint | None = None
+    """What its rows are taken into."""
+    killed: bool = False
+    """It was repeated already after a KILL of its connection."""
+    known: Position | None = None
+    """What it is to be told of whether the replica had it before; see `Reads.was_abreast`."""
+
+
+class Served(NamedTuple):
+    """A read that a replica answered; the result is the member's connection's."""
+
+    member: Any
+    reason: Reason
+    waited: float
+    retries: int
+
+
+class Unserved(NamedTuple):
+    """A read that no replica answered, and why; it is for the primary."""
+
+    reason: Reason
+    waited: float
+    retries: int
+    error: Fault | None = None
+    """What a replica answered. It counts only where the primary can't be asked."""
+    killed: bool = False
+    """Its connection was killed: it may be repeated once, and no more."""
+
+    @property
+    def refused(self) -> bool:
+        """Whether a replica refused it as a write: a defect of the classifier."""
+        return self.reason.cause is Cause.REFUSED
+
+
+class Aside(Exception):  # noqa: N818 - never leaves the flows
+    """The member can't be this session now.
+
+    :param until: when it may be tried again (monotonic seconds); 0 for in a while.
+    """
+
+    def __init__(self, until: float = 0.0) -> None:
+        super().__init__()
+        self.until = until
+
+
+class Late(Exception):  # noqa: N818 - never leaves this module
+    """The replica did not catch up in time."""
+
+
+class Away(Exception):  # noqa: N818 - never leaves this module
+    """Only the primary could say what a read must see, and it can't be asked."""
+
+
+class Known(Candidates, Protocol):
+    """What a process knows of a cluster, as far as reads go by it, and what they add to it."""
+
+    topology: Topology
+    used: bool
+    measures: bool
+    measure: Any
+    process: Any
+
+    @property
+    def has_gtids(self) -> bool:
+        """Whether anybody can tell which replica has caught up."""
+
+    @property
+    def generation(self) -> int:
+        """Goes up when another server is the primary."""
+
+    def last_seen(self) -> Position | None:
+        """Return where the primary was when last seen."""
+
+    def note_sample(self, position: Position, asked_at: float | None = None) -> None:
+        """Note where the primary was."""
+
+    def note_served(self, server: Server) -> None:
+        """Note that a server that was left alone has served a statement."""
+
+    def warn(self, message: str, *values: object) -> None:
+        """Log a warning."""
+
+    def warn_once(self, message: str, *values: object) -> None:
+        """Log a warning, once a process."""
+
+
+class Members(Protocol):
+    """The members of a virtual connection that are replicas, by name."""
+
+    def get(self, name: str) -> Any:
+        """Return the member there; None if none is open."""
+
+    def __getitem__(self, name: str) -> Any: ...
+
+    def __contains__(self, name: object) -> bool: ...
+
+    def lose(self, name: str) -> None:
+        """Drop a member whose connection was lost.
+
+        That is no reason to leave the replica alone: a KILL, a `read_timeout` or the statement
+        itself may have done that. Whether it can be reached, a new connection tells.
+        """
+
+    def lose_primary(self) -> None:
+        """Drop the connection to the primary, which was lost, and have it looked for."""
+
+
+class Reads:
+    """How a virtual connection reads on replicas.
+
+    :param chooser: chooses them.
+    :param clock: tells the time (monotonic seconds).
+    """
+
+    def __init__(
+        self,
+        cluster: Known,
+        session: Session,
+        seen: Seen,
+        chooser: Chooser,
+        members: Members,
+        primary: Any,
+        clock: Callable[[], float],
+    ) -> None:
+        self._cluster = cluster
+        self._session = session
+        self.seen = seen
+        self.chooser = chooser
+        self._members = members
+        self._primary = primary
+        self._clock = clock
+        self.refused_by: Any = None
+        """The member whose error a read ended with."""
+        self.scope: Any = None
+        """What the scope must see that the connection is used in."""
+        self.sharing: Any = None
+        """Who else must see what the session must see, if it has a session id."""
+        self._looked_in = 0
+        """Of which of the cluster's primaries it was asked last if it has what is to be seen."""
+        self._looked_at = 0.0
+        """When that was (monotonic seconds)."""
+        self.unsettled: Any = None
+        """A member whose snapshot was ended, and that was not heard since."""
+        self.was_abreast = False
+        """Whether the replica of the last read had what was known of the primary before it."""
+
+    def reading(
+        self,
+        route: Route,
+        reading: Read,
+        failed: tuple[Any, Fault] | None = None,
+        since: float = 0.0,
+    ) -> Flow[Served | Unserved]:
+        """Run a read on a replica that may serve it.
+
+        `failed` is a member that tried already, and its error; `since` when it began. Raises what
+        the server says of the statement itself.
+        """
+        cluster = self._cluster
+        cluster.used = True
+        if self.unsettled is not None:
+            yield from self.settling()
+        if not cluster.has_gtids:
+            if route.consistency != "eventual":
+                return Unserved(_NO_GTIDS, 0.0, 0)
+            if route.max_staleness is not None:
+                return Unserved(_NO_AGE, 0.0, 0)
+        sql = reading.sql or b""
+        if len(sql) >= self._primary.connection.max_packet:
+            return Unserved(_too_large("the primary"), 0.0, 0)
+        patience = self._primary.connection.read_timeout
+        deadline = Deadline(patience, sql, since or self._clock(), limit_of(self._session))
+        killed = reading.killed
+        if failed is not None:
+            member, error = failed
+            if not error.is_lost:
+                return (yield from self._refused(member, error, reading, 0.0, 1, deadline))
+            killed = self._take_loss(member.name, error, deadline, killed)
+        if self._must_ask(route):
+            now = self._clock()
+            awake = [each.endpoint for each in cluster.replicas if each.may_serve(now)]
+            if not self.chooser.any_worth(awake, now):
+                why = NOT_CAUGHT_UP if awake else self.chooser.none_usable(_ANY, (), now)
+                return Unserved(why, 0.0, 0)
+        retries = int(failed is not None)
+        try:
+            needed = yield from self._needed(route)
+        except Away:
+            return Unserved(_AWAY, 0.0, retries)
+        return (yield from self._try_each(route, needed, reading, retries, deadline, killed))
+
+    def _try_each(  # noqa: PLR0915 - all that can become of one read, side by side
+        self,
+        route: Route,
+        needed: Position | None,
+        reading: Read,
+        retries: int,
+        deadline: Deadline,
+        killed: bool,
+    ) -> Flow[Served | Unserved]:
+        """Run a read on one replica after the other until one serves it."""
+        chooser = self.chooser
+        waited = 0.0
+        tried: list[str] = []
+        too_large: Reason | None = None
+        while True:
+            choice = chooser.choose(route, needed, tried, waited, self._clock())
+            if isinstance(choice, Lacks):
+                yield from self._find_out(choice)
+                continue
+            if isinstance(choice, Nobody):
+                less = yield from self._less(route, needed, choice.why)
+                if less is None:
+                    return Unserved(too_large or choice.why, waited, retries, killed=killed)
+                route, needed = less
+                continue
+            replica, wait = choice
+            name = replica.endpoint.name
+            start = self._clock() if wait else 0.0
+            fresh = name not in self._members
+            others = len(self._cluster.candidates) - len(tried) - 1
+            if fresh and others > 0 and not replica.has_room(self._clock()):
+                tried.append(name)
+                continue
+            try:
+                used = (yield from Open(replica)) if fresh else self._members[name]
+                if reading.sql is not None and len(reading.sql) >= used.connection.max_packet:
+                    too_large = _too_large(name)
+                    tried.append(name)
+                    continue
+                # A fresh member has told where it is: the wait may not be needed.
+                waits = bool(wait) and not (fresh and self.chooser.serves(replica, needed, route))
+                left = deadline.left(self._clock()) if retries else None
+                if waits:
+                    wanted = self._wanted(route, needed)
+                    waited += yield from self._run_after_wait(used, wanted, wait, reading, left)
+                else:
+                    yield from self._run_after(used, [], reading, left, timed=True)
+            except Late:
+                waited += self._clock() - start
+                if wait > LOOK_SECONDS:
+                    replica.timed_out(self._clock())
+                    needed = yield from self._let_go(needed)
+                else:
+                    replica.looked_in_vain(self._clock())
+                tried.append(name)
+            except Aside as aside:
+                chooser.aside[name] = aside.until or self._clock() + _ASIDE_SECONDS
+                tried.append(name)
+            except Fault as error:
+                if not error.is_lost:
+                    return (
+                        yield from self._refused(used, error, reading, waited, retries, deadline)
+                    )
+                killed = self._take_loss(name, error, deadline, killed)
+                # An old connection may have been closed for idling: a fresh one tells.
+                if fresh:
+                    tried.append(name)
+            else:
+                changed = self.changed_session(used, reading.sql or b"")
+                if changed is not None:
+                    return (
+                        yield from self._refused(used, changed, reading, waited, retries, deadline)
+                    )
+                told = self._learn(replica, used)
+                if route.shows_data and route.consistency != "eventual":
+                    self.saw(used, told and not reading.begin)
+                return Served(used, route.reason, waited, retries)
+            retries += 1
+
+    def _refused(
+        self,
+        member: Any,
+        error: Fault,
+        reading: Read,
+        waited: float,
+        retries: int,
+        deadline: Deadline,
+    ) -> Flow[Unserved]:
+        """Take in an error that is not of the connection; raises what the application is to get."""
+        self.refused_by = member
+        if reading.begin:
+            yield from self.ending(member)
+        name, code, text = member.name, error.number, str((error.text,))
+        if code == NET_PACKET_TOO_LARGE:
+            self._members.lose(name)
+        left = deadline.left(self._clock())
+        match meaning(code, text, deadline.own() is not None):
+            case Meaning.REFUSED:
+                text = f"{name} refused it: {error.text}"
+                return Unserved(Reason(text, Cause.REFUSED), waited, retries)
+            case Meaning.ASK_PRIMARY if left is None or left > 0:
+                text = f"{name} answered with error {code}, and the primary's answer counts"
+                reason = Reason(text, Cause.REPLICA_ERROR)
+                # Its frames would hold who holds it, and so the connection.
+                return Unserved(reason, waited, retries, error=error.bare())
+        raise error
+
+    def _take_loss(self, name: str, error: Fault, deadline: Deadline, killed: bool) -> bool:
+        """Take in that a member was lost with a read that may be repeated.
+
+        Returns whether a KILL has ended it, now or before; a second one ends the read for good.
+        """
+        self._members.lose(name)
+        deadline.check(name, error, self._clock())
+        kill = was_killed(error.number)
+        if kill and killed:
+            raise _over(name, error) from error
+        return kill or killed
+
+    def reading_on(self, member: Any, route: Route, reading: Read) -> Flow[Served | Unserved]:
+        """Run a read in the snapshot that is open on a member, or not at all.
+
+        Where a snapshot shows what was committed since it was opened (READ COMMITTED), it must show
+        what the session must see by now.
+        """
+        replica = member.replica
+        assert replica is not None
+        waited, max_wait = 0.0, self.chooser.max_wait
+        try:
+            needed = (yield from self._needed(route)) if route.sees_commits else None
+        except Away:
+            return Unserved(_AWAY, 0.0, 0)
+        late = needed is not None and not self.chooser.has(replica, needed)
+        sql = reading.sql or b""
+        limits = (self._primary.connection.max_packet, member.connection.max_packet)
+        if len(sql) >= min(limits):
+            return Unserved(_too_large(member.name), 0.0, 0)
+        patience, began = self._primary.connection.read_timeout, self._clock()
+        deadline = Deadline(patience, sql, began, limit_of(self._session))
+        try:
+            if not late:
+                yield from self._run_after(member, [], reading, timed=True)
+            else:
+                waited = yield from self._run_after_wait(member, needed, max_wait, reading)
+        except Late:
+            return Unserved(NOT_CAUGHT_UP, max_wait, 1)
+        except Aside:
+            return Unserved(_not_taken(member.name), 0.0, 1)
+        except Fault as error:
+            if not error.is_lost:
+                return (yield from self._refused(member, error, reading, 0.0, 1, deadline))
+            killed = self._take_loss(member.name, error, deadline, reading.killed)
+            return Unserved(
+                Reason(f"{member.name} was lost", Cause.SNAPSHOT), 0.0, 1, killed=killed
+            )
+        changed = self.changed_session(member, sql)
+        if changed is not None:
+            return (yield from self._refused(member, changed, reading, waited, 1, deadline))
+        self._learn(replica, member)
+        if route.shows_data and route.consistency != "eventual":
+            # The snapshot's own end tells.
+            self.saw(member, told=False)
+        return Served(member, route.reason, waited, 0)
+
+    def _wanted(self, route: Route, needed: Position | None) -> Position:
+        """Return all that a replica is to wait for before it serves a read."""
+        wanted = needed if needed is not None else self._session.origin
+        if route.shows_data and route.consistency != "eventual":
+            wanted = wanted | self.seen.known()
+        return wanted
+
+    def knowing_of_primary(self) -> Flow[Position | None]:
+        """Return all that this process knows the primary to have; None if that is in doubt.
+
+        To be asked before a read: see `Read.known`.
+        """
+        cluster, session = self._cluster, self._session
+        heard = cluster.process.look(cluster.last_seen)
+        if heard.doubt:
+            # Something may have been committed that nobody reported.
+            try:
+                now = yield from self._ask_primary()
+            except Away:
+                return None
+            cluster.note_sample(now)
+            cluster.process.settle(heard.doubt, now)
+        seen = cluster.last_seen()
+        known: Position = heard.position | session.base | session.position
+        return known if seen is None else known | seen
+
+    def ending(self, member: Any) -> Flow[None]:
+        """End the transaction that is open on a member; its reply is read when it is needed."""
+        if self._members.get(member.name) is not member:
+            return
+        try:
+            yield from Post(member, "COMMIT")
+        except Fault:
+            self._members.lose(member.name)
+        else:
+            self.unsettled = member
+
+    def settling(self) -> Flow[None]:
+        """Read what a member said at the end of a snapshot: on MySQL, where it then was."""
+        member, self.unsettled = self.unsettled, None
+        if member is None or self._members.get(member.name) is not member:
+            return
+        try:
+            yield from Settle(member)
+        except Fault:
+            self._members.lose(member.name)
+            return
+        replica = member.replica
+        assert replica is not None
+        if self._learn(replica, member) and self.seen.at == member.name:
+            self.seen.ended(replica.tail)
+
+    def waiting_for(self, position: Position, seconds: float) -> Flow[bool]:
+        """Wait until one replica has a position, the closest first; False when time is over."""
+        cluster = self._cluster
+        until = self._clock() + seconds
+        tried: list[str] = []
+        yield from self.settling()
+        while True:
+            usable = self.chooser.narrow(cluster.usable(), tried, self._clock())
+            if any(cluster.servers[end.name].has(position) for end in usable):
+                return True
+            left = until - self._clock()
+            if not usable or left <= 0:
+                return False
+            replica = cluster.servers[closest(cluster.servers, usable)[0].name]
+            try:
+                (reply,) = yield from WaitAside(replica, [wait_sql(position, left)])
+                _check_wait(reply)
+            except (Late, Aside):
+                tried.append(replica.endpoint.name)
+            except Fault as error:
+                if not error.is_lost:
+                    raise
+                tried.append(replica.endpoint.name)
+            else:
+                replica.note_position(position, self._clock())
+                replica.caught_up()
+
+    def saw(self, member: Any, told: bool) -> None:
+        """Note that a read ran on a replica: the next one must not see less.
+
+        `told` is whether the read told all that it may have seen there.
+        """
+        replica = member.replica
+        assert replica is not None
+        self.seen.saw(member.name, replica.server, replica.tail if told else b"", self._clock())
+
+    def _must_ask(self, route: Route) -> bool:
+        """Tell whether only the primary can say what a read must see."""
+        if route.consistency == "eventual":
+            return False
+        return (
+            route.consistency == "global"
+            or (self.seen.on_primary and route.shows_data)
+            or not self._session.position_known
+        )
+
+    def _needed(self, route: Route) -> Flow[Position | None]:
+        """Return the position that a replica must have to serve a read of this level."""
+        session = self._session
+        needed: Position = session.origin
+        if route.max_staleness is not None:
+            samples, asked_at = self._cluster.topology.samples, self._clock()
+            sample = samples.of_age(route.max_staleness, asked_at)
+            if sample is None:
+                now = yield from self._ask_primary()
+                samples.note(now, asked_at)
+                sample = samples.since(asked_at - route.max_staleness)
+            needed = now if sample is None else sample
+        if route.consistency == "eventual":
+            return needed or None
+        if self._must_ask(route):
+            try:
+                now = yield from self._ask_primary()
+            except Away:
+                self._go_without(route)
+                return (session.position | needed | self.seen.known()) or None
+            self._cluster.note_sample(now)
+            if not session.position_known:
+                session.find_position(now)
+            if route.consistency == "global":
+                return session.position | now
+            if self.seen.on_primary:
+                self.seen.saw_all(now)
+                self.seen.asked_late = True
+        return (session.position | needed) or None
+
+    def _ask_primary(self) -> Flow[Position]:
+        """Ask the primary where it is; raises Away if it can't be asked."""
+        if (yield from HavePrimary()):
+            if self._primary.connection.is_reading:
+                # The application has not read all that is to come there, and need not now.
+                with suppress(Fault):
+                    return (yield from AskAside())
+            try:
+                return (yield from AskPosition(self._primary))
+            except Fault as error:
+                if not error.is_lost:
+                    raise
+                self._members.lose_primary()
+        raise Away
+
+    def _go_without(self, route: Route) -> None:
+        """Go on reading while the primary is away; raises Away if that could be stale.
+
+        What the session wrote is known, but for a statement whose answer was lost. What reads on
+        the lost primary have seen is not: the best that there is are the replicas furthest ahead.
+        """
+        session = self._session
+        known = session.position_known or session.position_unsure
+        if route.consistency == "global" or not known:
+            raise Away
+        if self.seen.on_primary:
+            self._cluster.warn_once(
+                "the primary %s is away: reads go on on replicas, which may not have all that "
+                "reads on it have seen",
+                self._primary.name,
+            )
+            self.seen.position = self.seen.position | self.chooser.furthest()
+
+    def _let_go(self, needed: Position | None) -> Flow[Position | None]:
+        """Let go of what the primary itself does not have: it was lost in a failover, or made up.
+
+        Nobody would ever catch up with it. Asked for only after a whole wait was in vain, or where
+        nobody waits, now and then.
+        """
+        cluster, session = self._cluster, self._session
+        self._looked_at = self._clock()
+        heard = cluster.process.look(cluster.last_seen).position
+        scope = self.scope
+        of_scope = None if scope is None else scope.look(cluster.last_seen).position
+        wanted = session.position
+        try:
+            now = yield from self._ask_primary()
+        except Away:
+            return needed
+        self._looked_in = cluster.generation
+        if now.covers(wanted):
+            return needed
+        if not now.covers(
+            session.position
+        ):  # it may have connected to another primary, and said so
+            cluster.warn(
+                "the primary %s does not have %s, which this session must see: those transactions "
+                "were lost, or the position was made up; the session lets go of them",
+                self._primary.name,
+                wanted,
+            )
+        session.let_go(now)
+        cluster.process.let_go(heard, now)
+        if scope is not None and of_scope is not None:
+            scope.let_go(of_scope, now)
+        if self.sharing is not None:
+            yield from LetGo(self.sharing)
+        return None if needed is None else within(needed, now)
+
+    def _less(
+        self, route: Route, needed: Position | None, why: Reason
+    ) -> Flow[tuple[Route, Position | None] | None]:
+        """Return less to ask of a replica, where none has it all; None if that can't be."""
+        if route.group is not None:
+            # Others are better than none, and any of them better than the primary.
+            reason = route.reason.reworded(
+                f"{route.reason}; no replica of {route.group} could serve it"
+            )
+            return route._replace(group=None, reason=reason), needed
+        if why is not NOT_CAUGHT_UP or self._clock() - self._looked_at < _LOOK_AGAIN_SECONDS:
+            return None
+        # What a server has told is there, until another is the primary.
+        asked = self._session.asked or (self.scope is not None and self.scope.asked is not None)
+        told = not asked and self.sharing is None
+        if told and self._looked_in == self._cluster.generation:
+            return None
+        kept = yield from self._let_go(needed)
+        return None if kept is needed else (route, kept)
+
+    def _find_out(self, lacks: Lacks) -> Flow[None]:
+        """Ask what a choice must know."""
+        name = lacks.name
+        if name is not None:
+            member = self._members[name]
+            member.asked = True
+            try:
+                position = yield from AskPosition(member)
+                self._cluster.servers[name].note_position(position, self._clock())
+            except Fault:
+                self._members.lose(name)
+            return
+        at = self.seen.at
+        assert at is not None
+        try:
+            have = yield from self._ask_primary()
+        except Away:
+            have = self._cluster.servers[at].position or self._session.origin
+        self.seen.leave(have)
+
+    def _run_after_wait(
+        self,
+        member: Any,
+        needed: Position | None,
+        seconds: float,
+        reading: Read,
+        limit: float | None = None,
+    ) -> Flow[float]:
+        """Wait for a position and run the statement behind it; returns the seconds waited."""
+        assert needed is not None
+        start = self._clock()
+        wait = wait_sql(needed, seconds)
+        if reading.unbuffered and reading.sql is not None:
+            # A long result behind a wait that failed would have to be read and thrown away.
+            yield from self._run_after(member, [wait], reading._replace(sql=None), limit)
+            elapsed = self._clock() - start
+            yield from self._run_after(member, [], reading._replace(begin=()), limit)
+        else:
+            elapsed = yield from self._run_after(member, [wait], reading, limit)
+        replica = member.replica
+        assert replica is not None
+        replica.note_position(needed, self._clock())
+        replica.caught_up()
+        self.chooser.passed[member.name] = needed
+        return elapsed
+
+    def _run_after(
+        self,
+        member: Any,
+        wait: list[str],
+        reading: Read,
+        limit: float | None = None,
+        timed: bool = False,
+    ) -> Flow[float]:
+        """Send the state's difference, the wait and the statement in one round trip.
+
+        Returns how many seconds it took until the statement's own answer came.
+        """
+        start = self._clock()
+        sql, unbuffered, prepared, begin, fingerprint, _, known = reading
+        session = self._session
+        replica = member.replica
+        assert replica is not None
+        prelude: list[str | bytes] = []
+        if member.version != session.version:
+            difference, confirm = session.difference(member.version)
+            if confirm:
+                yield from Exchange(member, difference, _check_state, limit=limit)
+                member.version = session.version
+            else:
+                prelude += difference
+        wanted = None if prepared is None else session.prepared[prepared]
+        if prepared is not None and wanted and member.prepared.get(prepared) is not wanted:
+            prelude.append(wanted.sql)
+        before = [*prelude, *wait, *begin]
+        asks = known is not None and not self.chooser.has(replica, known)
+        if asks:
+            before.append(POSITION_SQL[member.role][member.connection.flavor])
+        if wait or asks:
+            member.asked = True
+        elapsed = 0.0
+
+        def accept(replies: list[Any]) -> None:
+            nonlocal elapsed
+            elapsed = self._clock() - start
+            _check_state(replies[: len(prelude)])
+            member.version = session.version
+            if prepared is not None and wanted is not None:
+                member.prepared[prepared] = wanted
+            if wait:
+                _check_wait(replies[len(prelude)])
+            _check_state(replies[len(prelude) + len(wait) :])
+            self.was_abreast = known is not None
+            if known is not None and asks:
+                # Asked afterwards, it could have what the read did not see.
+                position = told_position(member.connection.flavor, replies[-1].rows[0][0])
+                self.was_abreast = position.covers(known)
+                replica.note_position(position, self._clock())
+
+        cluster = self._cluster
+        measure = cluster.measure if cluster.measures else None
+        exchange = Exchange(
+            member, before, accept, sql, unbuffered, fingerprint, limit, measure, timed
+        )
+        if not begin:
+            yield exchange
+            return elapsed
+        try:
+            yield exchange
+        except (Aside, Late, Fault):
+            yield from self.ending(member)
+            raise
+        return elapsed
+
+    def changed_session(self, member: Any, sql: bytes) -> Fault | None:
+        """Return an error if the read that has just run there changed its session there.
+
+        The third net under the classifier, as a server sees into views. The primary's session has
+        to change, and the member is no more what the session is: it is dropped.
+        """
+        connection = member.connection
+        tails, result = connection.tails, connection.result
+        if not tails or result is None or result.unbuffered_active:
+            return None
+        if tails[-1] == member.replica.tail:
+            return None
+        # What came before the read in the same round trip, the session's state, says so, too.
+        tells = (result.server_status or 0) & SESSION_STATE_CHANGED
+        if not tells or not changes_session(tails[-1]) or _SETS_FOR_ITSELF.search(sql):
+            return None
+        self._members.lose(member.name)
+        return Fault(READ_ONLY_TRANSACTION, "it changes the session", Kind.READ_ONLY)
+
+    def _learn(self, replica: Server, member: Any) -> bool:
+        """Take in what a read told of its replica; False if it may have seen more than it told."""
+        tails = member.connection.tails
+        told = False
+        if tails:
+            told = replica.told(tails[-1], self._clock()) and replica.flavor == "mysql"
+            tails.clear()
+        if replica.rests_until:
+            self._cluster.note_served(replica)
+        return told
+
+
+_SETS_FOR_ITSELF = re.compile(rb"\bset(_var\b|\s+statement\s)", re.IGNORECASE)
+"""MySQL's hint and MariaDB's SET STATEMENT, which set variables for one statement."""
+
+_AWAY = Reason("only the primary could say what it must see, and it is away", Cause.PRIMARY_AWAY)
+_ANY = Route(Destination.REPLICA, NOT_CAUGHT_UP)
+"""A read that any replica might serve."""
+_NO_GTIDS = Reason("the primary has no GTIDs to wait for", Cause.NO_GTIDS)
+_NO_AGE = Reason("the primary has no GTIDs to tell a replica's age by", Cause.NO_GTIDS)
+
+
+def _too_large(name: str) -> Reason:
+    return Reason(f"it is larger than {name}'s max_allowed_packet", Cause.TOO_LARGE)
+
+
+def _over(name: str, fault: Fault) -> Fault:
+    """Return the fault of a read whose connection was killed twice: somebody wants it to end."""
+    return Fault(
+        QUERY_INTERRUPTED,
+        f"Query execution was interrupted: its connection to {name} was killed, as the one before "
+        f"({fault.text})",
+    )
+
+
+def _not_taken(name: str) -> Reason:
+    return Reason(f"{name} did not take the session's state", Cause.REPLICA_ERROR)
+
+
+def _check_state(replies: list[Any]) -> None:
+    for reply in replies:
+        if isinstance(reply, Fault):
+            if reply.number == QUERY_INTERRUPTED:
+                raise reply
+            raise Aside from reply
+
+
+def _check_wait(reply: Any) -> None:
+    if isinstance(reply, Fault):
+        if reply.number == QUERY_INTERRUPTED:
+            raise reply  # who ends the wait wants to end the read
+        raise Late from reply
+    if reply.rows[0][0] not in (0, b"0", "0"):
+        raise Late

@@ -1,0 +1,61 @@
+"""How a server is asked where it is, and how one waits there for a position. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from .position import GtidList, GtidSet, Position, parse_position
+from .values import as_text
+
+__all__ = ["POSITION_SQL", "told_position", "wait_sql"]
+
+# MySQL shows what a transaction wrote before `gtid_executed` has its GTID (tried: to one read in
+# forty behind busy writers). Until then the GTID is in `gtid_owned`, which is looked at first: none
+# is missed on its way from there.
+POSITION_SQL = {
+    "primary": {
+        "mysql": "SELECT CAST(CONCAT_WS(',',NULLIF(@@GLOBAL.gtid_owned,''),@@GLOBAL.gtid_executed)"
+        " AS BINARY) LIMIT 1",
+        "mariadb": "SELECT CAST(@@GLOBAL.gtid_current_pos AS BINARY) LIMIT 1",
+    },
+    "replica": {
+        "mysql": "SELECT CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
+        "mariadb": "SELECT CAST(@@GLOBAL.gtid_slave_pos AS BINARY) LIMIT 1",
+    },
+}
+"""By role and flavor, the statement that asks a server where it is."""
+
+
+def told_position(flavor: str, text: str | bytes | None) -> Position:
+    """Read the answer; an owned GTID has the number of the thread that owns it behind it.
+
+    >>> told_position("mysql", b"3e11fa47-71ca-11e1-9e33-c80aa9429562:23#17")
+    GtidSet('3e11fa47-71ca-11e1-9e33-c80aa9429562:23')
+    """
+    said = as_text(text or "") or ""
+    return parse_position(flavor, _OWNER.sub("", said) if "#" in said else said)
+
+
+_OWNER = re.compile(r"#\d+")
+
+
+def wait_sql(position: Position, seconds: float) -> str:
+    """Return the statement that waits on a replica for a position; it returns 0 when it is there.
+
+    The session's own limits must not end the wait (MySQL manual, MAX_EXECUTION_TIME; MariaDB
+    knowledge base, SET STATEMENT and MASTER_GTID_WAIT), nor sql_select_limit swallow its answer. A
+    time of 0 would wait for ever.
+    """
+    # What is printed must not be 0.
+    seconds = max(seconds, 0.001)
+    if isinstance(position, GtidSet):
+        limit = int(seconds * 1000) + 1000
+        return (
+            f"SELECT /*+ MAX_EXECUTION_TIME({limit}) */ "
+            f"WAIT_FOR_EXECUTED_GTID_SET('{position}',{seconds:.3f}) LIMIT 1"
+        )
+    assert isinstance(position, GtidList)
+    return (
+        "SET STATEMENT max_statement_time=0 FOR "
+        f"SELECT MASTER_GTID_WAIT('{position}',{seconds:.3f}) LIMIT 1"
+    )
