@@ -191,8 +191,9 @@ def test_who_comes_back_with_less_serves_nobody_until_it_has_that_again(world):
 def test_an_errant_transaction_keeps_a_replica_out_only_behind_another_look(world):
     world.look_at_all(5)
     errant = gtids(DB1, 5) | gtids(STRANGER, 1)
-    assert world.probe("db2", errant) == AGAIN
-    assert world.serving() == ["db2", "db3"]
+    for _ in range(2):  # the primary was not looked at behind either of them
+        assert world.probe("db2", errant) == AGAIN
+        assert world.serving() == ["db2", "db3"]
     world.probe("db1", gtids(DB1, 5))
     (left_out, *_) = world.probe("db2", errant)
     assert "it is ahead of the primary" in left_out.why

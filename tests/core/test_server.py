@@ -34,10 +34,10 @@ def upto(number):
     return GtidSet.parse(f"{UUID}:1-{number}") if number else GtidSet()
 
 
-def tail(number):
+def tail(number, more=b""):
     """What the packet of a read ends with on MySQL."""
     text = str(upto(number)).encode()
-    changed = bytes([3, len(text) + 2, 0, len(text)]) + text
+    changed = bytes([3, len(text) + 2, 0, len(text)]) + text + more
     return bytes([0, len(changed)]) + changed
 
 
@@ -122,6 +122,14 @@ def test_a_packet_that_tells_of_no_position_changes_nothing(server):
     assert not server.told(bytes([0, 3, 5, 1, 0]), then)
     assert server.told(tail(1), then)
     assert server.has(upto(1))
+
+
+def test_a_read_that_changed_the_session_may_have_seen_more_than_it_told(server):
+    changed = bytes([2, 2, 1]) + b"1"
+    assert not server.told(tail(1), NOW)
+    then = NOW + UNTOLD_SECONDS
+    assert not server.told(tail(1, changed), then)
+    assert server.told(tail(1), then)
 
 
 def test_what_a_packet_tells_is_known_since_it_came(server):
