@@ -389,7 +389,7 @@ def a_read_of_a_primary_without_gtids(world):
     cursor = world.alone()
     connection = cursor.connection
     connection.cluster.topology.has_gtids = False
-    connection._set_level("session")
+    connection._look_at_terms()
     connection._note_freedom()
     return run(cursor, READ)
 

@@ -220,7 +220,8 @@ def test_serializable_reads_lock_their_rows(both):
 def test_the_level_of_consistency_changes_nothing_of_it(both, level, begin):
     def program(steps):
         if isinstance(steps.connection, rwsplit.Connection):
-            steps.connection._set_level(level)
+            steps.connection._terms.say(level)
+            steps.connection._look_at_terms()
             steps.connection._note_freedom()
         steps.warm()
         steps.do(begin)

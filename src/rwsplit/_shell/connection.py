@@ -25,6 +25,7 @@ from .._core.route import Destination, Route
 from .._core.session import IN_TRANSACTION, Session
 from .._core.session_id import check_session_id, parse_database
 from .._core.statement import Kind, because
+from .._core.terms import Terms
 from .._core.tracking import Changes
 from .._core.transaction import Transaction
 from .._core.values import as_text
@@ -314,8 +315,9 @@ class Connection(Controls, Generic[C]):
         cluster, primary = self._cluster, self.driver_connection
         off = reads_are_switched_off()
         reads = self._options.reads
-        self._unsplit = self._never_split = not_split(cluster.splits, reads, off, disabled=False)
-        if facts.no_gtids and self._splits and self._options.consistency != "eventual":
+        never = not_split(cluster.splits, reads, off, disabled=False)
+        self._terms = terms = Terms(self._options, never)
+        if facts.no_gtids and terms.splits and self._options.consistency != "eventual":
             cluster.warn_once(
                 "primary %s hands out no GTIDs (%s): reads under consistency='session' and "
                 "'global' run on the primary",
@@ -337,12 +339,9 @@ class Connection(Controls, Generic[C]):
             weakly(self._ask_before),
         )
         self._transaction = Transaction(self._options.transactions == "verify", facts.flavor)
-        self._transacts = self._splits and self._may_transact()
+        self._transacts = terms.splits and self._may_transact()
         self._snapshot = None
         self._unsent = []
-        self._must_see = self._options.consistency != "eventual"
-        self._block_level = self._choice = None
-        self._primary_share = self._options.primary_share
         self._free = False
         self._sharing = None
         self._alone = None
@@ -353,7 +352,7 @@ class Connection(Controls, Generic[C]):
         self._share_process()
         self._controlling = self._ruling = self._keeps_position = False
         self._rule = None
-        self._set_level(self._options.consistency)
+        self._look_at_terms()
         self._result = None
         self._pending = self._shows_tracking = False
         self._own_tracking = default_tracking(facts.flavor)
@@ -379,7 +378,7 @@ class Connection(Controls, Generic[C]):
         if after == CONNECT:
             # It counts under a session id, too: an id brings others' writes, not where one begins.
             at = facts.position
-            if at is not None and self._splits:
+            if at is not None and self._terms.splits:
                 session.begin_at(at)
         elif after is not None:
             session.ask_for(self._decode(after))
@@ -564,14 +563,14 @@ class Connection(Controls, Generic[C]):
             raise ValueError(
                 f"consistency: expected eventual, session or global, got {shown(level)}"
             )
-        before, self._block_level = self._block_level, level
-        self._choose_level()
+        before = self._terms.say_in_block(level)
+        self._look_at_terms()
         self._note_freedom()
         try:
             yield
         finally:
-            self._block_level = before
-            self._choose_level()
+            self._terms.say_in_block(before)
+            self._look_at_terms()
             self._note_freedom()
 
     @property
@@ -612,7 +611,7 @@ class Connection(Controls, Generic[C]):
             self._look_at_block()
             self._session.ask_for(wanted)
             self._note_freedom()
-            if not self._splits:
+            if not self._terms.splits:
                 return True
             return self._replicas.wait_for(wanted, timeout)
 
@@ -622,7 +621,7 @@ class Connection(Controls, Generic[C]):
         For pools, whose connections begin anew when they are handed out. At no round trip, and only
         where `after` is `"connect"`.
         """
-        if self._options.after != CONNECT or not self._splits:
+        if self._options.after != CONNECT or not self._terms.splits:
             return
         known = self._cluster.last_seen()
         if known is None or self._replicas.chooser.all_have(known):
@@ -876,9 +875,9 @@ class Connection(Controls, Generic[C]):
             session = self._session
             session.lose_position()
             session.pins["protocol"] = _SPEAKS
-            self._unsplit = self._never_split = _SPEAKS
+            self._terms.switch(_SPEAKS)
             self._transacts = False
-            self._choose_level()
+            self._look_at_terms()
             self._note_freedom()
             self._followed.ask_only(self._primary)
             primary = self.driver_connection

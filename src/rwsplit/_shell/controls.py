@@ -85,8 +85,8 @@ class Controls(Ruling):
             self._set_policy(None if value is None else str(value))
         elif name == RATIO:
             share = options.primary_share if value is None else 1 - float(value) / 100
-            self._primary_share = share
-            self._choose_level()
+            self._terms.primary_share = share
+            self._look_at_terms()
         elif name == TIMEOUT:
             self._replicas.wait_at_most(options.max_wait if value is None else float(value))
         else:
@@ -94,7 +94,8 @@ class Controls(Ruling):
             kind = "database" if level == "instance" else options.session_id_kind
             self._keeps_position = self._keeps_position or kind != self._id_kind
             self._id_kind = kind
-            self._set_level("session" if level == "instance" else level)
+            self._terms.say("session" if level == "instance" else level)
+            self._look_at_terms()
             self._share()
         self._note_freedom()
 
@@ -103,8 +104,8 @@ class Controls(Ruling):
         # Who switches splitting off for a process has the last word.
         off = reads_are_switched_off()
         reads = self._options.reads if name is None else "replicas"
-        self._never_split = not_split(self._cluster.splits, reads, off, name == "disable")
-        self._choose_reads()
+        self._terms.switch(not_split(self._cluster.splits, reads, off, name == "disable"))
+        self._look_at_terms()
         if name is None:
             self._replicas.take_policy(self._options.policy)
         elif name != "disable":
@@ -115,7 +116,7 @@ class Controls(Ruling):
 
     def _share(self) -> None:
         super()._share()
-        if self._context is not AGAIN and self._splits:
+        if self._context is not AGAIN and self._terms.splits:
             self._transacts = self._may_transact()
 
     def _value_of(self, name: str, is_global: bool) -> Any:
@@ -126,16 +127,16 @@ class Controls(Ruling):
                 return _printed(name, known.value)
             return _printed(name, _DEFAULTS.get(name) or name_of(self._cluster.policy))
         if name == POLICY:
-            if not self._splits:
+            if not self._terms.splits:
                 return "disable"
             return name_of(self._replicas.chooser.policy or self._cluster.policy)
         if name == RATIO:
-            return round((1 - self._primary_share) * 100)
+            return round((1 - self._terms.primary_share) * 100)
         if name == TIMEOUT:
             return self._replicas.chooser.max_wait
-        if self._id_kind == "database" and self._level == "session":
+        if self._id_kind == "database" and self._terms.level == "session":
             return "INSTANCE"
-        return self._level.upper()
+        return self._terms.level.upper()
 
     def _picked(self, picks: tuple[Pick, ...]) -> Any:
         columns = [(pick.title, pick.name in (POLICY, CONSISTENCY)) for pick in picks]

@@ -9,7 +9,7 @@ from threading import get_ident
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from .._core.cause import ONLY_ASKED, Cause, Reason
+from .._core.cause import Cause, Reason
 from .._core.deadline import Deadline
 from .._core.dialect import Dialect
 from .._core.failure import was_killed
@@ -34,7 +34,6 @@ from .._core.numbers import (
     SERVER_GONE,
     SERVER_LOST,
 )
-from .._core.options import Choice
 from .._core.position import Position, encode
 from .._core.route import OPEN, Destination, Route, RouteTaken, route
 from .._core.seen import Sight
@@ -49,6 +48,7 @@ from .._core.session import (
 )
 from .._core.session_id import parse_use
 from .._core.statement import Hint, Kind, Statement, because
+from .._core.terms import Terms
 from .._core.tracking import only_gtid, parse_tails
 from .._core.transaction import Transaction
 from .._core.values import as_text, quote_identifier
@@ -132,10 +132,8 @@ _ANSWERABLE = frozenset(
 """Verbs of statements that ask when they run, and in whose text a value may stand."""
 _WORDS = re.compile(r"[\w@.,()*\s]*", re.ASCII)
 """A text that is read alike under every sql_mode and in every character set of a client."""
-_NO_CHOICE = Choice()
 AGAIN: Any = object()
 """No context: what the block says has to be looked at again."""
-_USING_PRIMARY = Reason("using(reads='primary') asks for the primary", Cause.SWITCHED_OFF)
 
 
 _READS = (
@@ -170,10 +168,7 @@ class Statements(Hold):
     encoding: str
     sql_mode: str | None
     _replicas: Replicas
-    _unsplit: Reason | None
-    """Why no reads go to replicas now; None if they do."""
-    _never_split: Reason | None
-    """Why no reads of this connection do, whatever a block chooses."""
+    _terms: Terms
     _result: Any
     """What the application sees of the last statement; None once PyMySQL would not know it."""
     _turn: Any
@@ -197,17 +192,8 @@ class Statements(Hold):
     """The replicas that have set user variables, and which."""
 
     # What reads must see, and who shares it.
-    _level: str
-    _own_level: str
-    """What the connection says itself."""
-    _block_level: str | None
-    """What a block says that was made with this connection in hand."""
-    _max_staleness: float | None
-    _group: str | None
-    """The group of replicas that a block chooses."""
-    _primary_share: float
-    """The part of the reads for replicas that the primary serves."""
     _must_see: bool
+    """As the terms say; at hand for the straight road."""
     _may_be_free: bool
     _free: bool
     """A plain read may go to any replica without more ado."""
@@ -219,7 +205,6 @@ class Statements(Hold):
     """Who shares the session changes, and what it must see does not."""
     _context: Context | None
     """What the block says that the session has been brought to."""
-    _choice: Choice | None
     _scope: Scope | None
     _part: ScopePosition | None
     """What the scope must see of this primary."""
@@ -353,7 +338,7 @@ class Statements(Hold):
             self._catch_up(statement)
         if statement.verb == "EXECUTE" and session.prepared:
             statement = session.executed(statement)
-        if statement.functions and self._splits:
+        if statement.functions and self._terms.splits:
             statement = self._cluster.catalogue.resolve(
                 statement,
                 self._ask_before,
@@ -406,13 +391,13 @@ class Statements(Hold):
             ) and self._transact(statement, sql, unbuffered, template):
                 return self._affected_rows
         decision = self._decide(statement)
-        if decision.destination is _REPLICA and self._splits:
+        if decision.destination is _REPLICA and self._terms.splits:
             return self._query_replica(statement, decision, sql, unbuffered, template)
         if decision.destination is _LAST:
             return self._query_last(statement, decision.reason, sql, unbuffered)
         reason = decision.reason
-        if statement.kind is _READ and self._unsplit is not None:
-            reason = self._unsplit
+        if statement.kind is _READ and self._terms.unsplit is not None:
+            reason = self._terms.unsplit
         return self._query_primary(statement, reason, sql, unbuffered)
 
     def _only_asks(self, sql: Any) -> bool:
@@ -613,10 +598,10 @@ class Statements(Hold):
         """Decide where a statement goes, with what must be known for that."""
         session = self._session
         decision = self._route(statement, in_snapshot)
-        if decision.destination is _REPLICA and self._splits and session.doubts(statement):
+        if decision.destination is _REPLICA and self._terms.splits and session.doubts(statement):
             self._read_back(statement)
             decision = self._route(statement, in_snapshot)
-        if decision.destination is _REPLICA and self._splits:
+        if decision.destination is _REPLICA and self._terms.splits:
             if not in_snapshot and self._is_primarys_share(statement):
                 return Route(Destination.PRIMARY, PRIMARYS_SHARE)
             decision = self._bounded(statement, decision)
@@ -638,8 +623,8 @@ class Statements(Hold):
         """Add to the route of a read for replicas what its rule says, and what others wrote."""
         if self._rule is not None:
             decision = self._by_rule(self._rule, statement, decision)
-        if self._group is not None:
-            decision = decision._replace(group=self._group)
+        if self._terms.group is not None:
+            decision = decision._replace(group=self._terms.group)
         if self._sharing is not None:
             decision = self._look_at_store(decision)
         if decision.consistency != "eventual" and self._has_news():
@@ -648,7 +633,7 @@ class Statements(Hold):
 
     def _is_primarys_share(self, statement: Statement) -> bool:
         """Tell whether this read for replicas is one of those that the primary is to serve."""
-        share = self._primary_share
+        share = self._terms.primary_share
         return (
             share > 0
             and (statement.hint is None or statement.hint.route is None)
@@ -1212,7 +1197,7 @@ class Statements(Hold):
     ) -> Served | Unserved | None:
         """Run a read on a replica, if what it must see is known without the primary."""
         decision = self._route(statement)
-        if self._session.doubts(statement) or not self._splits:
+        if self._session.doubts(statement) or not self._terms.splits:
             return None
         if decision.destination is _REPLICA:
             decision = self._bounded(statement, decision)
@@ -1429,11 +1414,6 @@ class Statements(Hold):
             self._learn()
             self._publish()
 
-    @property
-    def _splits(self) -> bool:
-        """Whether reads may go to replicas."""
-        return self._unsplit is None
-
     def _on_primary(self, action: Callable[[], Any], what: str) -> None:
         """Do what has a method of its own in PyMySQL, and learn from its OK packet."""
         self._prepare()
@@ -1469,28 +1449,15 @@ class Statements(Hold):
             self._settle(keep_warnings=bool(self.driver_connection.warnings))
         self.route = self._primary.taken(_BY_METHOD.get(what) or Reason(what, Cause.SESSION))
 
-    def _set_level(self, level: str) -> None:
-        self._own_level = level
-        self._choose_level()
-
-    def _choose_level(self) -> None:
-        """Take in what the connection, and the blocks that it is used in, say of its reads."""
-        choice = self._choice or _NO_CHOICE
-        self._level = level = self._block_level or choice.consistency or self._own_level
-        self._max_staleness = choice.max_staleness or self._options.max_staleness
-        self._group = choice.group
-        self._must_see = level != "eventual"
-        self._may_be_free = (
-            self._splits
-            and level != "global"
-            and self._max_staleness is None
-            and self._group is None
-            and not self._primary_share
-            and (self._cluster.has_gtids or not self._must_see)
-        )
+    def _look_at_terms(self) -> None:
+        """Take in that the terms have changed, or what they hang on."""
+        terms = self._terms
+        self._must_see = terms.must_see
+        self._may_be_free = terms.may_be_free(self._cluster.has_gtids)
 
     def _route(self, statement: Statement, in_snapshot: bool = False) -> Route:
-        return route(statement, self._session, self._level, self._max_staleness, in_snapshot)
+        terms = self._terms
+        return route(statement, self._session, terms.level, terms.max_staleness, in_snapshot)
 
     def _use_with_id(self, statement: Statement, sql: bytes) -> tuple[Statement, bytes] | None:
         """Take a session id from a USE: the statement without it; None for all others."""
@@ -1524,9 +1491,9 @@ class Statements(Hold):
         part = None if scope is None else scope.part(cluster, self._account)
         self._context = context
         choice = None if context is None else context.choice
-        if choice is not self._choice:
-            self._choice = choice
-            self._choose_reads()
+        if not self._terms.chooses(choice):
+            self._terms.choose(choice)
+            self._look_at_terms()
         if part is not self._part:
             self._enter_scope(part, scope is None or scope.begins_anew)
         self._scope = scope
@@ -1621,17 +1588,6 @@ class Statements(Hold):
         if self._scope is not None:
             scopes += [each for each in self._scope.around() if each not in scopes]
         self._session.tell(Listeners(tuple(positions), tuple(scopes)))
-
-    def _choose_reads(self) -> None:
-        """Take in what a block chooses for the reads."""
-        choice = self._choice
-        self._unsplit = self._never_split
-        if choice is not None and choice.reads is not None:
-            if choice.reads == "primary":
-                self._unsplit = self._never_split or _USING_PRIMARY
-            elif self._never_split == ONLY_ASKED:
-                self._unsplit = None
-        self._choose_level()
 
     def _share_process(self) -> None:
         """Share the session of the scope, or of the process where no session id says otherwise."""

@@ -227,8 +227,8 @@ class Transactions(Statements):
         """Tell why a read that begins a transaction is not for replicas, whatever it is."""
         if self._transaction.on_replica:
             return None
-        if self._unsplit is not None:
-            return self._unsplit
+        if self._terms.unsplit is not None:
+            return self._terms.unsplit
         return PRIMARYS_SHARE if self._is_primarys_share(statement) else None
 
     def _why_primary(
@@ -324,8 +324,8 @@ class Transactions(Statements):
         """Take a snapshot on a replica at once; False if none can."""
         if self._why_not_split(_SNAPSHOT):
             return False
-        bound = self._max_staleness
-        decision = Route(_REPLICA, _SNAPSHOT.reason, self._level, max_staleness=bound)
+        level, bound = self._terms.level, self._terms.max_staleness
+        decision = Route(_REPLICA, _SNAPSHOT.reason, level, max_staleness=bound)
         decision = self._bounded(_SNAPSHOT, decision)
         if decision.destination is not _REPLICA:
             return False
@@ -532,7 +532,7 @@ class Transactions(Statements):
         """
         primary, replicas = self.driver_connection, self._replicas
         asks = replicas.seen.asked_late and replicas.seen.on_primary and self._must_see
-        if not (asks and self._splits and primary.tracks):
+        if not (asks and self._terms.splits and primary.tracks):
             action = primary.commit if verb == "COMMIT" else primary.rollback
             self._on_primary(action, verb)
             return
