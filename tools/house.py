@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draws the house: its wings, their modules, and which imports which. `tools/house.py docs/house.svg`
+"""Draws the house: its wings, their modules, and which imports which (`house.py FILE.svg`).
 
 Every box is a wing (a package), the lowest imported by those above it; a module is a
 bar in it, as long as its code. An arrow is as wide as there are imports along it.

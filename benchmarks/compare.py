@@ -1,0 +1,105 @@
+"""`python -m benchmarks.compare OLD NEW`: two trees of the sources, road by road, interleaved.
+
+OLD and NEW are directories that hold `src/rwsplit` (a worktree, a clone). Both run in processes of
+their own against the same servers, and take turns; the table has the medians of client CPU and the
+median ratio of neighbours, with its quartiles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import rwsplit
+from rwsplit.sandbox import Sandbox
+
+ROADS = Path(__file__).with_name("roads.py")
+
+
+class Side:
+    """One tree, in a process of its own."""
+
+    def __init__(self, tree: str, options: dict[str, Any]) -> None:
+        path = str(Path(tree).resolve() / "src")
+        self._process = subprocess.Popen(
+            [sys.executable, str(ROADS)],
+            env={**os.environ, "PYTHONPATH": path},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._say(options)
+        self.roads: list[str] = self._hear()
+
+    def take(self, road: str) -> tuple[float, float]:
+        """Take a road; returns the CPU and the wall seconds of one call."""
+        self._say(road)
+        cpu, wall = self._hear()
+        return cpu, wall
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _say(self, what: Any) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(json.dumps(what) + "\n")
+        self._process.stdin.flush()
+
+    def _hear(self) -> Any:
+        assert self._process.stdout is not None
+        return json.loads(self._process.stdout.readline())
+
+
+def compared(trees: tuple[str, str], cluster: Sandbox, rounds: int) -> str:
+    """The table of one flavor, as Markdown."""
+    with rwsplit.connect(autocommit=True, **cluster.connect_options) as connection:
+        cursor = connection.cursor()
+        cursor.execute("DROP TABLE IF EXISTS roads")
+        cursor.execute("CREATE TABLE roads (id INT PRIMARY KEY, v INT)")
+        cursor.executemany("INSERT INTO roads VALUES (%s, %s)", [(i, i) for i in range(100)])
+    cluster.wait_caught_up()
+    sides = [Side(tree, cluster.connect_options) for tree in trees]
+    lines = [
+        "| road | CPU, old | CPU, new | new / old (quartiles) |",
+        "| --- | --- | --- | --- |",
+    ]
+    for road in sides[0].roads:
+        taken: tuple[list[float], list[float]] = ([], [])
+        for number in range(rounds):
+            for index in (0, 1) if number % 2 else (1, 0):
+                taken[index].append(sides[index].take(road)[0])
+        ratios = [new / old for old, new in zip(*taken, strict=True)]
+        low, middle, high = statistics.quantiles(ratios, n=4)
+        old, new = (statistics.median(each) * 1e6 for each in taken)
+        lines.append(
+            f"| {road} | {old:,.1f} µs | {new:,.1f} µs | {middle:.3f} ({low:.3f} to {high:.3f}) |"
+        )
+    for side in sides:
+        side.close()
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.compare", description=__doc__)
+    parser.add_argument("old")
+    parser.add_argument("new")
+    parser.add_argument("--flavor", choices=("mysql", "mariadb"), action="append")
+    parser.add_argument("--rounds", type=int, default=40, help="interleaved rounds (40)")
+    arguments = parser.parse_args()
+    for flavor in arguments.flavor or ("mysql", "mariadb"):
+        with Sandbox(flavor, replicas=2) as cluster:
+            table = compared((arguments.old, arguments.new), cluster, arguments.rounds)
+            print(f"{flavor} {cluster.version}:\n\n{table}\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()
