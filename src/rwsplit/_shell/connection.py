@@ -326,6 +326,7 @@ class Connection(Controls, Generic[C]):
         self._counted = self._warned = self._primary
         self._foreign = []
         self._told = {}
+        self._counts_late = False
         self._kept_warnings = None
         self._keeps_warnings = facts.flavor == "mariadb"
         before = self.__dict__.get("_session")

@@ -17,7 +17,9 @@ from .._core.failure import PACKET_TOO_LARGE, TRANSACTION_IS_READ_ONLY, was_kill
 from .._core.following import (
     ASKED,
     asks_more,
+    changes_rows,
     counts_rows,
+    counts_rows_late,
     may_count_rows,
     questions_of,
     resets_warnings,
@@ -186,6 +188,8 @@ class Statements(Hold):
     _counted: Member | None
     """None if nobody can tell whom FOUND_ROWS() is about."""
     _warned: Member
+    _counts_late: bool
+    """FOUND_ROWS() will be about a statement before where the next one changes rows."""
     _told: dict[str, int]
     """What the member that would be asked has told already, and can't be asked again."""
     _kept_warnings: tuple[Any, list[tuple[Any, ...]]] | None
@@ -809,6 +813,7 @@ class Statements(Hold):
         self._pending = self._skipped = False
         self._unsent = []
         self._told.clear()
+        self._counts_late = False
         self._kept_warnings = None
         self._last = self._counted = self._warned = self._primary
         return found
@@ -1374,6 +1379,10 @@ class Statements(Hold):
         counts = counts_rows(statement, self._cluster.flavor, bool(result.field_count))
         if counts and result.warning_count and statement.verb.startswith("CREATE"):
             counts = None  # of a table that was there already nothing is counted
+        if self._counts_late and counts is False and changes_rows(statement):
+            counts = None
+        late = self._counts_late and counts is False
+        self._counts_late = late or counts_rows_late(statement, self._cluster.flavor)
         told = "found_rows" in self._told
         if counts or (counts is None and (self._counted is not member or told)):
             self._counted = member if counts else None
@@ -1471,6 +1480,7 @@ class Statements(Hold):
             and not self._transaction.lost
             and not self._foreign
             and not self._told
+            and not self._counts_late
             and self._sharing is None
             and self._replicas.sees_freely
         )
