@@ -542,6 +542,17 @@ FOUND = {
             "SELECT FOUND_ROWS()",
         ],
     ),
+    "what CREATE TABLE has read is not counted right behind it": (
+        {"autocommit": False},
+        [
+            "SELECT id, v FROM t ORDER BY id",
+            "CREATE TABLE made (id INT) AS SELECT id FROM t WHERE id < 3",
+            "SELECT FOUND_ROWS()",
+            "SELECT id FROM t WHERE id = 1",
+            "INSERT INTO t VALUES (4, 40)",
+            "SELECT FOUND_ROWS()",
+        ],
+    ),
     "a transaction that a failure began is one behind another failure": (
         {"autocommit": False},
         ["SELECT nosuch FROM t", "SELECT * FROM nosuch", "SAVEPOINT a"],

@@ -11,7 +11,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from .following import counts_rows, may_count_rows, resets_warnings
+from .following import (
+    changes_rows,
+    counts_rows,
+    counts_rows_late,
+    may_count_rows,
+    resets_warnings,
+)
 from .statement import Statement
 
 __all__ = ["FOUND_ROWS", "ROW_COUNT", "WARNINGS", "Followed"]
@@ -36,6 +42,7 @@ class Followed:
 
     __slots__ = (
         "counted",
+        "counts_late",
         "flavor",
         "keeps_warnings",
         "kept_warnings",
@@ -49,6 +56,8 @@ class Followed:
         self.flavor = flavor
         self.keeps_warnings = flavor == "mariadb"
         """The list of warnings outlives statements that use no table."""
+        self.counts_late = False
+        """FOUND_ROWS() will be about a statement before where the next one changes rows."""
         self.skipped = False
         """The last statement was not sent to the primary, and has nothing to do there."""
         self.told: dict[str, int] = {}
@@ -72,7 +81,7 @@ class Followed:
 
     def forget(self, primary: Any) -> None:
         """Note that the connection to the primary was lost, and what it knew."""
-        self.skipped = False
+        self.skipped = self.counts_late = False
         self.told.clear()
         self.kept_warnings = None
         self.ask_only(primary)
@@ -89,6 +98,10 @@ class Followed:
         counts = counts_rows(statement, self.flavor, has_rows)
         if counts and warnings and statement.verb.startswith("CREATE"):
             counts = None  # of a table that was there already nothing is counted
+        if self.counts_late and counts is False and changes_rows(statement):
+            counts = None
+        late = self.counts_late and counts is False
+        self.counts_late = late or counts_rows_late(statement, self.flavor)
         if counts or (counts is None and (self.counted is not member or FOUND_ROWS in told)):
             self.counted = member if counts else None
             member.asked = False

@@ -11,7 +11,9 @@ from .statement import Kind, Statement
 __all__ = [
     "ASKED",
     "asks_more",
+    "changes_rows",
     "counts_rows",
+    "counts_rows_late",
     "may_count_rows",
     "questions_of",
     "resets_warnings",
@@ -72,8 +74,17 @@ def counts_rows(statement: Statement, flavor: str, has_rows: bool) -> bool | Non
     if verb in ("INSERT", "REPLACE", "UPDATE", "DELETE"):
         return statement.counts
     if defines and "TABLE" in verb and statement.counts:
-        return flavor == "mariadb" or None  # as behind SET
+        return flavor == "mariadb"
     return False
+
+
+def counts_rows_late(statement: Statement, flavor: str) -> bool:
+    """Tell whether FOUND_ROWS() is about this statement behind the next one that changes rows.
+
+    So it is on MySQL of what CREATE TABLE has read (tried).
+    """
+    made = statement.verb.startswith("CREATE") and statement.counts is True
+    return flavor == "mysql" and made
 
 
 def may_count_rows(code: object) -> bool:
@@ -86,6 +97,11 @@ def may_count_rows(code: object) -> bool:
 
 # A text that is no SQL, and a column, a table, a database and a routine that are not there.
 _REFUSED_UNRUN = (1064, 1054, 1146, 1049, 1305)
+
+
+def changes_rows(statement: Statement) -> bool:
+    """Tell whether a statement changes rows itself."""
+    return statement.verb in _CHANGES
 
 
 def asks_more(statement: Statement) -> bool:
@@ -133,6 +149,8 @@ def _several_count(statement: Statement, flavor: str) -> bool | None:
         counts = counts_rows(part, flavor, has_rows=part.kind is not Kind.WRITE)
         if counts or counts is None:
             found = counts
+        elif counts_rows_late(part, flavor):
+            found = None
     return found
 
 
