@@ -1392,6 +1392,7 @@ class Statements(Hold):
             and not self._transaction.lost
             and not self._foreign
             and not self._followed.told
+            and not self._followed.counts_late
             and self._sharing is None
             and self._replicas.seen.is_free
         )
