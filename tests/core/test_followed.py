@@ -124,3 +124,14 @@ def test_a_lost_primary_takes_along_what_it_knew(followed, primary, replica, fla
     assert not followed.skipped
     assert not followed.told
     assert followed.source("found_rows") is primary
+
+
+def test_what_create_table_has_read_may_count_behind_the_next_write(
+    followed, primary, replica, flavor
+):
+    followed.note_result(replica, of(flavor, "SELECT v FROM t"), True, 0)
+    followed.note_result(primary, of(flavor, "CREATE TABLE made AS SELECT id FROM t"), False, 0)
+    assert followed.source("found_rows") is (replica if flavor == "mysql" else primary)
+    followed.note_result(primary, of(flavor, "SET @a = 1"), False, 0)
+    followed.note_result(primary, of(flavor, "INSERT INTO t VALUES (1, 2)"), False, 0)
+    assert followed.source("found_rows") is (None if flavor == "mysql" else primary)
