@@ -336,6 +336,19 @@ def test_a_look_from_before_the_promotion_tells_nothing(world):
     assert world.serving() == []
 
 
+def test_a_doubt_from_before_the_promotion_tells_nothing(world):
+    world.look_at_all(5)
+    # It was ahead of where the primary was last seen, as happens: nothing to wonder about.
+    world.probe("db3", gtids(DB1, 7))
+    world.probe("db1", gtids(DB1, 9))
+    world.probe("db3", gtids(DB1, 9))
+    world.miss("db1", Miss.LOST)
+    world.probe("db2", gtids(DB1, 8), writable=True)
+    world.probe("db2", gtids(DB1, 8))
+    world.probe("db3", gtids(DB1, 9))
+    assert world.serving() == []
+
+
 def test_who_has_what_the_new_primary_lacks_serves_nobody_until_it_is_rebuilt(world):
     world.look_at_all(5)
     world.probe("db3", gtids(DB1, 7))

@@ -106,6 +106,7 @@ def doubt_replicas(topology: Topology, now: float, has_lost: bool = False) -> li
         if server.endpoint is topology.primary:
             continue
         server.suspect = True
+        server.doubted = None  # it told of another primary's replica
         server.unfit = server.unfit or "it may be ahead of the primary, which has changed"
         looked = server.looked
         if has_lost and looked is not None:
