@@ -349,6 +349,30 @@ def test_a_doubt_from_before_the_promotion_tells_nothing(world):
     assert world.serving() == []
 
 
+def test_who_was_rebuilt_need_not_have_again_what_was_lost(world):
+    world.look_at_all(5)
+    world.probe("db3", gtids(DB1, 7))
+    world.miss("db1", Miss.LOST)
+    world.probe("db2", gtids(DB1, 5), writable=True)
+    # Rebuilt before anybody saw that it is ahead of the new primary.
+    for _ in range(2):
+        world.probe("db3", gtids(DB1, 5))
+        world.probe("db2", gtids(DB1, 5) | gtids(DB2, 1))
+    assert world.serving() == []  # not before it has all that the primary had
+    world.probe("db3", gtids(DB1, 5) | gtids(DB2, 1))
+    assert world.serving() == ["db3"]
+
+
+def test_who_was_rebuilt_must_have_again_what_was_not_lost(world):
+    world.look_at_all(5)
+    for last in (3, 4, 4):
+        world.probe("db3", gtids(DB1, last))
+        world.probe("db1", gtids(DB1, 5))
+        assert world.serving() == ["db2"]
+    world.probe("db3", gtids(DB1, 5))
+    assert world.serving() == ["db2", "db3"]
+
+
 def test_who_has_what_the_new_primary_lacks_serves_nobody_until_it_is_rebuilt(world):
     world.look_at_all(5)
     world.probe("db3", gtids(DB1, 7))
