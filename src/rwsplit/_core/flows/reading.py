@@ -490,8 +490,8 @@ class Reads:
                     raise
                 tried.append(replica.endpoint.name)
             else:
-                replica.note_position(position, self._clock())
-                replica.caught_up()
+                self._note_wait(replica, position)
+                return True
 
     def saw(self, member: Any, told: bool) -> None:
         """Note that a read ran on a replica: the next one must not see less.
@@ -672,10 +672,15 @@ class Reads:
             elapsed = yield from self._run_after(member, [wait], reading, limit)
         replica = member.replica
         assert replica is not None
-        replica.note_position(needed, self._clock())
-        replica.caught_up()
+        self._note_wait(replica, needed)
         self.chooser.passed[member.name] = needed
         return elapsed
+
+    def _note_wait(self, replica: Server, position: Position) -> None:
+        """Note that a wait for a position is over."""
+        if not self._cluster.topology.has_lost(position):
+            replica.note_position(position, self._clock())
+        replica.caught_up()
 
     def _run_after(
         self,
