@@ -264,10 +264,11 @@ class Reads:
         waited = 0.0
         tried: list[str] = []
         too_large: Reason | None = None
+        away = False
         while True:
             choice = chooser.choose(route, needed, tried, waited, self._clock())
             if isinstance(choice, Lacks):
-                yield from self._find_out(choice)
+                away = yield from self._find_out(choice, away)
                 continue
             if isinstance(choice, Nobody):
                 less = yield from self._less(route, needed, choice.why)
@@ -631,8 +632,12 @@ class Reads:
         kept = yield from self._let_go(needed)
         return None if kept is needed else (route, kept)
 
-    def _find_out(self, lacks: Lacks) -> Flow[None]:
-        """Ask what a choice must know."""
+    def _find_out(self, lacks: Lacks, away: bool) -> Flow[bool]:
+        """Ask what a choice must know; returns whether the primary could not be asked.
+
+        A session that wants to leave the replica of its last read, as another has come, stays then.
+        If it can't stay, where that replica is known to be must do.
+        """
         name = lacks.name
         if name is not None:
             member = self._members[name]
@@ -642,14 +647,17 @@ class Reads:
                 self._cluster.servers[name].note_position(position, self._clock())
             except Fault:
                 self._members.lose(name)
-            return
+            return away
         at = self.seen.at
         assert at is not None
+        if away:
+            self.seen.leave(self._cluster.servers[at].position or self._session.origin)
+            return True
         try:
-            have = yield from self._ask_primary()
+            self.seen.leave((yield from self._ask_primary()))
         except Away:
-            have = self._cluster.servers[at].position or self._session.origin
-        self.seen.leave(have)
+            return True
+        return False
 
     def _run_after_wait(
         self,
