@@ -235,7 +235,7 @@ class Reads:
         if failed is not None:
             member, error = failed
             if not error.is_lost:
-                return (yield from self._refused(member, error, reading, 0.0, 1, deadline))
+                return self._refused(member, error, reading, 0.0, 1, deadline)
             killed = self._take_loss(member.name, error, deadline, killed)
         if self._must_ask(route):
             now = self._clock()
@@ -311,9 +311,7 @@ class Reads:
                 tried.append(name)
             except Fault as error:
                 if not error.is_lost:
-                    return (
-                        yield from self._refused(used, error, reading, waited, retries, deadline)
-                    )
+                    return self._refused(used, error, reading, waited, retries, deadline)
                 killed = self._take_loss(name, error, deadline, killed)
                 # An old connection may have been closed for idling: a fresh one tells.
                 if fresh:
@@ -321,9 +319,9 @@ class Reads:
             else:
                 changed = self.changed_session(used, reading.sql or b"")
                 if changed is not None:
-                    return (
-                        yield from self._refused(used, changed, reading, waited, retries, deadline)
-                    )
+                    if reading.begin:
+                        yield from self.ending(used)
+                    return self._refused(used, changed, reading, waited, retries, deadline)
                 told = self._learn(replica, used)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
@@ -338,11 +336,9 @@ class Reads:
         waited: float,
         retries: int,
         deadline: Deadline,
-    ) -> Flow[Unserved]:
+    ) -> Unserved:
         """Take in an error that is not of the connection; raises what the application is to get."""
         self.refused_by = member
-        if reading.begin:
-            yield from self.ending(member)
         name, code, text = member.name, error.number, str((error.text,))
         if code == NET_PACKET_TOO_LARGE:
             self._members.lose(name)
@@ -401,14 +397,14 @@ class Reads:
             return Unserved(_not_taken(member.name), 0.0, 1)
         except Fault as error:
             if not error.is_lost:
-                return (yield from self._refused(member, error, reading, 0.0, 1, deadline))
+                return self._refused(member, error, reading, 0.0, 1, deadline)
             killed = self._take_loss(member.name, error, deadline, reading.killed)
             return Unserved(
                 Reason(f"{member.name} was lost", Cause.SNAPSHOT), 0.0, 1, killed=killed
             )
         changed = self.changed_session(member, sql)
         if changed is not None:
-            return (yield from self._refused(member, changed, reading, waited, 1, deadline))
+            return self._refused(member, changed, reading, waited, 1, deadline)
         self._learn(replica, member)
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
