@@ -86,6 +86,8 @@ class Client:
         """How many of the last reads a replica served."""
         self._heard: object = None
         self._away = False
+        self._last = ""
+        """The replica that served the last read."""
         self.hands = Hands(self)
 
     def __repr__(self) -> str:
@@ -187,19 +189,19 @@ class Client:
             route = self._route(level, None, commits_show)
             try:
                 read = Read(SQL, known=(yield from self._known(commits_show)))
-                served = yield from self.reads.reading_on(member, route, read)
+                again = yield from self.reads.reading_on(member, route, read)
             except Fault as fault:
                 self._note("error", str(fault.number))
                 break
-            if isinstance(served, Unserved):
+            if isinstance(again, Unserved):
                 yield from self._read_there(level, bounds)
                 break
-            saw = member.connection.reply.saw
+            saw, name = again.member.connection.reply.saw, again.member.name
             if commits_show:
-                self._check(bounds, level, member, saw)
+                self._check(bounds, level, again.member, saw)
             else:
-                self.promises.check_same(first, saw, member.name)
-            self._note("snapshot", member.name, saw)
+                self.promises.check_same(first, saw, name)
+            self._note("snapshot", name, saw)
         yield from self.reads.ending(member)
 
     # Reading.
@@ -242,6 +244,11 @@ class Client:
         )
 
     def _check(self, bounds: Bounds, level: str, member: Member, saw: int) -> None:
+        before, self._last = self._last, member.name
+        if self._away and before and not self.world.serves(before):
+            # Neither who was read from last nor the primary can say what that read saw.
+            bounds = bounds._replace(read=0)
+            self.promises.read = 0
         self.promises.check(bounds, level, saw, member.name, self._away)
 
     def _read_there(self, level: str, bounds: Bounds) -> Doing:
@@ -305,9 +312,9 @@ class Client:
             return
         if generation == before == self.generation:
             return
-        if not facts.history.covers(session.position):  # type: ignore[arg-type]
+        if not facts.history.covers(session.position):
             session.let_go(position)
-            if not facts.history.covers(session.position):  # type: ignore[arg-type]
+            if not facts.history.covers(session.position):
                 session.position = position
         cluster.process.let_go(heard, position)
 

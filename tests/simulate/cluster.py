@@ -73,6 +73,9 @@ class Cluster:
         self.used = True
         self.candidates: tuple[Endpoint, ...] = ()
         self.arrivals = 0
+        self.moved_at = 0.0
+        """When another server was taken for the primary."""
+        self._believed = primary
         self.refresh()
         self._lines: dict[str, Wire | None] = dict.fromkeys(models)
         self._failures = dict.fromkeys(models, 0)
@@ -158,6 +161,8 @@ class Cluster:
         self._carry_out(health.rest(self.topology, server, why, self._clock(), dice))
 
     def _carry_out(self, orders: list[Order]) -> None:
+        if self._believed != self.topology.primary.name:
+            self._believed, self.moved_at = self.topology.primary.name, self._clock()
         arrivals = orders.count(Then.COUNT_ARRIVAL)
         if arrivals or Then.CHOOSE_AGAIN in orders:
             self.refresh(arrivals)

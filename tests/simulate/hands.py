@@ -374,8 +374,8 @@ class Hands:
         def work(answer: Done) -> None:
             position = parse_position(flavor, model.told.text)
             history = parse_history(flavor, model.told.history)
-            facts = "", model.identity, {}, not model.is_writable
-            answer(PrimaryFacts(flavor, "1.0", history, position, *facts))
+            told = model.identity, dict[str, str](), not model.is_writable
+            answer(PrimaryFacts(flavor, "1.0", history, position, "", *told))
 
         return work
 

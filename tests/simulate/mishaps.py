@@ -144,7 +144,11 @@ class Mishaps:
         primary = self._world.primary
         if primary.is_up and not self._moves:
             primary.stop()
-            self._later(0.05 + size, lambda: primary.is_up or primary.start())
+            self._later(0.05 + 2.0 * size, self._start, primary)
+
+    def _start(self, server: Server) -> None:
+        if not server.is_up:
+            server.start()
 
     def stray(self, server: Server, size: float) -> None:
         """Let somebody make a replica writable.
@@ -163,7 +167,13 @@ class Mishaps:
         if self._moves or not primary.is_up:
             return
         self._moves = True
-        primary.stop()
+        is_behind = size >= 0.6
+        if is_behind:
+            server.stall(1.0)
+
+        def lose() -> None:
+            primary.stop()
+            world.clock.at(0.05 + 0.5 * size, promote)
 
         def promote() -> None:
             if self._is_over:
@@ -176,10 +186,10 @@ class Mishaps:
                 primary.start()
                 return
             fit.sort(key=lambda r: (r.shown.mask.bit_count(), r.name))
-            world.promote(fit[-1] if size < 0.6 else fit[0])
+            world.promote(fit[0] if is_behind else fit[-1])
             self._later(0.5 + 2.0 * size, self._back, primary)
 
-        self._world.clock.at(0.05 + 0.5 * size, promote)
+        self._later(0.08 if is_behind else 0.0, lose)
 
     def _back(self, server: Server) -> None:
         """The old primary is there again, with what it had, and replicates from nobody."""

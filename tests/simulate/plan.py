@@ -1,7 +1,7 @@
 """What happens in one schedule: who does what, and what goes wrong when.
 
-A plan is made from a seed, and is a value: what it prints makes it again, and the clients, steps and
-mishaps that a failure does not need can be left out of it.
+A plan is made from a seed, and is a value: what it prints makes it again, and the clients, steps
+and mishaps that a failure does not need can be left out of it.
 """
 
 from __future__ import annotations
@@ -84,16 +84,20 @@ _PACES = (0.002, 0.01, 0.05, 0.3)
 """Seconds between two steps: those who are always busy hide what only the idle meet."""
 
 
-def make_plan(seed: int) -> Plan:
-    """Make the plan of a seed."""
+def make_plan(seed: int, goes_wrong: tuple[str, ...] = _GOES_WRONG) -> Plan:
+    """Make the plan of a seed; `goes_wrong` is what may."""
     dice = Random(seed)
     flavor = dice.choice(("mysql", "mysql", "mariadb"))
     clients = tuple([_client(dice) for _ in range(dice.randint(1, 4))])
     length = max(sum(step.pause for step in client.steps) for client in clients)
-    count = dice.choice((0, 1, 2, 4, 7))
+    count = dice.choice((0, 1, 2, 4, 8))
+    first, last = 0.0, length
+    if dice.random() < 0.4:  # all at once
+        first = dice.uniform(0.0, length)
+        last = min(first + 1.0, length)
     mishaps = [
         Mishap(
-            *(round(dice.uniform(0.0, length), 4), dice.choice(_GOES_WRONG)),
+            *(round(dice.uniform(first, last), 4), dice.choice(goes_wrong)),
             *(dice.randrange(6), int(dice.random() * 1000) / 1000),
         )
         for _ in range(count)
@@ -129,7 +133,7 @@ def _step(dice: Random, pace: float) -> Step:
 def _others(dice: Random, length: float) -> tuple[float, ...]:
     """Return when others commit: never, now and then, all the time, or in bursts."""
     rate = dice.choice((0.0, 2.0, 30.0, 150.0))
-    moments = []
+    moments: list[float] = []
     at = 0.0
     while rate and len(moments) < 120:
         at += dice.expovariate(rate) if dice.random() < 0.97 else dice.uniform(0.0, 1.0)

@@ -75,6 +75,8 @@ class Server:
         self._life = 0
         self._told_at = 0.0
         self._applies = False
+        self._unsent = 0
+        """How much nobody got from here before it stopped."""
         self._next = 0
         """Where in its source's log to look for what it lacks."""
 
@@ -99,7 +101,7 @@ class Server:
             self._tell(commit, self._life)
             return
         now, dice = self.clock.now, self._dice
-        late = dice.uniform(0.0, _LATE_TOLD if dice.random() < 0.3 else 0.0005)
+        late = dice.uniform(0.0, _LATE_TOLD if dice.random() < 0.5 else 0.0005)
         is_first = now + late > self._told_at + UNTOLD_SECONDS
         if self.source is not None and is_first and not self._tells_first_late:
             late = 0.0
@@ -128,6 +130,11 @@ class Server:
 
     # Replicating.
 
+    def sent(self) -> list[Commit]:
+        """Return what those have been sent who replicate from here."""
+        log = self.shown.log
+        return log if self.is_up else log[: len(log) - self._unsent]
+
     def follow(self, source: Server | None) -> None:
         """Replicate from another server; None for nobody."""
         if self.source is not None:
@@ -148,9 +155,9 @@ class Server:
             return
         self._applies = False
         source = self.source
-        if source is None or self.stops or not source.is_up:
+        if source is None or self.stops:
             return
-        log, mask = source.shown.log, self.shown.mask
+        log, mask = source.sent(), self.shown.mask
         while self._next < len(log) and log[self._next].bit & mask:
             self._next += 1
         todo = [c for c in log[self._next : self._next + 12] if not c.bit & mask]
@@ -192,6 +199,7 @@ class Server:
     def stop(self) -> None:
         """Be gone."""
         self.is_up = self.is_hung = self._applies = False
+        self._unsent = self._dice.choice((0, 0, 1, 4))
         self._life += 1
         self.waiting.clear()
         self.held.clear()

@@ -22,6 +22,9 @@ _LONGEST = 200.0
 _CALM_SECONDS = 7.0
 """How long after the last mishap replicas are to serve again."""
 
+_NOTICED = 3.0
+"""How long it takes until a process has noticed what happened between two looks."""
+
 Line = tuple[float, int, str, str, int]
 
 
@@ -66,6 +69,7 @@ class World:
         self.clients = [Client(self, *each) for each in enumerate(plan.clients)]
         self._working = len(self.clients)
         self._running = len(self.clients)
+        self._promoted_at = 0.0
         self._quiet_at: float | None = None
         self._healed = False
 
@@ -75,8 +79,16 @@ class World:
 
     @property
     def knows_primary(self) -> bool:
-        """Whether the process knows which server is the primary."""
-        return self.cluster.topology.primary.name == self.primary.name
+        """Whether the process knows which server is the primary, or should by now."""
+        if self.cluster.topology.primary.name != self.primary.name:
+            return False
+        promoted_at = self._promoted_at
+        return self.cluster.moved_at >= promoted_at or self.clock.now > promoted_at + _NOTICED
+
+    def serves(self, name: str) -> bool:
+        """Tell whether a replica is there, and may serve for all that the process knows."""
+        is_there = self.models[name].is_up and not self.models[name].is_hung
+        return is_there and self.cluster.servers[name].may_serve(self.clock.now)
 
     # What happens.
 
@@ -162,6 +174,7 @@ class World:
         server.follow(None)
         server.is_writable = True
         self.primary = server
+        self._promoted_at = self.clock.now
         self._seen_at.append((self.clock.now, server.shown.mask))
         for other in self.replicas:
             if other is not before:
