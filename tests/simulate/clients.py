@@ -185,7 +185,8 @@ class Client:
         for _ in range(step.size):
             yield from Pause(self.world.dice.expovariate(100))
             self._hear()
-            bounds, self._away = self.promises.bounds(), False
+            # It was opened while its replica could serve.
+            bounds, self._away = self.promises.bounds()._replace(lost=0), False
             route = self._route(level, None, commits_show)
             try:
                 read = Read(SQL, known=(yield from self._known(commits_show)))

@@ -35,8 +35,9 @@ KEPT: dict[str, Plan] = {
         "write"), Step(0.0168, "read"), Step(0.1248, "read"), Step(0.108, "snapshot",
         "repeatable", size=1), Step(0.0164, "write"), Step(0.0188, "wait"), Step(0.058,
         "write"))), ClientPlan(level="global", shares=True, waits=True, timeout=None, steps=())),
-        mishaps=(Mishap(at=0.5481, what="slow", where=1, size=0.062), Mishap(at=1.0232, what=
-        "fail over", where=0, size=0.263), Mishap(at=1.026, what="restart less", where=3, size=0.088)),
+        mishaps=(Mishap(at=0.5481, what="slow", where=1, size=0.062), Mishap(at=1.0232,
+        what="fail over", where=0, size=0.263), Mishap(at=1.026, what="restart less", where=3,
+        size=0.088)),
         others=(0.7886, 0.8011, 0.8326, 0.8344, 1.3394, 1.3453, 1.3681)),
     "a session left its replica while the primary was away":
         Plan(seed=1599, flavor="mariadb", replicas=2, clients=(ClientPlan(level="session",
