@@ -18,7 +18,7 @@ __all__ = ["Mishaps"]
 
 _KILLS = (2013, 1053, 1927, 3169)
 _ERRORS = (NO_SUCH_TABLE, NO_SUCH_TABLE, READ_ONLY_TRANSACTION, QUERY_INTERRUPTED)
-_OF_PRIMARY = ("hang", "restart primary", "fail over", "switch over")
+_OF_PRIMARY = ("kill", "hang", "restart primary", "fail over", "switch over")
 _ACCESS_DENIED = 1045
 
 
@@ -153,7 +153,8 @@ class Mishaps:
     def stray(self, server: Server, size: float) -> None:
         """Let somebody make a replica writable.
 
-        While the primary is away that can't be told from a promotion; so it stays where it is.
+        While the primary does not answer, were it only for one look whose connection was killed,
+        that can't be told from a promotion: then this does not happen here.
         """
         if all(each.what not in _OF_PRIMARY for each in self._world.plan.mishaps):
             server.is_writable = True
