@@ -1,5 +1,6 @@
 """Sessions for developers: `nox -l` lists them."""
 
+import os
 import pathlib
 import shutil
 import sys
@@ -43,6 +44,14 @@ def slow(session: nox.Session) -> None:
     session.install("-e", ".", *ALL)
     env = {"RWSPLIT_TEST_SECONDS": "600"}
     session.run("pytest", "--timeout=7200", *session.posargs, env=env)
+
+
+@nox.session
+def simulate(session: nox.Session) -> None:
+    """Schedules of a simulated cluster for a minute, or RWSPLIT_TEST_SECONDS; no servers."""
+    session.install("-e", ".", *TEST)
+    env = {"RWSPLIT_TEST_SECONDS": os.environ.get("RWSPLIT_TEST_SECONDS", "60")}
+    session.run("pytest", "-rP", "tests/simulate", *session.posargs, env=env)
 
 
 @nox.session

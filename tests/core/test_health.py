@@ -336,6 +336,52 @@ def test_a_look_from_before_the_promotion_tells_nothing(world):
     assert world.serving() == []
 
 
+def test_a_doubt_from_before_the_promotion_tells_nothing(world):
+    world.look_at_all(5)
+    # It was ahead of where the primary was last seen, as happens: nothing to wonder about.
+    world.probe("db3", gtids(DB1, 7))
+    world.probe("db1", gtids(DB1, 9))
+    world.probe("db3", gtids(DB1, 9))
+    world.miss("db1", Miss.LOST)
+    world.probe("db2", gtids(DB1, 8), writable=True)
+    world.probe("db2", gtids(DB1, 8))
+    world.probe("db3", gtids(DB1, 9))
+    assert world.serving() == []
+
+
+def test_who_was_rebuilt_need_not_have_again_what_was_lost(world):
+    world.look_at_all(5)
+    world.probe("db3", gtids(DB1, 7))
+    world.miss("db1", Miss.LOST)
+    world.probe("db2", gtids(DB1, 5), writable=True)
+    # Rebuilt before anybody saw that it is ahead of the new primary.
+    for _ in range(2):
+        world.probe("db3", gtids(DB1, 5))
+        world.probe("db2", gtids(DB1, 5) | gtids(DB2, 1))
+    assert world.serving() == []  # not before it has all that the primary had
+    world.probe("db3", gtids(DB1, 5) | gtids(DB2, 1))
+    assert world.serving() == ["db3"]
+
+
+def test_who_was_rebuilt_must_have_again_what_was_not_lost(world):
+    world.look_at_all(5)
+    for last in (3, 4, 4):
+        world.probe("db3", gtids(DB1, last))
+        world.probe("db1", gtids(DB1, 5))
+        assert world.serving() == ["db2"]
+    world.probe("db3", gtids(DB1, 5))
+    assert world.serving() == ["db2", "db3"]
+
+
+def test_a_wait_that_went_by_numbers_tells_nothing_of_what_is_lost(world):
+    topology = world.topology
+    topology.history = BinlogState.parse("0-1-9,0-2-10")
+    assert topology.has_lost(GtidList.parse("0-1-10,0-2-10"))
+    assert not topology.has_lost(GtidList.parse("0-2-11"))
+    topology.history = gtids(DB1, 3)
+    assert not topology.has_lost(gtids(DB2, 3))
+
+
 def test_who_has_what_the_new_primary_lacks_serves_nobody_until_it_is_rebuilt(world):
     world.look_at_all(5)
     world.probe("db3", gtids(DB1, 7))

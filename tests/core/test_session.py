@@ -421,6 +421,18 @@ def test_an_unknown_position_is_known_again_once_it_was_asked_for():
     assert state.position == upto(7)
 
 
+def test_a_lost_answer_does_not_make_known_what_was_not():
+    state = new()
+    state.lose_position(unsure=True)
+    assert state.position_unsure
+    state.lose_position()
+    state.lose_position(unsure=True)
+    assert not state.position_unsure
+    state.find_position(upto(7))
+    state.lose_position(unsure=True)
+    assert state.position_unsure
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_a_session_that_connects_again_sees_what_it_wrote(known):
     before, now = new(), new()

@@ -402,6 +402,18 @@ class BinlogState:
                 beyond[domain, server] = number
         return BinlogState(beyond)
 
+    def has_passed(self, position: GtidList) -> bool:
+        """Tell whether this went on past a last transaction of a position without logging it.
+
+        >>> state = BinlogState.parse("0-1-9,0-2-10")
+        >>> state.has_passed(GtidList.parse("0-1-10")), state.has_passed(GtidList.parse("0-1-11"))
+        (True, False)
+        """
+        highest: dict[int, int] = {}
+        for (domain, _), number in self._last.items():
+            highest[domain] = max(number, highest.get(domain, 0))
+        return any(self._last.get((d, s), 0) < n <= highest.get(d, 0) for d, s, n in position)
+
     def shares(self, position: GtidList) -> bool:
         """Tell whether some last transaction of a position was logged here."""
         return any(self._last.get((d, server), 0) >= n for d, server, n in position)

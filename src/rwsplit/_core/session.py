@@ -342,8 +342,8 @@ class Session:
 
         `unsure` is whether all is known but what became of a statement whose answer was lost.
         """
+        self.position_unsure = unsure and (self.position_known or self.position_unsure)
         self.position_known = False
-        self.position_unsure = unsure
         if self._commits is not None:
             self.doubt = self._commits.doubt(unsure)
 

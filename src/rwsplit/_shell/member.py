@@ -7,6 +7,7 @@ from time import monotonic
 from typing import Any
 
 from .._core.cause import Reason
+from .._core.cluster import joining
 from .._core.cluster.facts import PrimaryFacts
 from .._core.cluster.server import Server
 from .._core.defaults import DEFAULTS, packed, unpacked
@@ -312,26 +313,11 @@ def open_replica(
             raise ForeignServer("it is the primary itself, under another address")
         if cluster.has_gtids:
             position = parse_position(cluster.flavor, executed or "")
-            gone_on = replica.has_gone_on(_text(server), before, position)
-            ahead = cluster.topology.ahead_by(position, _text(server))
-            knows = True
-            if ahead or not (gone_on or cluster.topology.belongs(position)):
-                # It may have gone on since the primary was last looked at.
-                knows = _look_at_history(cluster, account)
-                ahead = cluster.topology.ahead_by(position, _text(server))
-            if not (gone_on or cluster.topology.belongs(position)):
-                raise ForeignServer(
-                    "it has none of the primary's transactions: it belongs to another cluster, "
-                    "or has not begun to replicate"
-                )
-            if ahead and (knows or replica.suspect):
-                raise ForeignServer(f"it is ahead of the primary, which does not have {ahead}")
-            # What others learn of it meanwhile it need not have had when it was asked.
-            if not replica.reset_position(position, before, monotonic()):
-                raise ForeignServer(
-                    "it came back with less than it had, and has not caught up: "
-                    f"it has {position}, and had {before}"
-                )
+            what = cluster.topology, replica, _text(server), before, position
+            knows = not joining.is_in_doubt(*what) or _look_at_history(cluster, account)
+            why = joining.why_not(*what, knows, monotonic())
+            if why:
+                raise ForeignServer(why)
     except BaseException:
         cluster.pool.close(endpoint.name, connection, None)
         raise

@@ -31,7 +31,7 @@ def _promote(topology: Topology, server: Server, now: float) -> list[Order]:
     before.unfit = "it was the primary, and was not seen to replicate since"
     before.was_primary = True
     before.was_read_only = False
-    before.floor = server.position
+    before.floor, before.floor_at = server.position, now
     server.endpoint = topology.primary = server.endpoint._replace(role="primary")
     if server.looked is not None and topology.has_gtids:
         topology.history = whole(server.looked.position, server.looked.history)
@@ -106,6 +106,7 @@ def doubt_replicas(topology: Topology, now: float, has_lost: bool = False) -> li
         if server.endpoint is topology.primary:
             continue
         server.suspect = True
+        server.doubted = None  # it told of another primary's replica
         server.unfit = server.unfit or "it may be ahead of the primary, which has changed"
         looked = server.looked
         if has_lost and looked is not None:

@@ -7,6 +7,7 @@ not seen to hold transactions of the primary's lineage.
 from __future__ import annotations
 
 from ..position import BinlogState, GtidSet, Position, beyond, includes, whole
+from .place import UNTOLD_SECONDS
 from .probe import Probe
 from .server import Server
 from .topology import Topology
@@ -63,9 +64,25 @@ def why_unfit(
     if server.unfit == _AHEAD and isinstance(before, GtidSet) and isinstance(history, GtidSet):
         # It was rebuilt, and will never have again what was lost.
         before = server.let_go(before & history, now)
+    if before is not None and _is_lost(topology, server, before):
+        looked = topology.servers[topology.primary.name].looked
+        if looked is not None:
+            server.let_go(probe.position, now)
+            before = looked.position
     if not server.reset_position(probe.position, before, now):
         return "it came back with less than it had, and has not caught up"
     return ""
+
+
+def _is_lost(topology: Topology, server: Server, before: Position) -> bool:
+    """Tell whether nobody will ever have what a replica had, or was thought to have.
+
+    The primary has all that any replica had before it was asked: the rest was lost.
+    """
+    since = server.floor_at if before is server.floor else server.noted_at
+    if topology.history_at <= since + UNTOLD_SECONDS:
+        return False
+    return not topology.history.covers(before)
 
 
 def _is_ahead(topology: Topology, probe: Probe) -> bool:

@@ -6,6 +6,8 @@ is known, without a lock: so fields are set in an order in which others may look
 
 from __future__ import annotations
 
+from math import inf
+
 from ..position import Position, parse_position
 from ..tracking import parse, state_block
 from .pauses import MOST_TIMES, growing
@@ -34,6 +36,7 @@ class Place:
         "advances",
         "flavor",
         "floor",
+        "floor_at",
         "late",
         "look_at",
         "noted_at",
@@ -49,6 +52,8 @@ class Place:
         self.floor: Position | None = None
         """What the replica had before it came back with less; it serves nobody until it has that
         again. None while nothing was lost."""
+        self.floor_at = inf
+        """When that was learned (monotonic seconds); infinite where nobody knows."""
         self.late = False
         """A wait timed out here, and the replica was not seen to advance since."""
         self.noted_at = 0.0
@@ -98,6 +103,8 @@ class Place:
 
     def _begin_at(self, position: Position, floor: Position | None, now: float) -> None:
         # In this order: who looks in between must not take it for one that lost nothing.
+        if floor != self.floor:
+            self.floor_at = now
         self.floor = floor
         self._position = position
         self.noted_at = now

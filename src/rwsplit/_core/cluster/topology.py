@@ -10,7 +10,7 @@ from math import inf
 
 from ..endpoint import Endpoint
 from ..figures import Figures
-from ..position import History, Position, beyond, lineage, parse_history
+from ..position import BinlogState, GtidList, History, Position, beyond, lineage, parse_history
 from .facts import PrimaryFacts
 from .samples import Samples
 from .server import Server
@@ -136,6 +136,16 @@ class Topology:
     def belongs(self, position: Position) -> bool:
         """Tell whether a server with this position replicates from this cluster's primary."""
         return lineage(self.history, position)
+
+    def has_lost(self, position: Position) -> bool:
+        """Tell whether some of a position is known to be lost: a wait on MariaDB goes by numbers.
+
+        So one that is over says nothing of a transaction whose number another one was given.
+        """
+        history = self.history
+        if not isinstance(history, BinlogState) or not isinstance(position, GtidList):
+            return False
+        return history.has_passed(position)
 
     def ahead_by(self, position: Position, server: str) -> History:
         """Return what a server at this position has that the primary is not known to have."""

@@ -235,7 +235,7 @@ class Reads:
         if failed is not None:
             member, error = failed
             if not error.is_lost:
-                return (yield from self._refused(member, error, reading, 0.0, 1, deadline))
+                return self._refused(member, error, reading, 0.0, 1, deadline)
             killed = self._take_loss(member.name, error, deadline, killed)
         if self._must_ask(route):
             now = self._clock()
@@ -264,10 +264,11 @@ class Reads:
         waited = 0.0
         tried: list[str] = []
         too_large: Reason | None = None
+        away = False
         while True:
             choice = chooser.choose(route, needed, tried, waited, self._clock())
             if isinstance(choice, Lacks):
-                yield from self._find_out(choice)
+                away = yield from self._find_out(choice, away)
                 continue
             if isinstance(choice, Nobody):
                 less = yield from self._less(route, needed, choice.why)
@@ -310,9 +311,7 @@ class Reads:
                 tried.append(name)
             except Fault as error:
                 if not error.is_lost:
-                    return (
-                        yield from self._refused(used, error, reading, waited, retries, deadline)
-                    )
+                    return self._refused(used, error, reading, waited, retries, deadline)
                 killed = self._take_loss(name, error, deadline, killed)
                 # An old connection may have been closed for idling: a fresh one tells.
                 if fresh:
@@ -320,9 +319,9 @@ class Reads:
             else:
                 changed = self.changed_session(used, reading.sql or b"")
                 if changed is not None:
-                    return (
-                        yield from self._refused(used, changed, reading, waited, retries, deadline)
-                    )
+                    if reading.begin:
+                        yield from self.ending(used)
+                    return self._refused(used, changed, reading, waited, retries, deadline)
                 told = self._learn(replica, used)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
@@ -337,11 +336,9 @@ class Reads:
         waited: float,
         retries: int,
         deadline: Deadline,
-    ) -> Flow[Unserved]:
+    ) -> Unserved:
         """Take in an error that is not of the connection; raises what the application is to get."""
         self.refused_by = member
-        if reading.begin:
-            yield from self.ending(member)
         name, code, text = member.name, error.number, str((error.text,))
         if code == NET_PACKET_TOO_LARGE:
             self._members.lose(name)
@@ -400,14 +397,14 @@ class Reads:
             return Unserved(_not_taken(member.name), 0.0, 1)
         except Fault as error:
             if not error.is_lost:
-                return (yield from self._refused(member, error, reading, 0.0, 1, deadline))
+                return self._refused(member, error, reading, 0.0, 1, deadline)
             killed = self._take_loss(member.name, error, deadline, reading.killed)
             return Unserved(
                 Reason(f"{member.name} was lost", Cause.SNAPSHOT), 0.0, 1, killed=killed
             )
         changed = self.changed_session(member, sql)
         if changed is not None:
-            return (yield from self._refused(member, changed, reading, waited, 1, deadline))
+            return self._refused(member, changed, reading, waited, 1, deadline)
         self._learn(replica, member)
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
@@ -490,8 +487,8 @@ class Reads:
                     raise
                 tried.append(replica.endpoint.name)
             else:
-                replica.note_position(position, self._clock())
-                replica.caught_up()
+                self._note_wait(replica, position)
+                return True
 
     def saw(self, member: Any, told: bool) -> None:
         """Note that a read ran on a replica: the next one must not see less.
@@ -631,8 +628,12 @@ class Reads:
         kept = yield from self._let_go(needed)
         return None if kept is needed else (route, kept)
 
-    def _find_out(self, lacks: Lacks) -> Flow[None]:
-        """Ask what a choice must know."""
+    def _find_out(self, lacks: Lacks, away: bool) -> Flow[bool]:
+        """Ask what a choice must know; returns whether the primary could not be asked.
+
+        A session that wants to leave the replica of its last read, as another has come, stays then.
+        If it can't stay, where that replica is known to be must do.
+        """
         name = lacks.name
         if name is not None:
             member = self._members[name]
@@ -642,14 +643,17 @@ class Reads:
                 self._cluster.servers[name].note_position(position, self._clock())
             except Fault:
                 self._members.lose(name)
-            return
+            return away
         at = self.seen.at
         assert at is not None
+        if away:
+            self.seen.leave(self._cluster.servers[at].position or self._session.origin)
+            return True
         try:
-            have = yield from self._ask_primary()
+            self.seen.leave((yield from self._ask_primary()))
         except Away:
-            have = self._cluster.servers[at].position or self._session.origin
-        self.seen.leave(have)
+            return True
+        return False
 
     def _run_after_wait(
         self,
@@ -672,10 +676,15 @@ class Reads:
             elapsed = yield from self._run_after(member, [wait], reading, limit)
         replica = member.replica
         assert replica is not None
-        replica.note_position(needed, self._clock())
-        replica.caught_up()
+        self._note_wait(replica, needed)
         self.chooser.passed[member.name] = needed
         return elapsed
+
+    def _note_wait(self, replica: Server, position: Position) -> None:
+        """Note that a wait for a position is over."""
+        if not self._cluster.topology.has_lost(position):
+            replica.note_position(position, self._clock())
+        replica.caught_up()
 
     def _run_after(
         self,

@@ -1,0 +1,38 @@
+"""A clock that nobody waits for: what is due next happens at once, and then it is that late."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+from typing import Any
+
+__all__ = ["Clock"]
+
+
+class Clock:
+    """The time, in seconds, and what is due: in the order of time, then in that of asking."""
+
+    __slots__ = ("_count", "_due", "now")
+
+    def __init__(self, now: float = 1000.0) -> None:
+        self.now = now
+        self._due: list[tuple[float, int, Callable[..., object], tuple[Any, ...]]] = []
+        self._count = 0
+
+    def __call__(self) -> float:
+        """Tell the time, as `time.monotonic` does."""
+        return self.now
+
+    def at(self, delay: float, act: Callable[..., object], *args: Any) -> None:
+        """Have something done in so many seconds."""
+        self._count += 1
+        heappush(self._due, (self.now + delay, self._count, act, args))
+
+    def run(self, is_over: Callable[[], bool], until: float) -> bool:
+        """Let time pass until all is over; False where it is not by `until`, or never will be."""
+        while not is_over():
+            if not self._due or self._due[0][0] > until:
+                return False
+            self.now, _, act, args = heappop(self._due)
+            act(*args)
+        return True

@@ -1,0 +1,248 @@
+"""What the simulated process knows of its cluster, and how it looks at the servers.
+
+The rules are rwsplit's own. What is here is what the shell does around them: who is asked is looked
+up again after each change, and every server is asked how it is, now and then.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import count
+from random import Random
+from typing import Any
+
+from rwsplit._core.cluster import failover, health
+from rwsplit._core.cluster.facts import PrimaryFacts
+from rwsplit._core.cluster.orders import Interrupt, Order, Then
+from rwsplit._core.cluster.probe import Miss, Missed, Probe
+from rwsplit._core.cluster.server import Server
+from rwsplit._core.cluster.serving import who_serves
+from rwsplit._core.cluster.topology import FiguresOf, Topology
+from rwsplit._core.endpoint import Endpoint
+from rwsplit._core.options import ClusterOptions
+from rwsplit._core.policies import Policy
+from rwsplit._core.position import Position, parse_history, parse_position
+from rwsplit._core.wire import Fault
+from rwsplit._shell.process import ProcessPosition
+
+from .clock import Clock
+from .server import Server as Model
+from .wire import Call, Wire
+
+__all__ = ["Cluster"]
+
+_INTERVAL = 1.0
+_HURRY = 0.1
+_PROBE_TIMEOUT = 1.0
+
+
+class Cluster:
+    """A cluster as one process knows it.
+
+    :param models: the servers, by the name under which they are reached.
+    :param dial: makes a connection to one of them.
+    """
+
+    measures = False
+    measure = None
+
+    def __init__(
+        self,
+        clock: Clock,
+        dice: Random,
+        models: dict[str, Model],
+        primary: str,
+        flavor: str,
+        dial: Callable[[Model], Wire],
+    ) -> None:
+        self._clock, self._dice, self._models, self._dial = clock, dice, models, dial
+        ends = {name: Endpoint(name, name, 3306) for name in models}
+        ends[primary] = ends[primary]._replace(role="primary")
+        others = [end for name, end in ends.items() if name != primary]
+        self.topology = Topology(ends[primary], others)
+        self.topology.flavor = flavor
+        for server in self.topology.servers.values():
+            server.flavor = flavor
+        self.options = ClusterOptions().with_defaults()
+        assert self.options.policy is not None
+        self.policy: Policy = self.options.policy
+        self.figures = FiguresOf(self.topology)
+        self.process = ProcessPosition()
+        self.process.begin(flavor)
+        self.turns: Iterator[int] = count(dice.getrandbits(30))
+        self.used = True
+        self.candidates: tuple[Endpoint, ...] = ()
+        self.arrivals = 0
+        self.moved_at = 0.0
+        """When another server was taken for the primary."""
+        self._believed = primary
+        self.refresh()
+        self._lines: dict[str, Wire | None] = dict.fromkeys(models)
+        self._failures = dict.fromkeys(models, 0)
+        self._rounds = dict.fromkeys(models, 0)
+        for name in models:
+            self._look_in(name, 0.0)
+
+    # What is known: see `Known` and `Candidates`.
+
+    @property
+    def flavor(self) -> str:
+        return self.topology.flavor
+
+    @property
+    def generation(self) -> int:
+        return self.topology.generation
+
+    @property
+    def has_gtids(self) -> bool:
+        return self.topology.has_gtids
+
+    def last_seen(self) -> Position | None:
+        return self.topology.last_seen()
+
+    def note_sample(self, position: Position, asked_at: float | None = None) -> None:
+        self.topology.samples.note(position, self._clock() if asked_at is None else asked_at)
+
+    def note_served(self, server: Server) -> None:
+        self._carry_out(health.serves_again(server, self._clock()))
+
+    def warn(self, message: str, *values: object) -> None:
+        """Nobody reads what is logged here."""
+
+    warn_once = warn
+
+    # Who may be asked.
+
+    def refresh(self, arrivals: int = 0) -> None:
+        now, known = self._clock(), self.topology
+        self.arrivals += arrivals
+        self.servers, self.replicas = known.servers, known.replicas
+        serving = who_serves(self.replicas, {}, None, now)
+        before, self.candidates = self.candidates, serving.in_group[None]
+        self._refresh_at, self._spares = serving.look_at, serving.spares[None]
+        if not all(endpoint in before for endpoint in self.candidates):
+            self.arrivals += 1
+            if before:
+                known.note_arrival(now)
+
+    def usable(self, group: str | None = None) -> tuple[Endpoint, ...]:
+        if self._refresh_at and self._clock() >= self._refresh_at:
+            self.refresh()
+        return self.candidates if group is None else ()
+
+    def spares(self, group: str | None = None) -> tuple[Endpoint, ...]:
+        return self._spares if group is None else ()
+
+    def named(self, name: str) -> tuple[Endpoint, ...]:
+        return self.topology.named(name, self._clock())
+
+    def policy_of(self, group: str | None, asked: Policy | None) -> Policy:
+        return asked or self.policy
+
+    # What was seen.
+
+    def learn_primary(self, facts: PrimaryFacts, generation: int) -> int:
+        if generation == self.generation:
+            self._carry_out(failover.learn_primary(self.topology, facts, self._clock()))
+            generation = self.generation
+        return generation
+
+    def primary_failed(self, generation: int) -> None:
+        if generation == self.generation:
+            self.topology.primary_is_up = False
+        self.look_now()
+
+    def primary_is_read_only(self, generation: int) -> None:
+        self._carry_out(failover.note_read_only(self.topology, generation, self._clock()))
+        self.look_now()
+
+    def rest(self, server: Server, why: str) -> None:
+        dice = self._dice.random()
+        self._carry_out(health.rest(self.topology, server, why, self._clock(), dice))
+
+    def _carry_out(self, orders: list[Order]) -> None:
+        if self._believed != self.topology.primary.name:
+            self._believed, self.moved_at = self.topology.primary.name, self._clock()
+        arrivals = orders.count(Then.COUNT_ARRIVAL)
+        if arrivals or Then.CHOOSE_AGAIN in orders:
+            self.refresh(arrivals)
+        for order in orders:
+            if isinstance(order, Interrupt):
+                model = self._models[order.endpoint]
+                for wire in sorted(model.wires, key=lambda wire: wire.number):
+                    if wire.call is not None and (wire.asks or not order.only_questions):
+                        model.cut(wire)
+        if Then.LOOK_NOW in orders:
+            self.look_now()
+
+    # Looking.
+
+    def look_now(self) -> None:
+        for name in self._models:
+            self._look_in(name, 0.0)
+
+    def _look_in(self, name: str, seconds: float) -> None:
+        self._rounds[name] += 1
+        self._clock.at(seconds, self._look, name, self._rounds[name])
+
+    def _look(self, name: str, turn: int) -> None:
+        if turn != self._rounds[name]:
+            return
+        server, model = self.topology.servers[name], self._models[name]
+        before = server.floor or server.position
+        wire = self._lines[name]
+        if wire is None or not wire.is_open:
+            if not model.is_up:
+                self._missed(name, "refused", timed_out=False)
+                return
+            wire = self._lines[name] = self._dial(model)
+        elif wire.call is not None:
+            self._look_in(name, _HURRY)
+            return
+        asked_at = self._clock()
+
+        def told(probe: Probe) -> None:
+            self._failures[name] = 0
+            known, now = self.topology, self._clock()
+            seen = probe._replace(seconds=now - asked_at)
+            self._carry_out(health.note_probe(known, server, seen, before, _INTERVAL, now))
+            self._next_look(name)
+
+        def failed(fault: Fault) -> None:
+            self._lines[name] = None
+            self._missed(name, fault.text, "timed out" in fault.text)
+
+        Call(
+            *(self._clock, self._dice, wire, lambda answer: answer(_probe(model, asked_at))),
+            *(told, failed, _PROBE_TIMEOUT),
+        )
+
+    def _missed(self, name: str, text: str, timed_out: bool) -> None:
+        self._failures[name] += 1
+        server, now, dice = self.topology.servers[name], self._clock(), self._dice.random()
+        missed = Missed(Miss.LOST, text, self._failures[name], timed_out)
+        self._carry_out(health.note_missed(self.topology, server, missed, now, dice))
+        self._next_look(name)
+
+    def _next_look(self, name: str) -> None:
+        pause, failures = _INTERVAL, self._failures[name]
+        if failures or not self.topology.primary_is_up:
+            pause = min(pause, _HURRY * 2 ** (failures // 4))
+        self._look_in(name, pause * self._dice.uniform(0.8, 1.1))
+
+
+def _probe(model: Model, asked_at: float) -> Probe:
+    """Return what a server tells a look at it."""
+    flavor = model.flavor
+    slave: Any = None if flavor == "mysql" else model.source is not None and not model.stops
+    return Probe(
+        model.identity,
+        model.is_writable,
+        parse_position(flavor, model.told.text),
+        parse_history(flavor, model.told.history),
+        slave,
+        len(model.wires),
+        1,
+        asked_at,
+        0.0,
+    )

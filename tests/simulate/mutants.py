@@ -1,0 +1,346 @@
+"""Guards of rwsplit, each with what takes it away and the checks that see that.
+
+A simulation that passes says little before it was seen to fail. A mutant is seen where a schedule
+breaks a promise that is kept without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, NamedTuple
+
+import pytest
+
+from rwsplit._core import seen
+from rwsplit._core.cluster import failover, fitness, health, place
+from rwsplit._core.cluster.place import Place
+from rwsplit._core.cluster.samples import Samples
+from rwsplit._core.cluster.server import Server
+from rwsplit._core.cluster.topology import Topology
+from rwsplit._core.flows import reading
+from rwsplit._core.flows.choosing import Chooser
+from rwsplit._core.flows.reading import Away, Reads
+from rwsplit._core.position import parse_history
+from rwsplit._core.seen import Seen
+from rwsplit._core.session import Session
+
+__all__ = ["MUTANTS", "Mutant", "Patch"]
+
+Patch = pytest.MonkeyPatch
+Doing = Generator[Any, Any, Any]
+_STALE = ("own writes", "unsure writes", "global", "monotonic", "monotonic, primary")
+
+
+class Mutant(NamedTuple):
+    """A guard that is taken away.
+
+    :param checks: those that may see it; all that counts is that one of them does.
+    :param seed: of a schedule in which it was seen.
+    :param kept: the one in `seeds`, where it is rare.
+    """
+
+    guard: str
+    patches: tuple[tuple[Any, str, Any], ...]
+    checks: tuple[str, ...]
+    seed: int = 0
+    kept: str = ""
+
+    def apply(self, patch: Patch) -> None:
+        """Take the guard away, until the patch is undone."""
+        for where, name, what in self.patches:
+            patch.setattr(where, name, what)
+
+
+def _no_flow(*_: Any) -> Doing:
+    yield from ()
+
+
+def _returns(value: Any) -> Any:
+    return lambda *_, **__: value
+
+
+# What they do instead, where that takes more than a line.
+
+_reset_position = Place.reset_position
+_run_after = Reads._run_after
+_run_after_wait = Reads._run_after_wait
+_doubt_replicas = failover.doubt_replicas
+_told = Place.told
+
+
+def _takes_all(place: Place, position: Any, expected: Any, now: float) -> bool:
+    place._begin_at(position, None, now)
+    return True
+
+
+def _keeps_what_was_known(place: Place, position: Any, expected: Any, now: float) -> bool:
+    place.note_position(position, now)
+    return True
+
+
+def _tells_all(place: Place, tail: bytes, now: float) -> bool:
+    _told(place, tail, now)
+    return True
+
+
+def _never_brings_state(reads: Reads, member: Any, *rest: Any, **more: Any) -> Doing:
+    member.version = reads._session.version
+    return (yield from _run_after(reads, member, *rest, **more))
+
+
+def _reads_anywhere(reads: Reads, member: Any, route: Any, read: Any) -> Doing:
+    return (yield from reads.reading(route, read))
+
+
+def _leaves(reads: Reads, lacks: Any, away: bool) -> Doing:
+    """Leave the replica of the last read, whether or not anybody can tell who has enough."""
+    if lacks.name is not None:
+        return (yield from _find_out(reads, lacks, away))
+    try:
+        reads.seen.leave((yield from reads._ask_primary()))
+    except Away:
+        at = reads.seen.at
+        assert at is not None
+        reads.seen.leave(reads._cluster.servers[at].position or reads._session.origin)
+    return False
+
+
+_find_out = Reads._find_out
+
+
+def _leaves_unasked(reads: Reads, lacks: Any, away: bool) -> Doing:
+    if lacks.name is not None:
+        return (yield from _find_out(reads, lacks, away))
+    reads.seen.leave(reads._session.origin)
+    return away
+
+
+def _keeps_doubts(topology: Topology, now: float, has_lost: bool = False) -> Any:
+    doubted = {name: server.doubted for name, server in topology.servers.items()}
+    orders = _doubt_replicas(topology, now, has_lost)
+    for name, doubt in doubted.items():
+        topology.servers[name].doubted = doubt
+    return orders
+
+
+def _rests_for_ever(server: Server, now: float, dice: float) -> None:
+    server.rests_until = float("inf")
+
+
+def _only_level(reads: Reads, route: Any) -> bool:
+    return route.consistency == "global" or not reads._session.position_known
+
+
+def _only_own(reads: Reads, route: Any) -> bool:
+    on_primary = reads.seen.on_primary and route.shows_data
+    return route.consistency != "eventual" and (on_primary or not reads._session.position_known)
+
+
+def _youngest(samples: Samples, seconds: float, now: float) -> Any:
+    return samples._known[0][1] if samples._known else None
+
+
+def _narrow(chooser: Chooser, usable: Any, tried: Any, now: float) -> Any:
+    return tuple([end for end in usable if end.name not in tried])
+
+
+def _shows_no_commits(reads: Reads, route: Any) -> Doing:
+    needed = yield from _needed(reads, route)
+    return None if route.sees_commits else needed
+
+
+_needed = Reads._needed
+
+
+def _nothing_beyond(topology: Topology, *_: Any) -> Any:
+    return parse_history(topology.flavor, "")
+
+
+def _unsure_again(session: Session, unsure: bool = False) -> None:
+    session.position_known, session.position_unsure = False, unsure
+    if session._commits is not None:
+        session.doubt = session._commits.doubt(unsure)
+
+
+def _saw_nothing(self: Seen, name: str, server: str, tail: bytes, now: float) -> None:
+    """Forget at once what a read has seen."""
+
+
+MUTANTS = (
+    Mutant(
+        "a replica serves once it has what must be seen",
+        ((Chooser, "serves", _returns(True)),),
+        _STALE,
+        seed=4,
+    ),
+    Mutant("a wait must succeed", ((reading, "_check_wait", _returns(None)),), _STALE, seed=5),
+    Mutant("what reads have seen is kept", ((Seen, "saw", _saw_nothing),), _STALE, seed=117),
+    Mutant(
+        "a read that told nothing binds to its replica",
+        ((Seen, "is_untold", property(_returns(False))),),
+        _STALE,
+        seed=89,
+    ),
+    Mutant(
+        "who leaves an untold replica asks the primary",
+        ((Reads, "_find_out", _leaves_unasked),),
+        _STALE,
+        seed=754,
+    ),
+    Mutant(
+        "who can't ask the primary stays",
+        ((Reads, "_find_out", _leaves),),
+        _STALE,
+        kept="a session left its replica while the primary was away",
+    ),
+    Mutant(
+        "what is told while a replica advances may be less than was seen",
+        ((Place, "told", _tells_all),),
+        _STALE,
+        seed=367,
+    ),
+    Mutant(
+        "that lasts a moment",
+        ((place, "UNTOLD_SECONDS", 0.0), (seen, "UNTOLD_SECONDS", 0.0)),
+        _STALE,
+        seed=367,
+    ),
+    Mutant(
+        "reads on the primary count",
+        ((Reads, "_must_ask", _only_level),),
+        _STALE,
+        seed=165,
+    ),
+    Mutant(
+        "global asks the primary",
+        ((Reads, "_must_ask", _only_own),),
+        ("global",),
+        seed=5,
+    ),
+    Mutant(
+        "a sample grows old",
+        ((Samples, "of_age", _youngest),),
+        ("staleness",),
+        seed=19,
+    ),
+    Mutant(
+        "a lost answer leaves the position unknown",
+        ((Session, "lose_position", _returns(None)),),
+        _STALE,
+        seed=9,
+    ),
+    Mutant(
+        "a lost answer does not make known what was not",
+        ((Session, "lose_position", _unsure_again),),
+        _STALE,
+        kept="a lost answer made known what was not",
+    ),
+    Mutant(
+        "so it does for others of the process",
+        ((Session, "hear_doubt", _returns(None)),),
+        _STALE,
+        seed=9,
+    ),
+    Mutant(
+        "a position is forgotten when all have it",
+        ((Chooser, "all_have", _returns(True)),),
+        _STALE,
+    ),
+    Mutant(
+        "who came back with less serves nobody",
+        ((Place, "reset_position", _takes_all),),
+        _STALE,
+        seed=116,
+    ),
+    Mutant(
+        "who came back with less has less",
+        ((Place, "reset_position", _keeps_what_was_known),),
+        _STALE,
+        seed=116,
+    ),
+    Mutant(
+        "a wait on MariaDB goes by numbers",
+        ((Topology, "has_lost", _returns(False)),),
+        ("progress",),
+        kept="a wait went by numbers",
+    ),
+    Mutant(
+        "what was lost need not come back",
+        ((fitness, "_is_lost", _returns(False)),),
+        ("progress",),
+        kept="what was lost had to come back",
+    ),
+    Mutant(
+        "who is of another cluster, or has nothing, serves nobody",
+        ((Topology, "belongs", _returns(True)), (Place, "reset_position", _takes_all)),
+        ("foreign",),
+        seed=102,
+    ),
+    Mutant(
+        "who is ahead of the primary serves nobody",
+        (
+            (fitness, "_is_ahead", _returns(False)),
+            (fitness, "_has_lost", _returns(False)),
+            (Topology, "ahead_by", _nothing_beyond),
+        ),
+        ("ahead",),
+        seed=40,
+    ),
+    Mutant(
+        "nobody serves behind a promotion before it was looked at",
+        ((failover, "doubt_replicas", _returns([])), (health, "doubt_replicas", _returns([]))),
+        ("ahead",),
+        seed=117,
+    ),
+    Mutant(
+        "a doubt from before a promotion proves nothing",
+        (
+            (failover, "doubt_replicas", _keeps_doubts),
+            (health, "doubt_replicas", _keeps_doubts),
+        ),
+        ("ahead",),
+        kept="a doubt from before a promotion",
+    ),
+    Mutant(
+        "another primary is found",
+        ((failover, "decide", _returns([])), (health, "decide", _returns([]))),
+        ("progress",),
+        seed=3,
+    ),
+    Mutant(
+        "a rest is over some day",
+        ((Server, "rest", _rests_for_ever),),
+        ("progress",),
+        seed=4,
+    ),
+    Mutant(
+        "a member is the same session",
+        ((Reads, "_run_after", _never_brings_state),),
+        ("state",),
+        seed=0,
+    ),
+    Mutant(
+        "a replica that can't be this session is left aside",
+        ((Chooser, "narrow", _narrow),),
+        ("aside",),
+        seed=63,
+    ),
+    Mutant(
+        "a snapshot is ended",
+        ((Reads, "ending", _no_flow),),
+        (*_STALE, "unity", "staleness"),
+        seed=0,
+    ),
+    Mutant(
+        "a snapshot is read where it was opened",
+        ((Reads, "reading_on", _reads_anywhere),),
+        ("unity",),
+        seed=4,
+    ),
+    Mutant(
+        "a snapshot that shows commits shows those that count",
+        ((Reads, "_needed", _shows_no_commits),),
+        _STALE,
+        seed=5,
+    ),
+)

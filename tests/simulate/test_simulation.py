@@ -1,0 +1,138 @@
+"""Schedules of a simulated cluster: rwsplit keeps what it promises, and the checks see it if not.
+
+`RWSPLIT_TEST_SECONDS` says how long to look for a schedule that breaks a promise; one that does is
+printed as small as it could be made, to be kept in `seeds.py`.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from time import monotonic
+
+import pytest
+
+from rwsplit._core.cluster import place
+from rwsplit._core.position import GtidSet, parse_position
+
+from .checks import Broken
+from .gtids import Commit, Has, parse_wanted
+from .mutants import MUTANTS, Mutant
+from .plan import ClientPlan, Mishap, Plan, Step, make_plan
+from .seeds import KEPT
+from .shrink import broken_by, shrink
+from .world import World, run
+
+SECONDS = float(os.environ.get("RWSPLIT_TEST_SECONDS", "3"))
+MOST = 1000
+"""Of so many schedules, one must see a mutant."""
+
+
+def test_no_schedule_breaks_a_promise():
+    until, first = monotonic() + SECONDS, int(os.environ.get("RWSPLIT_TEST_SEED", "0"))
+    for seed in itertools.count(first):
+        plan = make_plan(seed)
+        try:
+            run(plan)
+        except Broken as broken:
+            small, _ = shrink(plan)
+            pytest.fail(f"seed {seed}: {broken}\n{small!r}")
+        if monotonic() > until:
+            break
+    print(f"{seed - first + 1} schedules, {(seed - first + 1) / SECONDS:.0f} a second")
+
+
+@pytest.mark.parametrize("plan", KEPT.values(), ids=KEPT.keys())
+def test_a_schedule_that_broke_a_promise_breaks_it_no_more(plan):
+    run(plan)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.guard)
+def test_a_guard_that_is_taken_away_is_missed(mutant: Mutant, monkeypatch):
+    mutant.apply(monkeypatch)
+    checks = set()
+    kept = [KEPT[mutant.kept]] if mutant.kept else []
+    for plan in (*kept, *map(make_plan, (mutant.seed, *range(MOST)))):
+        checks.add(broken_by(plan))
+        if checks.intersection(mutant.checks):
+            return
+    pytest.fail(f"nobody sees that it is gone; seen were {checks}")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_same_seed_gives_the_same_transcript(seed):
+    one, other = run(make_plan(seed)), run(make_plan(seed))
+    assert one.transcript == other.transcript
+    assert len(one.transcript) > 10
+
+
+def test_a_plan_prints_what_makes_it_again():
+    names = {"Plan": Plan, "ClientPlan": ClientPlan, "Mishap": Mishap, "Step": Step}
+    plan = make_plan(7)
+    assert eval(repr(plan), names) == plan
+
+
+def test_replicas_serve_most_reads():
+    where = [
+        line[3]
+        for seed in range(40)
+        for line in run(make_plan(seed)).transcript
+        if line[2] == "read"
+    ]
+    assert where.count("primary") < 0.25 * len(where)
+
+
+def test_a_plan_that_fails_is_made_smaller(monkeypatch):
+    mutant = MUTANTS[0]
+    mutant.apply(monkeypatch)
+    plan = make_plan(mutant.seed)
+    check = broken_by(plan)
+    small, _ = shrink(plan, tries=150)
+    assert broken_by(small) == check
+    assert _size(small) < _size(plan) / 2
+
+
+def _size(plan: Plan) -> int:
+    steps = sum(len(client.steps) for client in plan.clients)
+    return steps + len(plan.mishaps) + len(plan.others)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_the_first_commit_after_a_pause_may_be_missed(late):
+    """The limit that the documentation names: the model shows it where it is asked to."""
+    reads = ClientPlan("session", False, True, None, (Step(0.005, "read"),) * 150)
+    slow = Mishap(0.0, "slow", 1, 0.1)
+    plan = Plan(0, "mysql", 2, (reads,), (slow,), (0.2, 0.35, 0.5, 0.65, 0.8))
+    broken = set()
+    for seed in range(40):
+        try:
+            World(plan._replace(seed=seed), tells_first_late=late).run()
+        except Broken as each:
+            broken.add(each.check)
+    assert broken == ({"monotonic"} if late else set())
+
+
+# The model's own arithmetic.
+
+
+def test_the_model_prints_gtids_as_servers_do():
+    uuid = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
+    has = Has("mysql", [Commit(1 << n, uuid, n) for n in (3, 1, 7, 2, 8)])
+    assert has.text == f"{uuid}:1-3:7-8"
+    assert parse_position("mysql", has.text) == GtidSet.parse(f"{uuid}:1-3:7-8")
+    assert has.covers(parse_wanted(f"{uuid}:1-2:8"))
+    assert not has.covers(parse_wanted(f"{uuid}:1-4"))
+    assert has.mask.bit_count() == 5
+
+
+def test_a_wait_on_the_models_mariadb_goes_by_numbers():
+    has = Has("mariadb", [Commit(1, "1", 1), Commit(2, "2", 2)])
+    assert (has.text, has.history) == ("0-2-2", "0-1-1,0-2-2,0-2-2")
+    assert has.covers(parse_wanted("0-1-2"))
+    assert not has.covers(parse_wanted("0-1-3"))
+
+
+def test_the_model_tells_no_later_than_rwsplit_believes():
+    from .server import _LATE_TOLD
+
+    assert _LATE_TOLD < place.UNTOLD_SECONDS
