@@ -534,6 +534,33 @@ _OF_RESULT = re.compile(r"warnings|insert_id|affected_rows", re.IGNORECASE)
 _FOLLOWING = re.compile(r"ROW_COUNT|FOUND_ROWS|LAST_INSERT_ID|warnings", re.IGNORECASE)
 
 FOUND = {
+    "whether a function has cleared the warnings nobody can tell": (
+        {"autocommit": False},
+        ["SELECT v / 0 FROM t WHERE id = 1", "SELECT raises(7)", "SHOW WARNINGS"],
+    ),
+    "warnings behind a function, by their method": (
+        {"autocommit": False},
+        ["SELECT v / 0 FROM t WHERE id = 1", "SELECT raises(7)", "conn.show_warnings()"],
+    ),
+    "GET DIAGNOSTICS leaves the count of rows that SET has left": (
+        {"autocommit": True},
+        [
+            "SELECT id, v FROM t ORDER BY id",
+            "SET @a = (SELECT MAX(id) FROM t)",
+            "GET DIAGNOSTICS @c = NUMBER",
+            "SELECT ROW_COUNT()",
+        ],
+    ),
+    "a savepoint before there is a transaction leaves it its level": (
+        {"autocommit": False},
+        [
+            "ROLLBACK TO a",
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "INSERT INTO t VALUES (1, 1)",
+        ],
+    ),
     "what CREATE TABLE has read is counted behind the next write": (
         {"autocommit": False},
         [

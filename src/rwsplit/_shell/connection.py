@@ -535,6 +535,8 @@ class Connection(Controls, Generic[C]):
             if self._pending:
                 self._finish_pending()
             self._result = None
+            if self._warned is None:
+                raise self._refusal(["warnings"])
             self._last = self._warned
             kept = self._kept_warnings
             if self._skipped and self._warned is self._primary and not self._keeps_warnings:

@@ -187,7 +187,8 @@ class Statements(Hold):
     _last: Member
     _counted: Member | None
     """None if nobody can tell whom FOUND_ROWS() is about."""
-    _warned: Member
+    _warned: Member | None
+    """None if nobody can tell whom SHOW WARNINGS is about."""
     _counts_late: bool
     """FOUND_ROWS() will be about a statement before where the next one changes rows."""
     _told: dict[str, int]
@@ -976,7 +977,7 @@ class Statements(Hold):
         member = self._last
         if "found_rows" in depends and self._counted is not None:
             member = self._counted
-        elif "warnings" in depends:
+        elif "warnings" in depends and self._warned is not None:
             member = self._warned
         if member is self._primary:
             return self._query_primary(statement, reason, sql, unbuffered)
@@ -1367,8 +1368,9 @@ class Statements(Hold):
         if result is None:
             result = member.connection._result
         self._result = result
-        self._last = member
-        self._told.pop("row_count", None)
+        if statement.verb != "GET DIAGNOSTICS":  # it leaves ROW_COUNT() alone (tried)
+            self._last = member
+            self._told.pop("row_count", None)
         self._note_followed(member, statement, result)
         result.route = taken
         self._affected_rows = result.affected_rows
@@ -1392,6 +1394,10 @@ class Statements(Hold):
             self._warned = member
             if self._told:
                 self._forget_warnings()
+        elif statement.functions and self._source("warnings") is not member:
+            # Whether it used a table, and so has cleared the list, nobody can tell.
+            self._warned = None
+            self._forget_warnings()
 
     def _check_count(self) -> None:
         """Forget whom FOUND_ROWS() is about where a question of ours has changed it.
