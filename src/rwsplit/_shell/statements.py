@@ -380,9 +380,7 @@ class Statements(Hold):
         use = self._use_with_id(statement, sql)
         if use is not None:
             statement, sql = use
-        if not statement.depends.isdisjoint(ASKED) or (
-            statement.verb == "EXECUTE" and statement.name in session.asking
-        ):
+        if self._asks(statement):
             return self._query_asking(statement, sql, unbuffered)
         return self._run_known(statement, sql, unbuffered, template)
 
@@ -489,8 +487,8 @@ class Statements(Hold):
         return rows
 
     def _asks(self, statement: Statement) -> bool:
-        """Tell whether a statement asks about the one before it."""
-        if statement.kind is Kind.FOLLOW_READ or not statement.depends.isdisjoint(ASKED):
+        """Tell whether a statement asks what one before it has left: see `ASKED`."""
+        if not statement.depends.isdisjoint(ASKED):
             return True
         return statement.verb == "EXECUTE" and statement.name in self._session.asking
 
@@ -1068,7 +1066,11 @@ class Statements(Hold):
         status = session.status
         before = self._unsent
         begun = status | IN_TRANSACTION if before else status
-        if self._skipped and not before and self._asks(statement):
+        if (
+            self._skipped
+            and not before
+            and (statement.kind is Kind.FOLLOW_READ or self._asks(statement))
+        ):
             before = _LEAVES_OPEN if self._transaction.touched else _NOTHING_OPEN
         try:
             if before:
