@@ -59,7 +59,7 @@ from .catalogue import changes_functions
 from .context import Context, current
 from .deadline import Deadline
 from .hold import Hold, refuses_writes
-from .member import Member, keep_tracking
+from .member import Member, ask_all_aside, keep_tracking
 from .outcome import OutcomeUnknown, deadlock, loss
 from .process import ProcessPosition
 from .read_back import read_back, report, user_variables
@@ -359,7 +359,7 @@ class Statements(Hold):
         if statement.functions and self._splits:
             statement = self._cluster.catalogue.resolve(
                 statement,
-                self._ask_before,
+                self._ask_catalogue,
                 session.schema,
                 self._classifier.dialect,
                 self._options.functions,
@@ -622,6 +622,26 @@ class Statements(Hold):
     def _ask_before(self, questions: Sequence[str], member: Member | None = None) -> list[Any]:
         """Do so right before a statement, which need not count rows as these questions do."""
         return self._ask(questions, member, ("found_rows",))
+
+    def _ask_catalogue(self, questions: Sequence[str]) -> list[Any]:
+        """Return the rows that answer questions to the primary's catalogue.
+
+        MySQL keeps it in InnoDB's tables: to ask uses up the level of the next transaction, and
+        begins a snapshot where autocommit is off, or a transaction has none yet (tried). There
+        another connection asks.
+        """
+        session = self._session
+        between = session.status & (IN_TRANSACTION | AUTOCOMMIT) == AUTOCOMMIT
+        if self._cluster.flavor != "mysql" or (between and not session.next_transaction):
+            replies = self._ask_before(questions)
+            raise_first(replies)
+            return [reply.rows for reply in replies]
+        try:
+            return ask_all_aside(self._cluster, self._account, questions)
+        except err.MySQLError as error:
+            raise err.NotSupportedError(
+                ER.NOT_SUPPORTED_YET, "the primary's catalogue can't be asked now"
+            ) from error
 
     def _note_last(self, member: Member, warned: bool = True) -> None:
         """Note whom ROW_COUNT() is about, and the warnings if they are."""
