@@ -332,6 +332,10 @@ class Log:
         shows = self._flavor == "mariadb" and "SHOW" in step
         return does(step) == "next" or shows or bool(_OF_NO_TABLE.fullmatch(step))
 
+    def _leaves_level(self, step: str) -> bool:
+        """Tell whether the level of a transaction that begins with this is still to come."""
+        return self._begins_none(step) or does(step) == "savepoint"
+
     def _was_refused(self, answer: Any) -> bool:
         """Tell whether a step failed before it ran: that leaves the level to the next one, too."""
         if not answer or not isinstance(answer[0], str):
@@ -367,7 +371,7 @@ class Log:
             self.steps = [kept for kept in self.steps if does(kept[0]) in stay]
             self.disturbed = False
         if what in ("begin", "read", "savepoint", "next"):
-            if what != "next" and all(self._begins_none(kept) for kept, _ in self.steps):
+            if what != "next" and all(self._leaves_level(kept) for kept, _ in self.steps):
                 self.level = self._of_next or self._of_session
             self.steps.append((step, answer))
 

@@ -439,6 +439,8 @@ def check(stage: Stage, given: dict[str, Any], program: list[str]) -> None:
     """Run a program on both sides; raises Difference where they differ."""
     stage.reset()
     run = Run(stage, given)
+    # The first to call a stored function asks the primary about it.
+    run.ours.cluster.catalogue.clear()
     try:
         # What FOUND_ROWS() is on a fresh connection is anybody's guess.
         for step in ("SELECT 1", *program):
@@ -534,6 +536,59 @@ _OF_RESULT = re.compile(r"warnings|insert_id|affected_rows", re.IGNORECASE)
 _FOLLOWING = re.compile(r"ROW_COUNT|FOUND_ROWS|LAST_INSERT_ID|warnings", re.IGNORECASE)
 
 FOUND = {
+    "what is asked about a stored function uses up no level": (
+        {"autocommit": True},
+        [
+            "SET TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SELECT counts(1)",
+            "conn.begin()",
+            "stream 1: SELECT counts()",
+            "SELECT v FROM t WHERE id = 1",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT v FROM t WHERE id = 1",
+        ],
+    ),
+    "what is asked about a stored function begins no transaction": (
+        {"autocommit": False},
+        ["SELECT nosuch()", "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"],
+    ),
+    "what is asked about a stored function begins no snapshot": (
+        {"autocommit": True},
+        [
+            "BEGIN",
+            "UPDATE t SET v = v + 1 WHERE id = 2",
+            "SELECT nosuch()",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT v FROM t WHERE id = 1",
+        ],
+    ),
+    "whether a function has cleared the warnings nobody can tell": (
+        {"autocommit": False},
+        ["SELECT v / 0 FROM t WHERE id = 1", "SELECT raises(7)", "SHOW WARNINGS"],
+    ),
+    "warnings behind a function, by their method": (
+        {"autocommit": False},
+        ["SELECT v / 0 FROM t WHERE id = 1", "SELECT raises(7)", "conn.show_warnings()"],
+    ),
+    "GET DIAGNOSTICS leaves the count of rows that SET has left": (
+        {"autocommit": True},
+        [
+            "SELECT id, v FROM t ORDER BY id",
+            "SET @a = (SELECT MAX(id) FROM t)",
+            "GET DIAGNOSTICS @c = NUMBER",
+            "SELECT ROW_COUNT()",
+        ],
+    ),
+    "a savepoint before there is a transaction leaves it its level": (
+        {"autocommit": False},
+        [
+            "ROLLBACK TO a",
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "INSERT INTO t VALUES (1, 1)",
+        ],
+    ),
     "what CREATE TABLE has read is counted behind the next write": (
         {"autocommit": False},
         [

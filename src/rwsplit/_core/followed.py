@@ -77,7 +77,7 @@ class Followed:
         self.counted: Any = member
         """Whom FOUND_ROWS() is about; None if nobody can tell."""
         self.warned: Any = member
-        """Whom SHOW WARNINGS is about."""
+        """Whom SHOW WARNINGS is about; None if nobody can tell."""
 
     def forget(self, primary: Any) -> None:
         """Note that the connection to the primary was lost, and what it knew."""
@@ -92,9 +92,10 @@ class Followed:
         self, member: Any, statement: Statement, has_rows: bool, warnings: int | None
     ) -> None:
         """Note that a statement ran on a member; `warnings` is how many it gave."""
-        self.last = member
         told = self.told
-        told.pop(ROW_COUNT, None)
+        if statement.verb != "GET DIAGNOSTICS":  # it leaves ROW_COUNT() alone (tried)
+            self.last = member
+            told.pop(ROW_COUNT, None)
         counts = counts_rows(statement, self.flavor, has_rows)
         if counts and warnings and statement.verb.startswith("CREATE"):
             counts = None  # of a table that was there already nothing is counted
@@ -110,6 +111,10 @@ class Followed:
             self.warned = member
             if told:
                 self.forget_warnings()
+        elif statement.functions and self.source(WARNINGS) is not member:
+            # Whether it used a table, and so has cleared the list, nobody can tell.
+            self.warned = None
+            self.forget_warnings()
 
     def note_last(self, member: Any, warned: bool = True) -> None:
         """Note whom ROW_COUNT() is about, and the warnings if they are."""

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .._core.dialect import Dialect
 from .._core.statement import Statement
 from .._core.values import as_text, literal
 from .._drivers import err
-from .._drivers.pymysql import Ask, lost
+from .._drivers.pymysql import lost
 
 if TYPE_CHECKING:
     from .._core.routines import Routine
@@ -30,6 +30,10 @@ _PARAMETERS = (
     "SELECT PARAMETER_NAME FROM information_schema.PARAMETERS WHERE ROUTINE_TYPE='FUNCTION' "
     "AND ORDINAL_POSITION>0 AND SPECIFIC_SCHEMA={schema} AND SPECIFIC_NAME={name} LIMIT 100000"
 )
+
+
+# Returns the rows that answer each question; raises the first error.
+Ask = Callable[[Sequence[str]], list[Any]]
 
 
 class Catalogue:
@@ -100,17 +104,14 @@ def _look_up(ask: Ask, database: str, function: str) -> Routine:
 
     where = {"schema": literal(database), "name": literal(function)}
     found, parameters = ask([_ROUTINE.format(**where), _PARAMETERS.format(**where)])
-    for reply in (found, parameters):
-        if isinstance(reply, err.MySQLError):
-            raise reply
-    if not found.rows:
+    if not found:
         return Routine(exists=False)
-    access, body, sql_mode = map(as_text, found.rows[0])
+    access, body, sql_mode = map(as_text, found[0])
     return Routine(
         access or "",
         body,
         database,
-        frozenset(as_text(row[0] or "").lower() for row in parameters.rows),
+        frozenset(as_text(row[0] or "").lower() for row in parameters),
         sql_mode or "",
     )
 

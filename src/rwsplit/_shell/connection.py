@@ -17,7 +17,7 @@ from .._core.cause import Cause, Reason, not_split
 from .._core.cluster.facts import PrimaryFacts
 from .._core.controls import mentions_controls
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address, check_no_account
-from .._core.followed import Followed
+from .._core.followed import WARNINGS, Followed
 from .._core.options import CONNECT, SHARED_KEYWORDS, ClusterOptions, Options, parse_options
 from .._core.position import Position, decode, empty, encode
 from .._core.problems import shown
@@ -529,12 +529,15 @@ class Connection(Controls, Generic[C]):
             if self._pending:
                 self._finish_pending()
             self._result = None
-            self._followed.last = self._followed.warned
-            kept = self._followed.kept_warnings
+            followed = self._followed
+            if followed.warned is None:
+                raise self._refusal([WARNINGS])
+            followed.last = followed.warned
+            kept = followed.kept_warnings
             if (
-                self._followed.skipped
-                and self._followed.warned is self._primary
-                and not self._followed.keeps_warnings
+                followed.skipped
+                and followed.warned is self._primary
+                and not followed.keeps_warnings
             ):
                 kept = (), []  # nothing was sent, which would have cleared them
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
@@ -32,6 +32,7 @@ from .pool import Pool
 
 __all__ = [
     "Member",
+    "ask_all_aside",
     "ask_and_end",
     "ask_aside",
     "ask_position",
@@ -344,13 +345,13 @@ def ask_position(member: Member, ask: Ask | None = None) -> Position:
 
 
 class _Question(Setup):
-    """All that a connection is made for that asks the primary something, by flavor."""
+    """All that a connection is made for that asks the primary something."""
 
-    def __init__(self, question: Mapping[str, str]) -> None:
-        self._question = question
+    def __init__(self, ask: Callable[[str], Sequence[str]]) -> None:
+        self._ask = ask
 
-    def statements(self, connection: PhysicalConnection) -> list[str]:
-        return [self._question[connection.flavor]]
+    def statements(self, connection: PhysicalConnection) -> Sequence[str]:
+        return self._ask(connection.flavor)
 
 
 def ask_aside(cluster: Cluster, account: Account) -> Position:
@@ -359,20 +360,32 @@ def ask_aside(cluster: Cluster, account: Account) -> Position:
     return told_position(cluster.flavor, text)
 
 
+def ask_all_aside(cluster: Cluster, account: Account, questions: Sequence[str]) -> list[Any]:
+    """Ask the primary so, whatever the questions are; returns the rows that answer each."""
+    return _rows_aside(cluster, account, lambda flavor: questions)[-len(questions) :]
+
+
 def _asked_aside(cluster: Cluster, account: Account, question: Mapping[str, str]) -> Any:
-    """Return the row that answers a question to the primary.
+    """Return the row that answers a question to the primary."""
+    return _rows_aside(cluster, account, lambda flavor: [question[flavor]])[-1][0]
+
+
+def _rows_aside(
+    cluster: Cluster, account: Account, ask: Callable[[str], Sequence[str]]
+) -> list[Any]:
+    """Ask the primary what `ask` returns for its flavor.
 
     The connection comes from the pool, and goes back: where one is idle there that is one round
     trip.
     """
     endpoint = cluster.primary
-    setup, options = _Question(question), account.options(endpoint)
+    setup, options = _Question(ask), account.options(endpoint)
     connection = PhysicalConnection(setup, **options, defer_connect=True)
     # A wire to the primary before it would tell where that one was.
     shelf = ("question", cluster.generation)
     cluster.pool.connect(endpoint.name, connection, [shelf], insists=True)
     try:
-        return connection.setup_rows[-1][0]
+        return connection.setup_rows
     finally:
         cluster.pool.close(endpoint.name, connection, shelf)
 

@@ -69,7 +69,7 @@ from .catalogue import changes_functions
 from .context import Context, current
 from .hold import Hold, refuses_writes
 from .log import logger
-from .member import Member, keep_tracking
+from .member import Member, ask_all_aside, keep_tracking
 from .outcome import OutcomeUnknown, deadlock, loss
 from .process import ProcessPosition
 from .read_back import read_back, report, user_variables
@@ -341,7 +341,7 @@ class Statements(Hold):
         if statement.functions and self._terms.splits:
             statement = self._cluster.catalogue.resolve(
                 statement,
-                self._ask_before,
+                self._ask_catalogue,
                 session.schema,
                 self._classifier.dialect,
                 self._options.functions,
@@ -362,9 +362,7 @@ class Statements(Hold):
         use = self._use_with_id(statement, sql)
         if use is not None:
             statement, sql = use
-        if not statement.depends.isdisjoint(ASKED) or (
-            statement.verb == "EXECUTE" and statement.name in session.asking
-        ):
+        if self._asks(statement):
             return self._query_asking(statement, sql, unbuffered)
         return self._run_known(statement, sql, unbuffered, template)
 
@@ -471,8 +469,8 @@ class Statements(Hold):
         return rows
 
     def _asks(self, statement: Statement) -> bool:
-        """Tell whether a statement asks about the one before it."""
-        if statement.kind is Kind.FOLLOW_READ or not statement.depends.isdisjoint(ASKED):
+        """Tell whether a statement asks what one before it has left: see `ASKED`."""
+        if not statement.depends.isdisjoint(ASKED):
             return True
         return statement.verb == "EXECUTE" and statement.name in self._session.asking
 
@@ -584,6 +582,26 @@ class Statements(Hold):
     def _ask_before(self, questions: Sequence[str], member: Member | None = None) -> list[Any]:
         """Do so right before a statement, which need not count rows as these questions do."""
         return self._ask(questions, member, ("found_rows",))
+
+    def _ask_catalogue(self, questions: Sequence[str]) -> list[Any]:
+        """Return the rows that answer questions to the primary's catalogue.
+
+        MySQL keeps it in InnoDB's tables: to ask uses up the level of the next transaction, and
+        begins a snapshot where autocommit is off, or a transaction has none yet (tried). There
+        another connection asks.
+        """
+        session = self._session
+        between = session.status & (IN_TRANSACTION | AUTOCOMMIT) == AUTOCOMMIT
+        if self._cluster.flavor != "mysql" or (between and not session.next_transaction):
+            replies = self._ask_before(questions)
+            raise_first(replies)
+            return [reply.rows for reply in replies]
+        try:
+            return ask_all_aside(self._cluster, self._account, questions)
+        except err.MySQLError as error:
+            raise err.NotSupportedError(
+                NOT_SUPPORTED_YET, "the primary's catalogue can't be asked now"
+            ) from error
 
     def _refusal(self, topics: list[str]) -> err.NotSupportedError:
         self._followed.note_error()  # as behind any error
@@ -919,7 +937,7 @@ class Statements(Hold):
         member = self._followed.last
         if "found_rows" in depends and self._followed.counted is not None:
             member = self._followed.counted
-        elif "warnings" in depends:
+        elif "warnings" in depends and self._followed.warned is not None:
             member = self._followed.warned
         if member is self._primary:
             return self._query_primary(statement, reason, sql, unbuffered)
@@ -1010,7 +1028,11 @@ class Statements(Hold):
         status = session.status
         before = self._unsent
         begun = status | IN_TRANSACTION if before else status
-        if self._followed.skipped and not before and self._asks(statement):
+        if (
+            self._followed.skipped
+            and not before
+            and (statement.kind is Kind.FOLLOW_READ or self._asks(statement))
+        ):
             before = _LEAVES_OPEN if self._transaction.touched else _NOTHING_OPEN
         try:
             if before:
