@@ -64,15 +64,21 @@ class Asked(NamedTuple):
         """Tell in what a cluster of these servers is another than is asked for; '' for nothing."""
         asked, theirs = (self.primary, *self.replicas), (known.configured[0], *known.configured[1])
         for mine, other in zip(asked, theirs, strict=True):
+            if mine == other:
+                continue
             for field in ("name", "weight", "rank", "group", "zone", "overrides"):
                 if getattr(mine, field) != getattr(other, field):
                     return (
                         f"replicas: {field} of {other.name} is another than this process's cluster "
                         "has for it"
                     )
-        for field, value in self.options._asdict().items():
-            wanted, has = _bare(value), _bare(getattr(known.options, field))
-            if value is not None and wanted != has:
+        for field, value, kept in zip(
+            self.options._fields, self.options, known.options, strict=True
+        ):
+            if value is None or value is kept:
+                continue
+            wanted, has = _bare(value), _bare(kept)
+            if wanted != has:
                 where = known.primary.name
                 return f"{field}: {wanted!r}, and this process's cluster of {where} has {has!r}"
         return ""

@@ -384,8 +384,7 @@ class Reads:
         limits = (self._primary.connection.max_packet, member.connection.max_packet)
         if len(sql) >= min(limits):
             return Unserved(_too_large(member.name), 0.0, 0)
-        patience, began = self._primary.connection.read_timeout, self._clock()
-        deadline = Deadline(patience, sql, began, limit_of(self._session))
+        began = self._clock()
         try:
             if not late:
                 yield from self._run_after(member, [], reading, timed=True)
@@ -396,16 +395,38 @@ class Reads:
         except Aside:
             return Unserved(_not_taken(member.name), 0.0, 1)
         except Fault as error:
-            if not error.is_lost:
-                return self._refused(member, error, reading, 0.0, 1, deadline)
-            killed = self._take_loss(member.name, error, deadline, reading.killed)
-            return Unserved(
-                Reason(f"{member.name} was lost", Cause.SNAPSHOT), 0.0, 1, killed=killed
-            )
-        changed = self.changed_session(member, sql)
+            return self.failed_on(member, error, reading, began)
+        return self.served_on(member, route, reading, waited, began)
+
+    def is_in_step(self, member: Any, route: Route, reading: Read) -> bool:
+        """Tell whether a read in a snapshot needs nothing but the statement: the straight road."""
+        return (
+            not route.sees_commits
+            and reading.prepared is None
+            and member.version == self._session.version
+            and not self._cluster.measures
+            and len(reading.sql or b"")
+            < min(self._primary.connection.max_packet, member.connection.max_packet)
+        )
+
+    def failed_on(self, member: Any, fault: Fault, reading: Read, began: float) -> Unserved:
+        """Take in that a read in a snapshot has failed; raises what the application is to get."""
+        patience, limit = self._primary.connection.read_timeout, limit_of(self._session)
+        deadline = Deadline(patience, reading.sql or b"", began, limit)
+        if not fault.is_lost:
+            return self._refused(member, fault, reading, 0.0, 1, deadline)
+        killed = self._take_loss(member.name, fault, deadline, reading.killed)
+        lost = Reason(f"{member.name} was lost", Cause.SNAPSHOT)
+        return Unserved(lost, 0.0, 1, killed=killed)
+
+    def served_on(
+        self, member: Any, route: Route, reading: Read, waited: float, began: float
+    ) -> Served | Unserved:
+        """Take in what a read in a snapshot has told."""
+        changed = self.changed_session(member, reading.sql or b"")
         if changed is not None:
-            return self._refused(member, changed, reading, waited, 1, deadline)
-        self._learn(replica, member)
+            return self.failed_on(member, changed, reading, began)
+        self._learn(member.replica, member)
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
             self.saw(member, told=False)

@@ -401,6 +401,17 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self._affected_rows = rows = self._read_query_result(unbuffered)
         return rows
 
+    def query_for(self, sql: bytes, unbuffered: bool, fingerprint: Fingerprint | None) -> int:
+        """Run a statement so, and take its rows into a fingerprint if there is one."""
+        if fingerprint is None:
+            return self.query(sql, unbuffered)
+        self.fingerprint = fingerprint
+        before, self._result_class = self._result_class, Fingerprinted
+        try:
+            return self.query(sql, unbuffered)
+        finally:
+            self._result_class = before
+
     def _execute_command(self, command: int, sql: str | bytes) -> None:
         self.finish_previous()
         if isinstance(sql, str):
