@@ -5,7 +5,7 @@ from __future__ import annotations
 from ._core.classify import classify
 from ._core.position import empty
 from ._core.route import route
-from ._core.session import Session
+from ._core.session.state import State
 from ._core.statement import Statement
 
 __all__ = ["explain"]
@@ -16,7 +16,7 @@ _SHOWN_FIRST = ("kind", "reason", "verb")
 def explain(sql: str, flavor: str, sql_mode: str = "") -> str:
     """Describe a statement: its kind, its effects, and its route in a fresh session."""
     statement = classify(sql, flavor, sql_mode=sql_mode)
-    decision = route(statement, Session(empty(flavor), None), "session")
+    decision = route(statement, State(empty(flavor), None), "session")
     lines = [
         ("route", f"{decision.destination.value} ({decision.reason})"),
         ("cause", decision.reason.cause.value),

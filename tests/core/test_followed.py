@@ -4,7 +4,7 @@ import pytest
 
 from rwsplit._core.classify import classifier
 from rwsplit._core.dialect import Dialect
-from rwsplit._core.followed import Followed
+from rwsplit._core.session.followed import Followed
 
 
 class Member:

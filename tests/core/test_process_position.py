@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from rwsplit._core.position import GtidList, GtidSet, empty, within
-from rwsplit._core.session import Session
+from rwsplit._core.session.state import State
 from rwsplit._shell.process import ProcessPosition
 
 SERVER = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -82,7 +82,7 @@ def test_gaps_are_closed_with_what_others_have_committed():
 
 def test_a_doubt_stays_until_it_is_settled():
     process = begun("mysql")
-    one, other = (Session(empty("mysql"), None, process) for _ in "12")
+    one, other = (State(empty("mysql"), None, process) for _ in "12")
     one.lose_position()
     _, doubt, unsure = process.look(nothing)
     assert doubt
@@ -100,7 +100,7 @@ def test_a_doubt_stays_until_it_is_settled():
 
 def test_a_doubt_of_lost_answers_alone_says_so():
     process = begun("mysql")
-    session = Session(empty("mysql"), None, process)
+    session = State(empty("mysql"), None, process)
     session.lose_position(unsure=True)
     assert process.look(nothing).unsure
     session.lose_position()
@@ -128,7 +128,7 @@ def test_what_was_lost_is_let_go_of_and_nothing_that_came_meanwhile():
 
 def test_what_was_only_asked_for_is_written_by_nobody():
     process = begun("mysql")
-    session = Session(empty("mysql"), None, process)
+    session = State(empty("mysql"), None, process)
     made_up = GtidSet.parse(f"{SERVER}:90-99")
     session.ask_for(made_up)
     session.has_committed(f"{SERVER}:3")

@@ -8,7 +8,7 @@ from rwsplit._core.cause import Cause
 from rwsplit._core.classify import classify
 from rwsplit._core.position import GtidSet
 from rwsplit._core.route import OPEN, Destination, route
-from rwsplit._core.session import AUTOCOMMIT, IN_TRANSACTION, Session
+from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION, State
 from rwsplit._core.statement import Kind
 
 PRIMARY, REPLICA, LAST = Destination
@@ -18,7 +18,7 @@ READ = "SELECT v FROM t WHERE id = 1"
 
 def session(*ran, status=AUTOCOMMIT):
     """A session behind these statements, which ran on the primary."""
-    found = Session(GtidSet(), "shop")
+    found = State(GtidSet(), "shop")
     for sql in ran:
         found.expect(classify(sql), sql=sql.encode())
     found.status = status

@@ -9,7 +9,7 @@ import pytest
 import rwsplit
 from rwsplit._core.options import Choice
 from rwsplit._core.position import GtidList, GtidSet, encode, strange
-from rwsplit._core.session import Session
+from rwsplit._core.session.state import State
 from rwsplit._shell.context import current
 from rwsplit._shell.process import ProcessPosition
 from rwsplit._shell.scope import Listeners, Scope
@@ -300,7 +300,7 @@ def test_what_is_committed_is_heard_by_all_around():
         pass
     part = part_of(inner, cluster)
     assert part is part_of(outer, cluster)
-    session = Session(gtids(""), None, cluster.process)
+    session = State(gtids(""), None, cluster.process)
     session.tell(Listeners((cluster.process, part), inner.around()))
     assert part.latest is None
     session.has_committed(f"{SERVER}:7")
@@ -314,7 +314,7 @@ def test_a_doubt_is_settled_for_all():
     cluster = Cluster()
     with rwsplit.scope() as scope:
         part = part_of(scope, cluster)
-    session = Session(gtids(""), None, Listeners((cluster.process, part), (scope,)))
+    session = State(gtids(""), None, Listeners((cluster.process, part), (scope,)))
     session.lose_position(unsure=True)
     assert scope.wrote
     assert scope.in_doubt

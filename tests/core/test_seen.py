@@ -5,7 +5,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from rwsplit._core.cluster.place import UNTOLD_SECONDS
 from rwsplit._core.position import GtidSet, empty
-from rwsplit._core.seen import Seen, Sight
+from rwsplit._core.session.seen import Seen, Sight
 
 SOURCE = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 OWN = {"a": "aaaaaaaa-71ca-11e1-9e33-c80aa9429562", "b": "bbbbbbbb-71ca-11e1-9e33-c80aa9429562"}

@@ -9,11 +9,11 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rwsplit._core.classify import classify
 from rwsplit._core.position import GtidList, GtidSet, intersection
-from rwsplit._core.session import (
+from rwsplit._core.session.state import (
     AUTOCOMMIT,
     IN_TRANSACTION,
     LARGEST_VALUE,
-    Session,
+    State,
     can_commit,
     changes_globals,
     runs_code,
@@ -26,7 +26,7 @@ UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 
 
 def new(flavor="mysql"):
-    return Session(GtidSet() if flavor == "mysql" else GtidList(), "shop")
+    return State(GtidSet() if flavor == "mysql" else GtidList(), "shop")
 
 
 def after(*ran, flavor="mysql"):

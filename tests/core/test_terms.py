@@ -2,7 +2,7 @@
 
 from rwsplit._core.cause import ONLY_ASKED, Cause, Reason
 from rwsplit._core.options import Choice, Options
-from rwsplit._core.terms import Terms
+from rwsplit._core.session.terms import Terms
 
 OFF = Reason("switched off", Cause.SWITCHED_OFF)
 

@@ -11,8 +11,8 @@ from rwsplit._core.classify import classify
 from rwsplit._core.fingerprint import Fingerprint
 from rwsplit._core.habit import Habit
 from rwsplit._core.position import GtidSet
-from rwsplit._core.session import AUTOCOMMIT, Session
-from rwsplit._core.transaction import MOST_READS, Step, Transaction, is_compared, is_ordered
+from rwsplit._core.session.state import AUTOCOMMIT, State
+from rwsplit._core.session.transaction import MOST_READS, Step, Transaction, is_compared, is_ordered
 
 rows = st.lists(st.binary(max_size=4), max_size=6)
 
@@ -69,7 +69,7 @@ def test_habits_form_and_fade():
 
 
 def session(status=0):
-    found = Session(GtidSet(), "shop")
+    found = State(GtidSet(), "shop")
     found.status = status
     found.set_variable("transaction_isolation", "REPEATABLE-READ")
     return found

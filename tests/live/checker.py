@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import rwsplit
 from rwsplit._core.flows.choosing import Chooser
-from rwsplit._core.seen import Seen
+from rwsplit._core.session.seen import Seen
 from rwsplit._shell.connection import Connection
 from rwsplit._shell.process import ProcessPosition
 

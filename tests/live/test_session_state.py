@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import rwsplit
-from rwsplit._core.session import Session
+from rwsplit._core.session.state import State
 from rwsplit._core.statement import Kind
 from rwsplit.sandbox import Sandbox
 
@@ -173,13 +173,13 @@ REFUSED_BY_THE_PRIMARY = [Step("USE no_such_schema"), Step("SELECT DATABASE(), C
 
 def _ignore_rumours(patch):
     """Nor is the primary asked, behind a write, what a variable is that the write may have set."""
-    names_of = Session.names_of
+    names_of = State.names_of
 
     def deaf(self, statement):
         self.rumoured = False
         return names_of(self, statement)
 
-    patch.setattr(Session, "names_of", deaf)
+    patch.setattr(State, "names_of", deaf)
 
 
 def _replay_expressions(patch):
@@ -190,29 +190,29 @@ def _replay_expressions(patch):
         found = expression.fullmatch(sql)
         return [(found[1], found[2])] if found else None
 
-    patch.setattr("rwsplit._core.session.simple_assignments", parse)
+    patch.setattr("rwsplit._core.session.state.simple_assignments", parse)
 
 
 def _forget_writes(patch):
     _ignore_rumours(patch)
-    expect = Session._expect_user_variables
+    expect = State._expect_user_variables
 
     def forgetful(self, statement, succeeded, sql):
         if statement.kind is not Kind.WRITE:
             expect(self, statement, succeeded, sql)
 
-    patch.setattr(Session, "_expect_user_variables", forgetful)
+    patch.setattr(State, "_expect_user_variables", forgetful)
 
 
 def _believe_in_success(patch):
-    expect = Session.expect
+    expect = State.expect
 
     def optimistic(self, statement, succeeded=True, sql=b""):
         if statement.verb == "USE":
             self.set_schema("other")
         expect(self, statement, succeeded, sql)
 
-    patch.setattr(Session, "expect", optimistic)
+    patch.setattr(State, "expect", optimistic)
 
 
 @pytest.mark.parametrize(

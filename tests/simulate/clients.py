@@ -16,8 +16,8 @@ from rwsplit._core.flows.command import HavePrimary
 from rwsplit._core.flows.reading import Read, Reads, Served, Unserved
 from rwsplit._core.position import empty
 from rwsplit._core.route import Destination, Route
-from rwsplit._core.seen import Seen
-from rwsplit._core.session import Session
+from rwsplit._core.session.seen import Seen
+from rwsplit._core.session.state import State
 from rwsplit._core.wire import Fault, Kind
 
 from .checks import Bounds, Broken, Promises
@@ -67,7 +67,7 @@ class Client:
     def __init__(self, world: World, number: int, plan: ClientPlan) -> None:
         self.world, self.number, self.plan = world, number, plan
         cluster, clock = world.cluster, world.clock
-        self.session = Session(empty(world.flavor), None, cluster.process if plan.shares else None)
+        self.session = State(empty(world.flavor), None, cluster.process if plan.shares else None)
         self.primary = Member(Connection(world.flavor, plan.timeout), "", None)
         self.members = Members(self)
         self.seen = Seen(self.session.origin)

@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from rwsplit._core import seen
 from rwsplit._core.cluster import failover, fitness, health, place
 from rwsplit._core.cluster.place import Place
 from rwsplit._core.cluster.samples import Samples
@@ -21,8 +20,9 @@ from rwsplit._core.flows import reading
 from rwsplit._core.flows.choosing import Chooser
 from rwsplit._core.flows.reading import Away, Reads
 from rwsplit._core.position import parse_history
-from rwsplit._core.seen import Seen
-from rwsplit._core.session import Session
+from rwsplit._core.session import seen
+from rwsplit._core.session.seen import Seen
+from rwsplit._core.session.state import State
 
 __all__ = ["MUTANTS", "Mutant", "Patch"]
 
@@ -156,7 +156,7 @@ def _nothing_beyond(topology: Topology, *_: Any) -> Any:
     return parse_history(topology.flavor, "")
 
 
-def _unsure_again(session: Session, unsure: bool = False) -> None:
+def _unsure_again(session: State, unsure: bool = False) -> None:
     session.position_known, session.position_unsure = False, unsure
     if session._commits is not None:
         session.doubt = session._commits.doubt(unsure)
@@ -225,19 +225,19 @@ MUTANTS = (
     ),
     Mutant(
         "a lost answer leaves the position unknown",
-        ((Session, "lose_position", _returns(None)),),
+        ((State, "lose_position", _returns(None)),),
         _STALE,
         seed=9,
     ),
     Mutant(
         "a lost answer does not make known what was not",
-        ((Session, "lose_position", _unsure_again),),
+        ((State, "lose_position", _unsure_again),),
         _STALE,
         kept="a lost answer made known what was not",
     ),
     Mutant(
         "so it does for others of the process",
-        ((Session, "hear_doubt", _returns(None)),),
+        ((State, "hear_doubt", _returns(None)),),
         _STALE,
         seed=9,
     ),

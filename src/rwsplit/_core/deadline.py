@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from .numbers import QUERY_INTERRUPTED, QUERY_TIMEOUT
-from .session import Session
+from .session.state import State
 from .wire import Fault
 
 __all__ = ["Deadline", "limit_of"]
@@ -70,7 +70,7 @@ class Deadline:
         ) from fault
 
 
-def limit_of(session: Session) -> float | None:
+def limit_of(session: State) -> float | None:
     """Return how many seconds a session lets a statement take; None for as long as it likes."""
     milliseconds, seconds = session.value("max_execution_time"), session.value("max_statement_time")
     try:

@@ -10,7 +10,7 @@ from .endpoint import Endpoint, parse_replicas
 from .policies import POLICIES, Policy, checked
 from .position import decode
 from .problems import shown
-from .session import begins_with
+from .session.state import begins_with
 from .session_id import KINDS, SPELT, check_session_id
 from .statement import Hint
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .cause import Cause, Reason
 from .following import shows_data
-from .session import AUTOCOMMIT, IN_TRANSACTION, Session
+from .session.state import AUTOCOMMIT, IN_TRANSACTION, State
 from .statement import Kind, Statement
 
 __all__ = ["OPEN", "Destination", "Route", "RouteTaken", "route"]
@@ -86,7 +86,7 @@ _FOLLOW_READ = Kind.FOLLOW_READ
 
 def route(
     statement: Statement,
-    session: Session,
+    session: State,
     consistency: str,
     max_staleness: float | None = None,
     in_snapshot: bool = False,

@@ -17,17 +17,17 @@ from .._core.cause import Cause, Reason, not_split
 from .._core.cluster.facts import PrimaryFacts
 from .._core.controls import mentions_controls
 from .._core.endpoint import DEFAULT_PORT, Endpoint, address, check_no_account
-from .._core.followed import WARNINGS, Followed
 from .._core.options import CONNECT, SHARED_KEYWORDS, ClusterOptions, Options, parse_options
 from .._core.position import Position, decode, empty, encode
 from .._core.problems import shown
 from .._core.route import Destination, Route
-from .._core.session import IN_TRANSACTION, Session
+from .._core.session.followed import WARNINGS, Followed
+from .._core.session.state import IN_TRANSACTION, State
+from .._core.session.terms import Terms
+from .._core.session.transaction import Transaction
 from .._core.session_id import check_session_id, parse_database
 from .._core.statement import Kind, because
-from .._core.terms import Terms
 from .._core.tracking import Changes
-from .._core.transaction import Transaction
 from .._core.values import as_text
 from .._drivers import err
 from .._drivers.cursors import Cursor
@@ -215,7 +215,7 @@ class Connection(Controls, Generic[C]):
     _cluster: Cluster = _NOT_CONNECTED
     _primary: Member = _NOT_CONNECTED
     _followed: Followed = _NOT_CONNECTED
-    _session: Session = _NOT_CONNECTED
+    _session: State = _NOT_CONNECTED
     _replicas: Replicas = _NOT_CONNECTED
     _transacts: bool = _NOT_CONNECTED
     _transaction: Transaction = _NOT_CONNECTED
@@ -328,7 +328,7 @@ class Connection(Controls, Generic[C]):
         self._followed = Followed(self._primary, facts.flavor)
         self._foreign = []
         before = self.__dict__.get("_session")
-        self._session = session = Session(empty(facts.flavor), as_text(primary.db), cluster.process)
+        self._session = session = State(empty(facts.flavor), as_text(primary.db), cluster.process)
         self._replicas = Replicas(
             cluster,
             session,
@@ -367,7 +367,7 @@ class Connection(Controls, Generic[C]):
         if self._revives:
             cluster.monitor.account = self._account
 
-    def _begin_after(self, after: str | None, facts: PrimaryFacts, before: Session | None) -> None:
+    def _begin_after(self, after: str | None, facts: PrimaryFacts, before: State | None) -> None:
         """Begin with what the first read must see already.
 
         `before` is the session that the connection was before it was connected again.

@@ -12,7 +12,7 @@ from .._core.failure import FULL, is_read_only
 from .._core.numbers import UNREACHABLE
 from .._core.options import Options
 from .._core.position import Position
-from .._core.session import AUTOCOMMIT, Session
+from .._core.session.state import AUTOCOMMIT, State
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, lost, raise_first
 from .account import Account
@@ -29,7 +29,7 @@ class Hold:
 
     driver_connection: PhysicalConnection
     _cluster: Cluster
-    _session: Session
+    _session: State
     _primary: Member
     _options: Options
     _account: Account

@@ -21,7 +21,7 @@ from .._core.position import (
     parse_position,
 )
 from .._core.route import RouteTaken
-from .._core.session import Prepared, Session, spelt
+from .._core.session.state import Prepared, State, spelt
 from .._core.values import literal
 from .._core.whereabouts import POSITION_SQL, told_position
 from .._drivers import err
@@ -289,7 +289,7 @@ def open_replica(
     cluster: Cluster,
     replica: Server,
     account: Account,
-    session: Session,
+    session: State,
     primary: Member,
     tells: bool = True,
 ) -> Member:

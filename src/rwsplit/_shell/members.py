@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .._core.session import Session
+from .._core.session.state import State
 from .._drivers.pymysql import PhysicalConnection
 from .cluster import Cluster
 from .member import Member
@@ -52,14 +52,14 @@ class Members(dict[str, Member]):
             member.drop(self._cluster.pool)
         self.clear()
 
-    def close(self, session: Session) -> None:
+    def close(self, session: State) -> None:
         """Close all of them; their wires are kept for others with the same account."""
         for name, member in self.items():
             member.close(self._cluster.pool, shelf_of(name, self._cluster, session))
         self.clear()
 
 
-def shelf_of(name: str, cluster: Cluster, session: Session) -> tuple[str, bool] | None:
+def shelf_of(name: str, cluster: Cluster, session: State) -> tuple[str, bool] | None:
     """Return where the pool is to keep a member's wire; None for one that it is not to keep."""
     if name not in cluster.servers or session.leaves_traces:
         return None

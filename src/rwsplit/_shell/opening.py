@@ -11,7 +11,7 @@ from .._core.flows.command import Open, WaitAside
 from .._core.flows.reading import Aside
 from .._core.numbers import BAD_DB, CON_COUNT, HOST_IS_BLOCKED, HOST_NOT_PRIVILEGED
 from .._core.options import Options
-from .._core.session import Session
+from .._core.session.state import State
 from .._core.values import as_text
 from .._drivers import err
 from .._drivers.pymysql import is_of_tls, lost
@@ -34,7 +34,7 @@ class Opener:
     def __init__(
         self,
         cluster: Cluster,
-        session: Session,
+        session: State,
         primary: Member,
         members: Members,
         options: Options,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .._core.numbers import LOCK_DEADLOCK, SERVER_LOST
-from .._core.session import AUTOCOMMIT, IN_TRANSACTION, can_write
+from .._core.session.state import AUTOCOMMIT, IN_TRANSACTION, can_write
 from .._core.statement import Statement
 from .._drivers import err
 

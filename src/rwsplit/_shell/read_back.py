@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .._core.session import LARGEST_VALUE, TABLES_MADE, Session
+from .._core.session.state import LARGEST_VALUE, TABLES_MADE, State
 from .._core.statement import Statement
 from .._core.tracking import parse_tails
 from .._core.values import literal, quote_identifier, user_value
@@ -38,7 +38,7 @@ _APART = 8
 
 
 def read_back(
-    session: Session,
+    session: State,
     primary: PhysicalConnection,
     ask: Ask,
     statement: Statement | None = None,
@@ -91,7 +91,7 @@ def read_back(
     session.unread -= {*names, "*", "role"}
 
 
-def report(session: Session, primary: PhysicalConnection, names: Iterable[str]) -> None:
+def report(session: State, primary: PhysicalConnection, names: Iterable[str]) -> None:
     """Let the primary report variables as if they were set again.
 
     Unlike a SELECT that leaves FOUND_ROWS(), ROW_COUNT() and the warnings to the application.
@@ -105,7 +105,7 @@ def report(session: Session, primary: PhysicalConnection, names: Iterable[str]) 
     primary.tails.clear()
 
 
-def user_variables(session: Session, ask: Ask, names: frozenset[str]) -> None:
+def user_variables(session: State, ask: Ask, names: frozenset[str]) -> None:
     """Read user variables from a member that set them."""
     sql, take = _ask_users(session, sorted(names))
     (reply,) = ask([sql])
@@ -116,7 +116,7 @@ def _system(name: str) -> str:
     return f"CAST(@@SESSION.{quote_identifier(name)} AS BINARY)"
 
 
-def _take_variables(session: Session, ask: Ask, names: list[str], reply: Any) -> None:
+def _take_variables(session: State, ask: Ask, names: list[str], reply: Any) -> None:
     if not isinstance(reply, err.MySQLError):
         for name, value in zip(names, reply.rows[0], strict=True):
             session.set_variable(name, _text(value))
@@ -130,7 +130,7 @@ def _take_variables(session: Session, ask: Ask, names: list[str], reply: Any) ->
             session.set_variable(name, _text(answer.rows[0][0]))
 
 
-def _take_changed(session: Session, reply: Any) -> None:
+def _take_changed(session: State, reply: Any) -> None:
     if isinstance(reply, err.MySQLError):
         session.pins["statement"] = "the session's variables can't be read back"
         return
@@ -138,7 +138,7 @@ def _take_changed(session: Session, reply: Any) -> None:
         session.set_variable(_text(name).lower(), _text(value))
 
 
-def _take_role(session: Session, reply: Any) -> None:
+def _take_role(session: State, reply: Any) -> None:
     role = None if isinstance(reply, err.MySQLError) else _text(reply.rows[0][0])
     if isinstance(reply, err.MySQLError):
         session.pins["role"] = "the session's role can't be read back"
@@ -157,14 +157,14 @@ def _requote(quoted: str) -> str:
     return quote_identifier(quoted[1:-1].replace(quoted[0] * 2, quoted[0]))
 
 
-def _take_tables_made(session: Session, reply: Any) -> None:
+def _take_tables_made(session: State, reply: Any) -> None:
     if isinstance(reply, err.MySQLError) or not reply.rows:
         session.note_tables_made(session.tables_made + 1)
     else:
         session.note_tables_made(int(reply.rows[0][1]))
 
 
-def _ask_users(session: Session, names: list[str]) -> tuple[str, Callable[[Any], None]]:
+def _ask_users(session: State, names: list[str]) -> tuple[str, Callable[[Any], None]]:
     about = ("CHARSET", "COLLATION", "HEX")
     columns = []
     for name in names:

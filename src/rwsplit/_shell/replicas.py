@@ -13,8 +13,8 @@ from .._core.options import Options
 from .._core.policies import Policy
 from .._core.position import Position
 from .._core.route import Route
-from .._core.seen import Seen, Sight
-from .._core.session import Session
+from .._core.session.seen import Seen, Sight
+from .._core.session.state import State
 from .._core.wire import Fault
 from .._drivers import err
 from .._drivers.pymysql import Ask, error_of, fault_of
@@ -34,7 +34,7 @@ class Replicas:
     def __init__(
         self,
         cluster: Cluster,
-        session: Session,
+        session: State,
         primary: Member,
         options: Options,
         account: Account,

@@ -14,7 +14,6 @@ from .._core.deadline import Deadline
 from .._core.dialect import Dialect
 from .._core.failure import was_killed
 from .._core.flows.reading import Read, Served, Unserved
-from .._core.followed import Followed
 from .._core.following import (
     ASKED,
     asks_more,
@@ -36,8 +35,9 @@ from .._core.numbers import (
 )
 from .._core.position import Position, encode
 from .._core.route import OPEN, Destination, Route, RouteTaken, route
-from .._core.seen import Sight
-from .._core.session import (
+from .._core.session.followed import Followed
+from .._core.session.seen import Sight
+from .._core.session.state import (
     AUTOCOMMIT,
     IN_TRANSACTION,
     LEXING,
@@ -46,11 +46,11 @@ from .._core.session import (
     changes_globals,
     runs_code,
 )
+from .._core.session.terms import Terms
+from .._core.session.transaction import Transaction
 from .._core.session_id import parse_use
 from .._core.statement import Hint, Kind, Statement, because
-from .._core.terms import Terms
 from .._core.tracking import only_gtid, parse_tails
-from .._core.transaction import Transaction
 from .._core.values import as_text, quote_identifier
 from .._core.wire import Fault
 from .._drivers import err

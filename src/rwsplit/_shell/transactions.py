@@ -12,9 +12,15 @@ from .._core.fingerprint import Fingerprint
 from .._core.flows.reading import Read, Served, Unserved
 from .._core.position import Position
 from .._core.route import LEVELS, Destination, Route, RouteTaken
-from .._core.session import AUTOCOMMIT, IN_TRANSACTION
+from .._core.session.state import AUTOCOMMIT, IN_TRANSACTION
+from .._core.session.transaction import (
+    Step,
+    begins_on_mariadb,
+    is_compared,
+    is_lost_with,
+    is_ordered,
+)
 from .._core.statement import Kind, Statement, because
-from .._core.transaction import Step, begins_on_mariadb, is_compared, is_lost_with, is_ordered
 from .._drivers import err
 from .._drivers.pymysql import no_result, raise_first
 from .member import Member, ask_and_end

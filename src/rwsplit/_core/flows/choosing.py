@@ -19,8 +19,8 @@ from ..figures import View
 from ..policies import Policy, narrow
 from ..position import Position
 from ..route import Route
-from ..seen import Seen
-from ..session import Session
+from ..session.seen import Seen
+from ..session.state import State
 
 __all__ = ["LOOK_SECONDS", "NOT_CAUGHT_UP", "Candidates", "Chooser", "Chosen", "Lacks", "Nobody"]
 
@@ -88,7 +88,7 @@ class Chooser:
     def __init__(
         self,
         cluster: Candidates,
-        session: Session,
+        session: State,
         seen: Seen,
         members: Mapping[str, Any],
         view: View,

@@ -22,8 +22,8 @@ from ..fingerprint import Fingerprint
 from ..numbers import NET_PACKET_TOO_LARGE, QUERY_INTERRUPTED, READ_ONLY_TRANSACTION
 from ..position import Position, within
 from ..route import Destination, Route
-from ..seen import Seen
-from ..session import Session
+from ..session.seen import Seen
+from ..session.state import State
 from ..tracking import SESSION_STATE_CHANGED, changes_session
 from ..whereabouts import POSITION_SQL, told_position, wait_sql
 from ..wire import Fault, Kind
@@ -176,7 +176,7 @@ class Reads:
     def __init__(
         self,
         cluster: Known,
-        session: Session,
+        session: State,
         seen: Seen,
         chooser: Chooser,
         members: Members,

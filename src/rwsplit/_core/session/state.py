@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from .following import ASKED
-from .position import Position, parse_position, within
-from .statement import Kind, Statement, TableName
-from .tracking import Changes
-from .values import literal, quote_identifier, simple_assignments
+from ..following import ASKED
+from ..position import Position, parse_position, within
+from ..statement import Kind, Statement, TableName
+from ..tracking import Changes
+from ..values import literal, quote_identifier, simple_assignments
 
 __all__ = [
     "AUTOCOMMIT",
@@ -25,7 +25,7 @@ __all__ = [
     "TABLES_MADE",
     "Commits",
     "Prepared",
-    "Session",
+    "State",
     "begins_with",
     "can_commit",
     "can_write",
@@ -139,7 +139,7 @@ class Commits(Protocol):
         """Note where the primary was when it was asked because of a doubt, and of those before."""
 
 
-class Session:
+class State:
     """The state of one virtual connection's session.
 
     It is changed by what the primary reported (`learn`) and read by routing and by the members.
@@ -316,7 +316,7 @@ class Session:
         if counts:
             self.position = self.position | position
 
-    def go_on_behind(self, before: Session) -> None:
+    def go_on_behind(self, before: State) -> None:
         """See what the same connection has written before it was connected again."""
         if before.origin.flavor == self.origin.flavor:
             self.ask_for(before.base | before.position)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .cause import ONLY_ASKED, Cause, Reason
-from .options import Choice, Options
+from ..cause import ONLY_ASKED, Cause, Reason
+from ..options import Choice, Options
 
 __all__ = ["Terms"]
 

@@ -2,7 +2,7 @@
 
 A transaction that has only read is on one replica, in a snapshot that rwsplit opened there. With
 its first statement that is no read it moves to the primary. What is open on the primary the primary
-itself reports (`Session.status`); what is here is only what it does not know of yet.
+itself reports (`State.status`); what is here is only what it does not know of yet.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from .cause import Cause, Reason
-from .fingerprint import Fingerprint
-from .following import shows_data
-from .session import AUTOCOMMIT, Session
-from .statement import Kind, Statement
+from ..cause import Cause, Reason
+from ..fingerprint import Fingerprint
+from ..following import shows_data
+from ..statement import Kind, Statement
+from .state import AUTOCOMMIT, State
 
 __all__ = [
     "Repeatable",
@@ -162,11 +162,11 @@ class Transaction:
         """Whether a read has begun it: what comes later sees the snapshot of that one."""
         return self.on_replica and (self.reads_tables or self.flavor == "mysql")
 
-    def is_read_only(self, session: Session) -> bool:
+    def is_read_only(self, session: State) -> bool:
         """Tell whether the transaction was declared READ ONLY."""
         return self._read_only if self.begin else session.reads_only
 
-    def step(self, statement: Statement, session: Session, bound: str) -> Step:
+    def step(self, statement: Statement, session: State, bound: str) -> Step:
         """Tell what becomes of a statement, while nothing is open on the primary.
 
         `bound` is why a read must run on the primary, if it must.
@@ -209,7 +209,7 @@ class Transaction:
             return Step.READ if stays or not self._grows_out(statement) else Step.MOVE
         return Step.APART if self._is_apart(statement) else Step.MOVE
 
-    def leaves_its_level(self, statement: Statement, session: Session) -> bool:
+    def leaves_its_level(self, statement: Statement, session: State) -> bool:
         """Tell whether the primary still has for the next transaction what was for this one.
 
         A BEGIN ends this one, and the primary knows nothing of it. MySQL's BEGIN ends a transaction
@@ -219,7 +219,7 @@ class Transaction:
         pending = self.has_begun and bool(session.next_transaction)
         return self.flavor == "mariadb" and pending and does.startswith("begin")
 
-    def begin_as_read(self, session: Session) -> bytes:
+    def begin_as_read(self, session: State) -> bytes:
         """Return the BEGIN of a transaction whose reads on a replica are not repeated.
 
         On MySQL that takes the snapshot that later reads see.
@@ -240,7 +240,7 @@ class Transaction:
             or self.size >= MOST_BYTES
         )
 
-    def why_read_moves(self, statement: Statement, session: Session) -> Reason:
+    def why_read_moves(self, statement: Statement, session: State) -> Reason:
         """Tell why a read that nothing else binds to the primary runs there."""
         if self.begin and not self._read_only:
             return Reason("BEGIN opens a transaction on the primary", Cause.IN_TRANSACTION)
@@ -274,7 +274,7 @@ class Transaction:
             and not any(map(_OF_TRANSACTIONS.match, statement.system_variables_written))
         )
 
-    def begun(self, statement: Statement, sql: bytes, session: Session) -> None:
+    def begun(self, statement: Statement, sql: bytes, session: State) -> None:
         """Note a BEGIN that was not sent."""
         does = statement.transaction or ""
         self.begin = sql
@@ -351,7 +351,7 @@ class Transaction:
             self.repeats_reads = True
 
 
-def is_lost_with(statement: Statement, session: Session, begun: bool) -> bool:
+def is_lost_with(statement: Statement, session: State, begun: bool) -> bool:
     """Tell whether a transaction goes with a connection that was lost while a statement ran.
 
     `begun` is whether one had begun before it. Only what ends a transaction leaves none behind:
@@ -377,7 +377,7 @@ def is_lost_with(statement: Statement, session: Session, begun: bool) -> bool:
 _LAST = ("commit", "rollback", "commit release", "rollback release")
 
 
-def is_compared(statement: Statement, session: Session) -> bool:
+def is_compared(statement: Statement, session: State) -> bool:
     """Tell whether a read's answer is compared when its transaction moves.
 
     What shows the schema is not read in a transaction: not on one server, either.
@@ -387,7 +387,7 @@ def is_compared(statement: Statement, session: Session) -> bool:
     return not statement.tables or _reads_tables(statement, session)
 
 
-def begins_on_mariadb(statement: Statement, session: Session) -> bool:
+def begins_on_mariadb(statement: Statement, session: State) -> bool:
     """Tell whether a read that autocommit is off for begins a transaction on MariaDB.
 
     Tried: what opens a table with rows does, EXPLAIN included; SHOW and DESCRIBE do not.
@@ -396,7 +396,7 @@ def begins_on_mariadb(statement: Statement, session: Session) -> bool:
     return not (verb.startswith("SHOW") or verb == "DESCRIBE") and _reads_tables(statement, session)
 
 
-def _reads_tables(statement: Statement, session: Session) -> bool:
+def _reads_tables(statement: Statement, session: State) -> bool:
     if statement.functions:
         return True
     schemas = [(table.database or session.schema or "").lower() for table in statement.tables]
@@ -417,7 +417,7 @@ def _prepares_read(statement: Statement) -> bool:
     return statement.body is not None and statement.body.kind is Kind.READ
 
 
-def _reads_only(does: str, session: Session) -> bool:
+def _reads_only(does: str, session: State) -> bool:
     return "read only" in does or (session.reads_only and "read write" not in does)
 
 

@@ -1,0 +1,1 @@
+"""The session of a virtual connection: what it is, and what it has to see."""
