@@ -306,7 +306,7 @@ def test_an_option_file_is_for_the_primary(cluster, tmp_path):
 def test_a_replica_may_never_ask_for_a_local_file(cluster, connect):
     connection = connect(local_infile=True)
     connection.cursor().execute("SELECT 1")
-    members = connection._replicas.members.values()
+    members = connection._members.values()
     assert connection._local_infile
     assert not any(member.connection._local_infile for member in members)
     flag = pymysql.constants.CLIENT.LOCAL_FILES
@@ -328,7 +328,7 @@ def test_load_data_local_runs_on_the_primary(cluster, connect, table, tmp_path):
 def test_a_ping_needs_the_primary_alone(cluster, connect):
     connection = connect()
     connection.cursor().execute("SELECT 1")
-    for member in connection._replicas.members.values():
+    for member in connection._members.values():
         member.connection.kill_socket()
     connection.ping()
     connection.cursor().execute("SELECT 1")

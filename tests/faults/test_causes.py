@@ -16,8 +16,7 @@ import pytest
 import rwsplit
 from rwsplit import Cause
 from rwsplit._core.config import parse_config
-from rwsplit._core.flows.command import HavePrimary
-from rwsplit._shell.connection import _warn_once
+from rwsplit._shell.configuring import _warn_once
 
 READ = "SELECT COUNT(*) FROM t"
 SITUATIONS = {}
@@ -389,8 +388,7 @@ def a_read_of_a_primary_without_gtids(world):
     cursor = world.alone()
     connection = cursor.connection
     connection.cluster.topology.has_gtids = False
-    connection._look_at_terms()
-    connection._note_freedom()
+    connection._session.look_at_terms()
     return run(cursor, READ)
 
 
@@ -398,10 +396,15 @@ def a_read_of_a_primary_without_gtids(world):
 def a_read_that_only_an_absent_primary_could_place(world):
     cursor = world.alone(consistency="global")
     run(cursor, READ)
-    replicas = cursor.connection._replicas
-    has_primary, replicas._hands[HavePrimary] = replicas._hands[HavePrimary], lambda _: False
+    holding = cursor.connection._begun.journey.holding
+
+    def having():
+        yield from ()
+        return False
+
+    holding.having = having
     route = run(cursor, READ)
-    replicas._hands[HavePrimary] = has_primary
+    del holding.having
     return route
 
 

@@ -168,7 +168,7 @@ def test_what_transactions_go_on_to_do_is_learned_under_changing_comments(
 def test_the_templates_of_a_process_stay_bounded(connect, plain):
     connection = connect()
     cursor = connection.cursor()
-    templates = connection._classifier.templates
+    templates = connection._session.language.classifier.templates
     cursor.execute(traced("SELECT v FROM t WHERE id = %s /*{}*/"), (1,))
     before = len(templates)
     for _ in range(200):

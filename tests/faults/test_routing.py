@@ -5,7 +5,8 @@ names the server that answered is not; and a server that says that it is read-on
 import pytest
 from pymysql import err
 
-from rwsplit._shell.hold import refuses_writes
+from rwsplit._core.flows.recovering import refuses_writes
+from rwsplit._drivers.pymysql import fault_of
 
 from .oracle import answer, same
 
@@ -105,7 +106,7 @@ def test_who_answered_is_told_by_the_one_that_did(cluster, connect, name):
     ],
 )
 def test_a_read_only_server_is_known_by_its_errors(code, text, expected):
-    assert refuses_writes(err.OperationalError(code, text)) is expected
+    assert refuses_writes(fault_of(err.OperationalError(code, text))) is expected
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,7 @@ def test_clusters_that_contradict_show_no_password(tmp_path):
     )
     file.write_text(text % SECRET + "password = 'one sesame'\n")
     first = rwsplit.Cluster.from_toml(file)
-    first.users.add(users := type("User", (), {"open": True, "_ended": False})())
+    first.users.add(users := type("User", (), {"open": True, "_is_in_use": lambda self: True})())
     for other in (
         text % "another" + "password = 'one sesame'",
         text % SECRET + "password = 'two sesame'",

@@ -19,9 +19,10 @@ import time
 import pytest
 
 import rwsplit
-from rwsplit._core.position import GtidList, GtidSet, encode
+from rwsplit._core.position import GtidList, GtidSet, decode, encode
 from rwsplit._stores import Stored
 from rwsplit.constants import CLIENT
+from tests.inside import ask_primary
 
 _numbers = itertools.count(1)
 ALONE = {"session_id_kind": "connection", "after": None}
@@ -73,7 +74,7 @@ def forged(cluster, connection, ahead=10_000):
     if cluster.flavor == "mysql":
         return GtidSet.parse("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-5")
     run(connection, "REPLACE INTO t VALUES (9, 9)")
-    domain, server, number = next(iter(connection._decode(connection.position)))
+    domain, server, number = next(iter(decode(connection.position)))
     return GtidList.parse(f"{domain}-{server}-{number + ahead}")
 
 
@@ -428,7 +429,7 @@ def calls_of(connection):
     for _ in range(500):
         # MariaDB's replicas are known to have caught up when they were looked at next.
         cursor.execute(_READ)
-        if connection._free:
+        if connection._session.is_free():
             break
         time.sleep(0.02)
     for pause in (0.0, 0.1, 0.1):  # while a replica of MySQL advances, what it tells is looked at
@@ -518,8 +519,8 @@ def test_a_position_that_nobody_has_is_told_to_nobody(cluster, connect, table, s
         run(liar, "REPLACE INTO t VALUES (1, 1)")
         run(connect(**options, after=made_up), "REPLACE INTO t VALUES (1, 2)")
         cluster.wait_caught_up()
-        stored = other._sharing.look(cluster.flavor)
-        assert other._ask_primary().covers(stored.position)
+        stored = other._session.identity.sharing.look(cluster.flavor)
+        assert ask_primary(other).covers(stored.position)
         assert value(other) == 2
         assert returns_to_replicas(other)
         # Nor does it go to those who share the process.
@@ -534,12 +535,12 @@ def test_what_a_store_has_and_nobody_else_is_let_go_of(cluster, connect, table, 
         one, other = connect(**options), connect(**options)
         run(one, "REPLACE INTO t VALUES (1, 1)")
         cluster.wait_caught_up()
-        keeps, key = one._sharing._store, one._sharing.key
+        keeps, key = one._session.identity.sharing._store, one._session.identity.sharing.key
         keeps.publish(key, keeps.open(key), forged(cluster, one))
         assert value(one) == 1
         assert returns_to_replicas(one)
         stored = keeps.get(key).position
-        assert stored is None or one._ask_primary().covers(stored)
+        assert stored is None or ask_primary(one).covers(stored)
         assert returns_to_replicas(other)
 
 
@@ -558,7 +559,7 @@ def test_what_the_process_wrote_and_a_failover_lost_is_let_go_of(cluster, connec
         assert returns_to_replicas(connect())
     finally:
         heard = process.look(lambda: None).position
-        process.let_go(heard, writer._ask_primary())
+        process.let_go(heard, ask_primary(writer))
 
 
 # What a store returns.
@@ -686,7 +687,7 @@ def test_a_store_with_another_thing_in_the_place_of_an_entry(cluster, connect, t
 
 def is_marked(connection):
     """Tell whether others see that a write is under way."""
-    sharing = connection._sharing
+    sharing = connection._session.identity.sharing
     return sharing._store.get(sharing.key).is_open
 
 
@@ -868,7 +869,7 @@ def test_a_position_has_all_that_a_read_before_it_saw(cluster, connect, table):
     """MySQL shows what a transaction wrote before `gtid_executed` has its GTID."""
     connection = connect(session_id_kind="connection", after=None)
     run(connection, "INSERT INTO t VALUES (1, 0)")
-    before = connection._ask_primary()
+    before = ask_primary(connection)
     until = time.monotonic() + 3.0
     written = []
 
@@ -885,7 +886,7 @@ def test_a_position_has_all_that_a_read_before_it_saw(cluster, connect, table):
     read = early = 0
     while time.monotonic() < until:
         seen = value(connection, "SELECT v FROM t /* rwsplit: primary */")
-        early += seen > transactions(connection._ask_primary(), before)
+        early += seen > transactions(ask_primary(connection), before)
         read += 1
     for thread in threads:
         thread.join()
@@ -919,8 +920,8 @@ def test_a_read_on_a_replica_that_tells_less_than_it_saw_is_followed_there(clust
     run(writer, "UPDATE t SET v = 2")
     assert cluster._wait(ahead, cluster.position(cluster.primary), 10.0)
     choice[0] = ahead
-    (name,) = connection._replicas.members
-    physical = connection._replicas.members[name].connection
+    (name,) = connection._members
+    physical = connection._members[name].connection
     query = physical.query
 
     def told_late(*arguments):

@@ -35,7 +35,7 @@ import rwsplit
 connection = rwsplit.connect(**json.loads(sys.argv[1]))
 cursor = connection.cursor()
 cursor.execute("SELECT COUNT(*) FROM information_schema.tables")
-print(connection._snapshot is not None)
+print(connection._session.snapshot is not None)
 """
 
 
@@ -421,7 +421,7 @@ def test_a_streams_rows_are_not_read_amid_a_statement_of_another_thread(cluster,
 
 
 def wires_of(connection):
-    members = [*connection._replicas.members.values()]
+    members = [*connection._members.values()]
     return (connection.driver_connection, *[member.connection for member in members])
 
 

@@ -11,6 +11,7 @@ import pytest
 from pymysql.constants import CLIENT
 
 import rwsplit
+from tests.inside import ask_primary
 
 ALL = "SELECT id, v FROM t ORDER BY id"
 ONE = "SELECT v FROM t WHERE id = 1"
@@ -220,9 +221,8 @@ def test_serializable_reads_lock_their_rows(both):
 def test_the_level_of_consistency_changes_nothing_of_it(both, level, begin):
     def program(steps):
         if isinstance(steps.connection, rwsplit.Connection):
-            steps.connection._terms.say(level)
-            steps.connection._look_at_terms()
-            steps.connection._note_freedom()
+            steps.connection._session.terms.say(level)
+            steps.connection._session.look_at_terms()
         steps.warm()
         steps.do(begin)
         steps.do(ONE)
@@ -529,7 +529,7 @@ def test_a_replica_that_was_late_is_a_fault_under_read_committed(connect, cluste
         cluster.stall(replica)
     other.execute("UPDATE t SET v = 11 WHERE id = 1")
     # This process knows that the primary has more.
-    connection.cluster.note_sample(connection._ask_primary(), float("inf"))
+    connection.cluster.note_sample(ask_primary(connection), float("inf"))
     with connection.consistency("eventual"):
         cursor.execute(ALL)
     assert cursor.fetchall() == ((1, 10), (2, 20))
@@ -693,7 +693,9 @@ def test_a_stream_on_the_primary_has_begun_a_transaction_there(both):
     def program(steps):
         if isinstance(steps.connection, rwsplit.Connection):
             steps.connection.cluster.habits.note(
-                steps.connection._classifier.digest(ALL), wrote=True, mismatched=True
+                steps.connection._session.language.classifier.digest(ALL),
+                wrote=True,
+                mismatched=True,
             )
         stream = steps.connection.cursor(pymysql.cursors.SSCursor)
         stream.execute(ALL)

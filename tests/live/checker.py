@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import rwsplit
 from rwsplit._core.flows.choosing import Chooser
 from rwsplit._core.session.seen import Seen
-from rwsplit._shell.connection import Connection
+from rwsplit._shell import starting
 from rwsplit._shell.process import ProcessPosition
 
 WRITE = "UPDATE counters SET v = LAST_INSERT_ID(v + 1) WHERE id = %s"
@@ -220,7 +220,7 @@ def _nobody_tells() -> None:
 
 
 def _nobody_begins() -> None:
-    Connection._begin_after = lambda *_: None  # type: ignore[method-assign]
+    starting._begin_after = lambda *_: None
 
 
 MUTATIONS = {

@@ -227,7 +227,7 @@ def _run(connection: Any, step: Step) -> Any:
     match words[0]:
         case "drop":
             if hasattr(connection, "_replicas"):
-                for member in [*connection._replicas.members.values()][:1]:
+                for member in [*connection._members.values()][:1]:
                     member.connection.kill_socket()
             return None
         case "show_warnings":

@@ -32,7 +32,7 @@ from hypothesis.errors import Flaky
 from pymysql.cursors import SSCursor
 
 import rwsplit
-from rwsplit._shell.statements import Statements
+from rwsplit._core.session.session import Session
 
 from .lockstep import (
     FRESH,
@@ -379,14 +379,16 @@ class Run:
         return "warnings" in step.lower() and self._vague
 
     def _moves(self) -> tuple[int, bool]:
-        return self.ours.cluster.counts["moved transactions"], self.ours._snapshot is not None
+        return self.ours.cluster.counts[
+            "moved transactions"
+        ], self.ours._session.snapshot is not None
 
     def _has_moved(self, before: tuple[int, bool], step: str) -> bool:
         """Tell whether the transaction goes on on the primary, since `_moves` told this."""
         now = self._moves()
         if now[0] != before[0]:
             return True
-        status = self.ours.driver_connection.server_status | self.ours._session.status
+        status = self.ours.driver_connection.server_status | self.ours._session.state.status
         ended = before[1] and not now[1]
         # Who begins another one ends the one that there was; so does who chains one to it.
         goes_on = bool(status & IN_TRANSACTION) and does(step) not in ("begin", "end")
@@ -1147,7 +1149,7 @@ def test_the_law_finds_a_shortcut_that_forgets_a_begin_within_a_minute(stage, mo
     given = {"autocommit": True, "after": None}
     check(stage, given, BEHIND_READS)
     with monkeypatch.context() as patch:
-        take_out(patch, Statements, r"\s+and not self\._transaction\.begin\b")
+        take_out(patch, Session, r"\s+and not transaction\.begin\b")
         # While no replica serves (an earlier test may have stalled them) there is nothing to see.
         assert _finds(stage, given, BEHIND_READS, seconds=30)
         assert search(stage, 60, False, transactions=12, given_options=st.just(given))

@@ -9,7 +9,7 @@ import time
 import pytest
 
 import rwsplit
-from rwsplit._core.position import GtidList, GtidSet, encode
+from rwsplit._core.position import GtidList, GtidSet, decode, encode
 
 READ = "SELECT v FROM t WHERE id = 1"
 LATE = 0.3
@@ -413,7 +413,7 @@ def test_a_scope_of_transactions(connect, late):
 
 def made_up(cluster, connection):
     """A position of a source that the cluster has, but further on; and one of another's."""
-    at = connection._decode(connection.position)
+    at = decode(connection.position)
     if cluster.flavor == "mysql":
         uuid = str(at).partition(":")[0]
         yield encode(GtidSet.parse(f"{uuid}:1-900000"))

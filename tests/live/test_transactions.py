@@ -319,7 +319,9 @@ def test_a_read_only_transaction_refuses_to_write(connect, two):
 def test_set_transaction_read_only_changes_the_next_ones(begin, scope):
     connection = begin()
     cursor = connection.cursor()
-    connection.cluster.habits.note(connection._classifier.digest(ALL), wrote=True, mismatched=True)
+    connection.cluster.habits.note(
+        connection._session.language.classifier.digest(ALL), wrote=True, mismatched=True
+    )
     assert role(cursor, ALL) == "primary"
     connection.commit()
     cursor.execute(f"SET {scope} TRANSACTION READ ONLY")
@@ -337,7 +339,7 @@ def test_a_replica_that_is_lost_moves_the_transaction(begin, other):
     connection = begin()
     cursor = connection.cursor()
     ask(cursor, ALL)
-    member = connection._snapshot.member
+    member = connection._session.snapshot.member
     member.connection._sock.shutdown(2)
     assert ask(cursor, ALL) == ((1, 10), (2, 20))
     assert cursor.route.role == "primary"
@@ -346,7 +348,7 @@ def test_a_replica_that_is_lost_moves_the_transaction(begin, other):
     connection.commit()
 
     ask(cursor, "SELECT v FROM t WHERE id = 2")
-    connection._snapshot.member.connection._sock.shutdown(2)
+    connection._session.snapshot.member.connection._sock.shutdown(2)
     other.execute("UPDATE t SET v = 21 WHERE id = 2")
     with pytest.raises(rwsplit.OperationalError, match="1213"):
         ask(cursor, "SELECT v FROM t WHERE id = 1")
@@ -387,7 +389,7 @@ def test_switching_autocommit_commits(begin):
     cursor = connection.cursor()
     ask(cursor, ALL)
     connection.autocommit(True)
-    assert connection._snapshot is None
+    assert connection._session.snapshot is None
     assert connection.get_autocommit()
     assert role(cursor, ALL) == "replica"
     connection.autocommit(False)

@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-from .route import LEVELS
+from .route import LEVELS, Route
+from .statement import Statement
 
 __all__ = [
     "LONGEST_TEXT",
@@ -179,6 +180,15 @@ class Matched(NamedTuple):
     def sends(self) -> bool:
         """Whether it says which replicas are to serve."""
         return isinstance(self.rule.action, SendTo)
+
+    def applied(self, statement: Statement, decision: Route) -> Route:
+        """Add to the route of a read for replicas what the rule says."""
+        decision = decision._replace(consistency=level_under(self.rule, decision.consistency))
+        action, hint = self.rule.action, statement.hint
+        if isinstance(action, SendTo) and (hint is None or hint.route is None):
+            reason = decision.reason.reworded(f"{decision.reason}; {self}")
+            decision = decision._replace(group=action.group, reason=reason)
+        return decision
 
     def __str__(self) -> str:
         return f"rule {self.rule.name}: {self.rule.action}"

@@ -6,7 +6,6 @@ What is known, and what follows from it, is plain (`_core.cluster`); the lock ar
 
 from __future__ import annotations
 
-import atexit
 import itertools
 import os
 from collections import Counter
@@ -15,6 +14,7 @@ from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
+from .._core.catalogue import Catalogue
 from .._core.cluster.server import Server
 from .._core.cluster.serving import GroupPolicies, who_serves
 from .._core.cluster.topology import FiguresOf, Topology
@@ -24,9 +24,8 @@ from .._core.options import ClusterOptions, parse_cluster_options, read_replicas
 from .._core.policies import Policy, needs_load
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection
 from .bounds import limits_of, pool_of
-from .catalogue import Catalogue
 from .clusters import Asked, Clusters, memory_of
-from .config_file import read_config
+from .config_file import read_config, reads_are_switched_off
 from .errands import Errands
 from .habits import Habits
 from .log import logger
@@ -239,6 +238,14 @@ class Cluster:
         """Log a warning about the cluster."""
         logger.warning(message, *values)
 
+    def report(self, message: str, *values: object) -> None:
+        """Log a defect of rwsplit's own."""
+        logger.error(message, *values)
+
+    def reads_are_off(self) -> bool:
+        """Tell whether the environment switches splitting off."""
+        return reads_are_switched_off()
+
     def note_served(self, server: Server) -> None:
         """Note that a server that was left alone has served a statement."""
         self.watch.note_served(server)
@@ -388,11 +395,4 @@ def all_users() -> list[Any]:
     return [user for cluster in _clusters.all() for user in cluster.users.all()]
 
 
-@atexit.register
-def _close_all() -> None:
-    _clusters.close()
-    end_abandoned()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_clusters.after_fork)
+_clusters.watch_process(end_abandoned)

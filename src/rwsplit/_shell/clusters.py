@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import threading
 from collections.abc import Callable
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
@@ -151,6 +153,13 @@ class Clusters(Generic[C]):
             cluster.pool.shut()
             for user in cluster.users.all():
                 user._abandon_mark()
+
+    def watch_process(self, behind: Callable[[], None]) -> None:
+        """Close what is idle as the process ends, with what comes behind; begin anew in a child."""
+        atexit.register(behind)  # the last to be registered runs first
+        atexit.register(self.close)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self.after_fork)
 
     def after_fork(self) -> None:
         """Begin anew in a child."""

@@ -31,7 +31,7 @@ class Errands:
 
     def is_in_use(self) -> bool:
         """Tell whether a virtual connection is open."""
-        return any(not user._ended for user in self._users.all())
+        return any(user._is_in_use() for user in self._users.all())
 
     def warn_once(self, message: str, *values: object) -> None:
         """Log a warning, once a process."""

@@ -17,8 +17,9 @@ from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection
 from .account import Account
 from .cluster import Cluster, all_users
+from .hold import Hold
 from .log import logger, words
-from .replicas import Replicas
+from .members import Members
 
 __all__ = ["cancel", "kill_elsewhere"]
 
@@ -28,9 +29,9 @@ class Killable(Protocol):
 
     driver_connection: PhysicalConnection
     _account: Account
-    _aimed_at: str
-    _cluster: Cluster
-    _replicas: Replicas
+    _hold: Hold | None
+    _cluster: Cluster | None
+    _members: Members | None
 
 
 def cancel(user: Killable) -> None:
@@ -38,8 +39,9 @@ def cancel(user: Killable) -> None:
 
     Raises what PyMySQL raises where a server can't be connected to.
     """
-    replicas = [(name, member.connection) for name, member in [*user._replicas.members.items()]]
-    _end(user, [*replicas, (user._aimed_at, user.driver_connection)])
+    hold = user._hold
+    if hold is not None:
+        _end(user, [*_members_of(user), (hold.name, user.driver_connection)])
 
 
 def kill_elsewhere(cluster: Cluster, primary: PhysicalConnection, sql: bytes) -> None:
@@ -53,9 +55,15 @@ def kill_elsewhere(cluster: Cluster, primary: PhysicalConnection, sql: bytes) ->
     for user in all_users():
         if _is_meant(user, cluster, thread):
             try:
-                _end(user, [(n, m.connection) for n, m in [*user._replicas.members.items()]])
+                _end(user, _members_of(user))
             except err.MySQLError as error:
                 logger.warning("a KILL did not reach all replicas: %s", words(error))
+
+
+def _members_of(user: Killable) -> list[tuple[str, PhysicalConnection]]:
+    members = user._members
+    known = [] if members is None else [*members.items()]
+    return [(name, member.connection) for name, member in known]
 
 
 def _is_meant(user: Any, cluster: Cluster, thread: int) -> bool:
@@ -86,6 +94,7 @@ def _end(user: Killable, running: Iterable[tuple[str, PhysicalConnection]]) -> N
     for name, connection in running:
         if not connection.may_be_running:
             continue
+        assert user._cluster is not None
         endpoint = user._cluster.servers[name].endpoint
         options = user._account.probe_options(endpoint)
         try:

@@ -22,10 +22,11 @@ from .._core.position import (
 )
 from .._core.route import RouteTaken
 from .._core.session.state import Prepared, State, spelt
+from .._core.trackers import TRACK_PRIMARY, TRACK_REPLICA, UNTOLD
 from .._core.values import literal
 from .._core.whereabouts import POSITION_SQL, told_position
 from .._drivers import err
-from .._drivers.pymysql import Ask, PhysicalConnection, Setup, raise_first
+from .._drivers.pymysql import PhysicalConnection, Setup
 from .account import Account
 from .cluster import Cluster
 from .pool import Pool
@@ -33,12 +34,8 @@ from .pool import Pool
 __all__ = [
     "Member",
     "ask_all_aside",
-    "ask_and_end",
     "ask_aside",
-    "ask_position",
     "begun_with",
-    "default_tracking",
-    "keep_tracking",
     "open_primary",
     "open_replica",
     "primary_facts",
@@ -94,6 +91,10 @@ class Member:
             known = self.known_routes[reason] = RouteTaken(self.name, self.role, reason)
         return known
 
+    def brought(self, version: int) -> None:
+        """Note that it has the session's state of this version."""
+        self.version = version
+
     def rename(self, name: str) -> None:
         """Note that it leads to another server by now."""
         if name != self.name:
@@ -114,33 +115,6 @@ class Member:
 
 
 # The queries end with a LIMIT of their own: sql_select_limit is for the application's.
-#
-# On the primary everything that a statement changes is wanted; on a replica whether a read changed
-# anything, as one does whose view calls a function that sets a variable, and on MySQL where the
-# replica is: the last packet of every read tells it.
-_TRACK_PRIMARY = {
-    "mysql": (
-        "SET SESSION session_track_gtids='OWN_GTID'",
-        "SET SESSION session_track_system_variables='*',session_track_schema=1,"
-        "session_track_state_change=1,session_track_transaction_info='CHARACTERISTICS'",
-    ),
-    "mariadb": (
-        "SET SESSION session_track_system_variables='*',session_track_schema=1,"
-        "session_track_state_change=1,session_track_transaction_info='CHARACTERISTICS'",
-    ),
-}
-_TRACK_REPLICA = {
-    "mysql": "SET SESSION session_track_gtids='ALL_GTIDS',session_track_system_variables='',"
-    "session_track_schema=0,session_track_state_change=1",
-    "mariadb": "SET SESSION session_track_system_variables='',session_track_schema=0,"
-    "session_track_state_change=1",
-}
-_UNTOLD = "SET SESSION session_track_gtids='OFF'"
-"""Leaves MySQL's replicas as silent about their position as MariaDB's are."""
-_TRACKING = {
-    "mysql": ("gtids", "system_variables", "schema", "state_change", "transaction_info"),
-    "mariadb": ("system_variables", "schema", "state_change", "transaction_info"),
-}
 _FACTS = {
     "mysql": "SELECT @@SESSION.max_allowed_packet,"
     "@@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),@@GLOBAL.log_bin,@@GLOBAL.server_uuid,{values},"
@@ -173,27 +147,6 @@ _ASK_REPLICA = {
 _READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
 
 
-def default_tracking(flavor: str) -> list[str]:
-    """Return statements that give a connection the tracking that it would have without us."""
-    return [f"SET SESSION session_track_{name}=DEFAULT" for name in _TRACKING[flavor]]
-
-
-def keep_tracking(connection: PhysicalConnection, ask: Ask) -> list[str]:
-    """Set our own tracking again; returns statements that bring back what the application set."""
-    names = [f"session_track_{name}" for name in _TRACKING[connection.flavor]]
-    columns = ",".join([f"CAST(@@SESSION.{name} AS BINARY)" for name in names])
-    asked, *kept = ask([f"SELECT {columns} LIMIT 1", *_TRACK_PRIMARY[connection.flavor]])
-    for reply in (asked, *kept):
-        if isinstance(reply, err.MySQLError) and reply.args[0] != _IN_TRANSACTION:
-            raise reply
-    values = [literal(_text(value)) for value in asked.rows[0]]
-    return [f"SET SESSION {name}={value}" for name, value in zip(names, values, strict=True)]
-
-
-# MySQL does not let session_track_gtids change in a transaction; so it did not.
-_IN_TRANSACTION = 1766
-
-
 # What FOUND_ROWS() is on a fresh connection: 0, or 1.
 _AS_FRESH = {"mysql": "SELECT 1 LIMIT 0", "mariadb": "SELECT 1"}
 
@@ -211,7 +164,7 @@ class _PrimarySetup(Setup):
             names = ",".join([f"CAST(@@SESSION.{name} AS BINARY)" for name in given])
             own = [f"SET {said}", f"SELECT {names} LIMIT 1"]
         # Asked first: what others of the process learn of the primary is not this session's.
-        return [_ASK_PRIMARY[flavor], *own, _AS_FRESH[flavor], *_TRACK_PRIMARY[flavor]]
+        return [_ASK_PRIMARY[flavor], *own, _AS_FRESH[flavor], *TRACK_PRIMARY[flavor]]
 
 
 class _ReplicaSetup(Setup):
@@ -224,9 +177,9 @@ class _ReplicaSetup(Setup):
         flavor = connection.flavor
         if flavor != self._flavor:
             raise ForeignServer(f"it is a {flavor} server, and the primary is {self._flavor}")
-        track = [_TRACK_REPLICA[flavor]]
+        track = [TRACK_REPLICA[flavor]]
         if flavor == "mysql" and not self._tells:
-            track.append(_UNTOLD)
+            track.append(UNTOLD)
         return [*track, _READ_ONLY, *self._difference, _ASK_REPLICA[flavor]]
 
 
@@ -330,20 +283,6 @@ def open_replica(
     return member
 
 
-def ask_position(member: Member, ask: Ask | None = None) -> Position:
-    """Ask a member's server where it is, one round trip."""
-    connection = member.connection
-    result = connection._result
-    connection.asking = True
-    try:
-        (reply,) = (ask or connection.ask_all)([POSITION_SQL[member.role][connection.flavor]])
-    finally:
-        connection.asking = False
-    connection._result = result  # the application's
-    raise_first([reply])
-    return told_position(connection.flavor, reply.rows[0][0])
-
-
 class _Question(Setup):
     """All that a connection is made for that asks the primary something."""
 
@@ -388,17 +327,6 @@ def _rows_aside(
         return connection.setup_rows
     finally:
         cluster.pool.close(endpoint.name, connection, shelf)
-
-
-def ask_and_end(primary: Member, verb: str, ask: Ask) -> Position:
-    """Ask the primary where it is and COMMIT or ROLLBACK, in one round trip.
-
-    What that commits it tells itself; and ROW_COUNT() and the warnings are those of the COMMIT.
-    """
-    connection = primary.connection
-    asked, ended = ask([POSITION_SQL["primary"][connection.flavor], verb])
-    raise_first([ended, asked])
-    return told_position(connection.flavor, asked.rows[0][0])
 
 
 def _look_at_history(cluster: Cluster, account: Account) -> bool:

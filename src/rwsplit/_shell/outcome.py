@@ -1,15 +1,14 @@
-"""What became of a statement whose answer was lost with the connection."""
+"""What a fault is to the application: PyMySQL's error, or that of an outcome that nobody knows."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from .._core.numbers import LOCK_DEADLOCK, SERVER_LOST
-from .._core.session.state import AUTOCOMMIT, IN_TRANSACTION, can_write
-from .._core.statement import Statement
+from .._core.wire import Fault, UnknownOutcome
 from .._drivers import err
+from .._drivers.pymysql import error_of as drivers_error_of
 
-__all__ = ["OutcomeUnknown", "deadlock", "loss"]
+__all__ = ["OutcomeUnknown", "error_of"]
 
 
 class OutcomeUnknown(err.OperationalError):  # type: ignore[misc]
@@ -31,52 +30,11 @@ class OutcomeUnknown(err.OperationalError):  # type: ignore[misc]
         return type(self), (*self.args, self.endpoint, self.position), {**self.__dict__}
 
 
-def loss(
-    error: err.MySQLError,
-    statement: Statement,
-    status: int,
-    endpoint: str,
-    position: str | None,
-) -> err.MySQLError:
-    """Return what to raise for a connection to the primary that was lost.
-
-    `status` is the server status before the statement. PyMySQL's number for a request that could
-    not be written whole is 2006: a server runs none of it.
-    """
-    code, text = (*error.args, "")[:2]
-    if code == SERVER_LOST and _commits(statement, status):
-        what = statement.verb or "the statement"
-        return OutcomeUnknown(
-            code,
-            f"{text} (primary {endpoint}; whether {what} took effect is not known, so it was not "
-            "tried again)",
-            endpoint,
-            position,
-        )
-    if not isinstance(error, err.OperationalError):
-        return error
-    lost = "; its transaction was rolled back" if status & IN_TRANSACTION else ""
-    return err.OperationalError(code, f"{text} (primary {endpoint}{lost})")
-
-
-def deadlock(why: str) -> err.OperationalError:
-    """Return the error of a transaction that was rolled back and can simply be run again."""
-    error = err.OperationalError(
-        LOCK_DEADLOCK,
-        f"Deadlock found when trying to get lock; try restarting transaction ({why})",
-    )
-    error.sqlstate = "40001"
+def error_of(fault: Fault) -> Exception:
+    """Return what a fault is to the application."""
+    if not isinstance(fault, UnknownOutcome):
+        return drivers_error_of(fault)
+    error = OutcomeUnknown(fault.number, fault.text, fault.endpoint, fault.position)
+    cause = fault.__cause__
+    error.__cause__ = cause.original if isinstance(cause, Fault) else cause
     return error
-
-
-def _commits(statement: Statement, status: int) -> bool:
-    """Tell whether a statement may have committed something by itself."""
-    does = statement.transaction or ""
-    if does.startswith("begin"):
-        return bool(status & IN_TRANSACTION)
-    return (
-        does.startswith(("commit", "xa"))
-        or statement.implicit_commit
-        or statement.may_change_session
-        or (status & (IN_TRANSACTION | AUTOCOMMIT) == AUTOCOMMIT and can_write(statement))
-    )

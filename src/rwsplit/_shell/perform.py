@@ -5,12 +5,30 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
-from .._core.flows.command import Command, Exchange, Flow, LetGo, Post, Settle
+from .._core.flows.command import (
+    Acquire,
+    Ask,
+    ByMethod,
+    Claim,
+    Command,
+    Exchange,
+    FinishPrevious,
+    Flow,
+    LetGo,
+    Look,
+    Mark,
+    Post,
+    Publish,
+    Repeat,
+    ReportLate,
+    Settle,
+)
 from .._core.wire import Fault
 from .._drivers import err
-from .._drivers.pymysql import error_of, fault_of
+from .._drivers.pymysql import fault_of
+from .outcome import error_of
 
-__all__ = ["HANDS", "Hands", "perform"]
+__all__ = ["HANDS", "Hands", "perform", "with_faults"]
 
 T = TypeVar("T")
 Hands = Mapping[type[Command[Any]], Callable[[Any], Any]]
@@ -31,6 +49,7 @@ def perform(flow: Flow[T], hands: Hands) -> T:
                 return cast(T, done.value)
             except Fault as fault:
                 error = error_of(fault)
+                _forget_frames(fault)
                 break
             try:
                 step, reply = flow.send, hands[type(command)](command)
@@ -41,58 +60,93 @@ def perform(flow: Flow[T], hands: Hands) -> T:
     finally:
         # What is no error (Ctrl-C) ends a flow where it is: it can't go on amid an exchange.
         flow.close()
-    raise error
+        # The frame lives as long as the error, and would hold it, and with that the connection.
+        del step, reply
+    try:
+        raise error
+    finally:
+        del error
 
 
-def _exchange(command: Exchange) -> None:
-    member = command.member
-    connection = member.connection
+def _forget_frames(fault: BaseException | None) -> None:
+    """Let go of the frames that a fault and those before it came through: they hold their users."""
+    while isinstance(fault, Fault):
+        fault.__traceback__ = None
+        fault = fault.__cause__ or fault.__context__
+
+
+def _exchange(command: Exchange) -> Any:
+    connection = command.member.connection
     measure = command.measure
     if measure is None and command.limit is None:
-        _run(command, connection)
-        return
+        return _run(command, connection)
     with connection.limited(command.limit):
         if measure is None:
-            _run(command, connection)
-            return
-        with measure.one(member.replica, command.timed):
-            _run(command, connection)
+            return _run(command, connection)
+        with measure.one(command.member.replica, command.timed):
+            return _run(command, connection)
 
 
-def _run(command: Exchange, connection: Any) -> None:
+def _run(command: Exchange, connection: Any) -> Any:
     sql = command.sql
     if sql is None:
-        command.accept(_with_faults(connection.run_all(command.before)))
-        return
+        command.accept(with_faults(connection.run_all(command.before)))
+        return None
+    if not command.before:
+        command.accept([])
+        connection.query_for(sql, command.unbuffered, command.fingerprint)
+        return connection.result
     replies = connection.query_after(command.before, sql)
     try:
-        command.accept(_with_faults(replies))
+        command.accept(with_faults(replies))
     except Exception:
         connection.discard_query()
         raise
     connection.finish_query(command.unbuffered, command.fingerprint)
+    return connection.result
 
 
-def _with_faults(replies: list[Any]) -> list[Any]:
+def with_faults(replies: list[Any]) -> list[Any]:
+    """Return replies with the drivers' errors among them as faults."""
     return [fault_of(each) if isinstance(each, err.MySQLError) else each for each in replies]
 
 
-def _post(command: Post) -> None:
-    command.member.connection.post(command.sql)
+def _ask(command: Ask) -> list[Any]:
+    connection = command.member.connection
+    connection.asking = command.again
+    try:
+        return with_faults(connection.ask_all(command.statements))
+    finally:
+        connection.asking = False
 
 
-def _settle(command: Settle) -> None:
-    command.member.connection.settle()
+def _repeat(command: Repeat) -> list[Any]:
+    connection = command.member.connection
+    return with_faults(connection.repeat(command.statements, command.orders))
 
 
-def _let_go(command: LetGo) -> None:
-    command.sharing.let_go()
+def _by_method(command: ByMethod) -> Any:
+    return getattr(command.member.connection, command.method)(*command.arguments)
+
+
+def _report_late(command: ReportLate) -> bool:
+    return command.member.connection.report_late(command.schema)  # type: ignore[no-any-return]
 
 
 HANDS: dict[type[Command[Any]], Callable[[Any], Any]] = {
     Exchange: _exchange,
-    Post: _post,
-    Settle: _settle,
-    LetGo: _let_go,
+    Ask: _ask,
+    Repeat: _repeat,
+    ByMethod: _by_method,
+    ReportLate: _report_late,
+    FinishPrevious: lambda command: command.member.connection.finish_previous(),
+    Post: lambda command: command.member.connection.post(command.sql),
+    Settle: lambda command: command.member.connection.settle(),
+    Claim: lambda command: command.snapshot.claim(),
+    Acquire: lambda command: command.turns.acquire(timeout=command.seconds),
+    Look: lambda command: command.sharing.look(command.flavor),
+    Mark: lambda command: command.sharing.begin_write(),
+    Publish: lambda command: command.sharing.publish(command.position),
+    LetGo: lambda command: command.sharing.let_go(),
 }
 """Those that need nothing but the command."""

@@ -20,14 +20,14 @@ _LINGER_SECONDS = 10.0
 
 
 class Snapshot:
-    """A transaction that is open on a replica. Whoever uses its member holds `lock`.
+    """A transaction that is open on a replica. Whoever uses its member has claimed it.
 
     :param end: ends it on the replica.
     :param max_idle: after how many idle seconds it is ended.
     :param consistency: of the read that it was opened for.
     """
 
-    __slots__ = ("_end", "consistency", "is_open", "lock", "max_idle", "member", "used_at")
+    __slots__ = ("_end", "_lock", "consistency", "is_open", "max_idle", "member", "used_at")
 
     def __init__(
         self, member: Member, end: Callable[[Member], None], max_idle: float, consistency: str
@@ -35,38 +35,47 @@ class Snapshot:
         self.member = member
         self.consistency = consistency
         self.max_idle = max_idle
-        self.lock = threading.Lock()
+        self._lock = threading.Lock()
         self.is_open = True
         """False once it was ended for being idle."""
         self.used_at = monotonic()
         self._end = end
         _watch.add(self)
 
-    def end(self) -> None:
-        """End it, if it is still open."""
-        with self.lock:
-            if self.is_open:
-                self.is_open = False
-                self._end(self.member)
+    def claim(self, waits: bool = True) -> bool:
+        """Keep it from being ended as idle; False if it is just being ended, and nobody waits."""
+        return self._lock.acquire(waits)
+
+    def release(self) -> None:
+        """Let go of it."""
+        self._lock.release()
+
+    def note_used(self, now: float) -> None:
+        """Note that it was used (monotonic seconds)."""
+        self.used_at = now
+
+    def close(self) -> bool:
+        """Note that it ends now; False if it has ended already. For whoever has claimed it."""
+        was_open, self.is_open = self.is_open, False
         _watch.discard(self)
+        return was_open
 
     def abandon(self) -> None:
         """Forget it: its member is gone, or is closed with everything else."""
-        self.is_open = False
-        _watch.discard(self)
+        with self._lock:
+            self.close()
 
     def end_if_idle(self, now: float) -> None:
         """End it if nobody has used it for too long."""
-        if now - self.used_at < self.max_idle or not self.lock.acquire(blocking=False):
+        if now - self.used_at < self.max_idle or not self.claim(waits=False):
             return
         try:
             idle = now - self.used_at >= self.max_idle and not self.member.connection.is_reading
             if self.is_open and idle:
-                self.is_open = False
+                self.close()
                 self._end(self.member)
-                _watch.discard(self)
         finally:
-            self.lock.release()
+            self.release()
 
 
 class _Watch:

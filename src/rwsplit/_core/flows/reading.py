@@ -8,7 +8,6 @@ the primary, with the reason.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
@@ -20,26 +19,27 @@ from ..deadline import Deadline, limit_of
 from ..failure import Meaning, meaning, was_killed
 from ..fingerprint import Fingerprint
 from ..numbers import NET_PACKET_TOO_LARGE, QUERY_INTERRUPTED, READ_ONLY_TRANSACTION
+from ..policies import Policy
 from ..position import Position, within
 from ..route import Destination, Route
-from ..session.seen import Seen
-from ..session.state import State
+from ..session.session import Session
 from ..tracking import SESSION_STATE_CHANGED, changes_session
 from ..whereabouts import POSITION_SQL, told_position, wait_sql
 from ..wire import Fault, Kind
+from .asking import Asking
 from .choosing import LOOK_SECONDS, NOT_CAUGHT_UP, Candidates, Chooser, Lacks, Nobody
 from .command import (
     AskAside,
-    AskPosition,
+    Claim,
     Exchange,
     Flow,
-    HavePrimary,
     LetGo,
     Open,
     Post,
     Settle,
     WaitAside,
 )
+from .holding import Holding
 
 __all__ = ["Aside", "Members", "Read", "Reads", "Served", "Unserved"]
 
@@ -68,12 +68,13 @@ class Read(NamedTuple):
 
 
 class Served(NamedTuple):
-    """A read that a replica answered; the result is the member's connection's."""
+    """A read that a replica answered."""
 
     member: Any
     reason: Reason
     waited: float
     retries: int
+    result: Any = None
 
 
 class Unserved(NamedTuple):
@@ -135,6 +136,9 @@ class Known(Candidates, Protocol):
     def note_sample(self, position: Position, asked_at: float | None = None) -> None:
         """Note where the primary was."""
 
+    def note_policy(self, policy: Policy) -> None:
+        """See to it that a policy finds the figures that it looks at."""
+
     def note_served(self, server: Server) -> None:
         """Note that a server that was left alone has served a statement."""
 
@@ -170,32 +174,23 @@ class Reads:
     """How a virtual connection reads on replicas.
 
     :param chooser: chooses them.
-    :param clock: tells the time (monotonic seconds).
     """
 
     def __init__(
-        self,
-        cluster: Known,
-        session: State,
-        seen: Seen,
-        chooser: Chooser,
-        members: Members,
-        primary: Any,
-        clock: Callable[[], float],
+        self, session: Session, chooser: Chooser, holding: Holding, asking: Asking
     ) -> None:
-        self._cluster = cluster
         self._session = session
-        self.seen = seen
+        self._cluster: Known = session.cluster
+        self._members: Members = session.members
+        self._state = session.state
+        self._primary = session.primary
+        self._clock = session.clock
+        self._holding = holding
+        self._asking = asking
+        self.seen = session.seen
         self.chooser = chooser
-        self._members = members
-        self._primary = primary
-        self._clock = clock
         self.refused_by: Any = None
         """The member whose error a read ended with."""
-        self.scope: Any = None
-        """What the scope must see that the connection is used in."""
-        self.sharing: Any = None
-        """Who else must see what the session must see, if it has a session id."""
         self._looked_in = 0
         """Of which of the cluster's primaries it was asked last if it has what is to be seen."""
         self._looked_at = 0.0
@@ -204,6 +199,17 @@ class Reads:
         """A member whose snapshot was ended, and that was not heard since."""
         self.was_abreast = False
         """Whether the replica of the last read had what was known of the primary before it."""
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Let a read wait so long for a replica: half of what its answer may take at most."""
+        patience = self._primary.connection.read_timeout
+        self.chooser.max_wait = min(seconds, patience / 2) if patience else seconds
+
+    def take_policy(self, policy: Policy | None) -> None:
+        """Choose by another policy from now on; None for the cluster's own."""
+        self.chooser.policy = policy
+        if policy is not None:
+            self._cluster.note_policy(policy)
 
     def reading(
         self,
@@ -230,7 +236,7 @@ class Reads:
         if len(sql) >= self._primary.connection.max_packet:
             return Unserved(_too_large("the primary"), 0.0, 0)
         patience = self._primary.connection.read_timeout
-        deadline = Deadline(patience, sql, since or self._clock(), limit_of(self._session))
+        deadline = Deadline(patience, sql, since or self._clock(), limit_of(self._state))
         killed = reading.killed
         if failed is not None:
             member, error = failed
@@ -325,7 +331,7 @@ class Reads:
                 told = self._learn(replica, used)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
-                return Served(used, route.reason, waited, retries)
+                return Served(used, route.reason, waited, retries, used.connection.result)
             retries += 1
 
     def _refused(
@@ -398,20 +404,19 @@ class Reads:
             return self.failed_on(member, error, reading, began)
         return self.served_on(member, route, reading, waited, began)
 
-    def is_in_step(self, member: Any, route: Route, reading: Read) -> bool:
+    def is_in_step(self, member: Any, route: Route, sql: bytes) -> bool:
         """Tell whether a read in a snapshot needs nothing but the statement: the straight road."""
         return (
             not route.sees_commits
-            and reading.prepared is None
-            and member.version == self._session.version
+            and route.prepared is None
+            and member.version == self._state.version
             and not self._cluster.measures
-            and len(reading.sql or b"")
-            < min(self._primary.connection.max_packet, member.connection.max_packet)
+            and len(sql) < min(self._primary.connection.max_packet, member.connection.max_packet)
         )
 
     def failed_on(self, member: Any, fault: Fault, reading: Read, began: float) -> Unserved:
         """Take in that a read in a snapshot has failed; raises what the application is to get."""
-        patience, limit = self._primary.connection.read_timeout, limit_of(self._session)
+        patience, limit = self._primary.connection.read_timeout, limit_of(self._state)
         deadline = Deadline(patience, reading.sql or b"", began, limit)
         if not fault.is_lost:
             return self._refused(member, fault, reading, 0.0, 1, deadline)
@@ -430,11 +435,11 @@ class Reads:
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
             self.saw(member, told=False)
-        return Served(member, route.reason, waited, 0)
+        return Served(member, route.reason, waited, 0, member.connection.result)
 
     def _wanted(self, route: Route, needed: Position | None) -> Position:
         """Return all that a replica is to wait for before it serves a read."""
-        wanted = needed if needed is not None else self._session.origin
+        wanted = needed if needed is not None else self._state.origin
         if route.shows_data and route.consistency != "eventual":
             wanted = wanted | self.seen.known()
         return wanted
@@ -444,7 +449,7 @@ class Reads:
 
         To be asked before a read: see `Read.known`.
         """
-        cluster, session = self._cluster, self._session
+        cluster, session = self._cluster, self._state
         heard = cluster.process.look(cluster.last_seen)
         if heard.doubt:
             # Something may have been committed that nobody reported.
@@ -468,6 +473,18 @@ class Reads:
             self._members.lose(member.name)
         else:
             self.unsettled = member
+
+    def ending_snapshot(self) -> Flow[None]:
+        """End the snapshot of the session's transaction, if it is still open."""
+        snapshot = self._session.take_snapshot()
+        if snapshot is None:
+            return
+        yield from Claim(snapshot)
+        try:
+            if snapshot.close():
+                yield from self.ending(snapshot.member)
+        finally:
+            snapshot.release()
 
     def settling(self) -> Flow[None]:
         """Read what a member said at the end of a snapshot: on MySQL, where it then was."""
@@ -527,12 +544,12 @@ class Reads:
         return (
             route.consistency == "global"
             or (self.seen.on_primary and route.shows_data)
-            or not self._session.position_known
+            or not self._state.position_known
         )
 
     def _needed(self, route: Route) -> Flow[Position | None]:
         """Return the position that a replica must have to serve a read of this level."""
-        session = self._session
+        session = self._state
         needed: Position = session.origin
         if route.max_staleness is not None:
             samples, asked_at = self._cluster.topology.samples, self._clock()
@@ -556,19 +573,18 @@ class Reads:
             if route.consistency == "global":
                 return session.position | now
             if self.seen.on_primary:
-                self.seen.saw_all(now)
-                self.seen.asked_late = True
+                self.seen.saw_all(now, late=True)
         return (session.position | needed) or None
 
     def _ask_primary(self) -> Flow[Position]:
         """Ask the primary where it is; raises Away if it can't be asked."""
-        if (yield from HavePrimary()):
+        if (yield from self._holding.having()):
             if self._primary.connection.is_reading:
                 # The application has not read all that is to come there, and need not now.
                 with suppress(Fault):
                     return (yield from AskAside())
             try:
-                return (yield from AskPosition(self._primary))
+                return (yield from self._asking.position(self._primary))
             except Fault as error:
                 if not error.is_lost:
                     raise
@@ -581,7 +597,7 @@ class Reads:
         What the session wrote is known, but for a statement whose answer was lost. What reads on
         the lost primary have seen is not: the best that there is are the replicas furthest ahead.
         """
-        session = self._session
+        session = self._state
         known = session.position_known or session.position_unsure
         if route.consistency == "global" or not known:
             raise Away
@@ -591,7 +607,7 @@ class Reads:
                 "reads on it have seen",
                 self._primary.name,
             )
-            self.seen.position = self.seen.position | self.chooser.furthest()
+            self.seen.see(self.chooser.furthest())
 
     def _let_go(self, needed: Position | None) -> Flow[Position | None]:
         """Let go of what the primary itself does not have: it was lost in a failover, or made up.
@@ -599,10 +615,10 @@ class Reads:
         Nobody would ever catch up with it. Asked for only after a whole wait was in vain, or where
         nobody waits, now and then.
         """
-        cluster, session = self._cluster, self._session
+        cluster, session = self._cluster, self._state
         self._looked_at = self._clock()
         heard = cluster.process.look(cluster.last_seen).position
-        scope = self.scope
+        scope = self._session.identity.part
         of_scope = None if scope is None else scope.look(cluster.last_seen).position
         wanted = session.position
         try:
@@ -625,8 +641,9 @@ class Reads:
         cluster.process.let_go(heard, now)
         if scope is not None and of_scope is not None:
             scope.let_go(of_scope, now)
-        if self.sharing is not None:
-            yield from LetGo(self.sharing)
+        sharing = self._session.identity.sharing
+        if sharing is not None:
+            yield from LetGo(sharing)
         return None if needed is None else within(needed, now)
 
     def _less(
@@ -642,8 +659,10 @@ class Reads:
         if why is not NOT_CAUGHT_UP or self._clock() - self._looked_at < _LOOK_AGAIN_SECONDS:
             return None
         # What a server has told is there, until another is the primary.
-        asked = self._session.asked or (self.scope is not None and self.scope.asked is not None)
-        told = not asked and self.sharing is None
+        identity = self._session.identity
+        scope = identity.part
+        asked = self._state.asked or (scope is not None and scope.asked is not None)
+        told = not asked and identity.sharing is None
         if told and self._looked_in == self._cluster.generation:
             return None
         kept = yield from self._let_go(needed)
@@ -660,7 +679,7 @@ class Reads:
             member = self._members[name]
             member.asked = True
             try:
-                position = yield from AskPosition(member)
+                position = yield from self._asking.position(member)
                 self._cluster.servers[name].note_position(position, self._clock())
             except Fault:
                 self._members.lose(name)
@@ -668,7 +687,7 @@ class Reads:
         at = self.seen.at
         assert at is not None
         if away:
-            self.seen.leave(self._cluster.servers[at].position or self._session.origin)
+            self.seen.leave(self._cluster.servers[at].position or self._state.origin)
             return True
         try:
             self.seen.leave((yield from self._ask_primary()))
@@ -721,7 +740,7 @@ class Reads:
         """
         start = self._clock()
         sql, unbuffered, prepared, begin, fingerprint, _, known = reading
-        session = self._session
+        session = self._state
         replica = member.replica
         assert replica is not None
         prelude: list[str | bytes] = []
@@ -729,7 +748,7 @@ class Reads:
             difference, confirm = session.difference(member.version)
             if confirm:
                 yield from Exchange(member, difference, _check_state, limit=limit)
-                member.version = session.version
+                member.brought(session.version)
             else:
                 prelude += difference
         wanted = None if prepared is None else session.prepared[prepared]
@@ -747,7 +766,7 @@ class Reads:
             nonlocal elapsed
             elapsed = self._clock() - start
             _check_state(replies[: len(prelude)])
-            member.version = session.version
+            member.brought(session.version)
             if prepared is not None and wanted is not None:
                 member.prepared[prepared] = wanted
             if wait:

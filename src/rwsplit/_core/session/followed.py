@@ -116,6 +116,15 @@ class Followed:
             self.warned = None
             self.forget_warnings()
 
+    def note_read(self, member: Any, statement: Statement, result: Any) -> None:
+        """Do so for a read on the straight road, where nothing was told and nothing counts late."""
+        if statement.verb == "SELECT":
+            self.last = self.counted = member
+            if statement.tables or result.warning_count or not self.keeps_warnings:
+                self.warned = member
+        else:
+            self.note_result(member, statement, bool(result.field_count), result.warning_count)
+
     def note_last(self, member: Any, warned: bool = True) -> None:
         """Note whom ROW_COUNT() is about, and the warnings if they are."""
         self.last = member
@@ -146,6 +155,15 @@ class Followed:
         if not skipped:
             self.told[ROW_COUNT] = 0
 
+    def note_sent(self) -> None:
+        """Note that the last statement was sent, or that something stands for it."""
+        self.skipped = False
+
+    def ask_about_warnings(self) -> Any:
+        """Let the next question go to whom SHOW WARNINGS is about; returns who that is."""
+        self.last = self.warned
+        return self.warned
+
     def note_error(self) -> None:
         """Note that ROW_COUNT() is what it is behind an error, or a SHOW."""
         self.told[ROW_COUNT] = -1
@@ -161,7 +179,16 @@ class Followed:
             counted.asked = False
             self.counted = None
 
+    def note_told(self, **counts: int) -> None:
+        """Keep what was told, and can't be asked again."""
+        self.told.update(counts)
+
     # What is known.
+
+    @property
+    def is_free(self) -> bool:
+        """Whether the next statement need not ask about the one before for it."""
+        return not self.told and not self.counts_late
 
     def source(self, topic: str) -> Any:
         """Return who knows: a member; the number itself; None if nobody does."""

@@ -83,10 +83,25 @@ class Seen:
         self.position = self._origin
         self.at, self.server, self.tail, self.when = name, server, tail, now
 
-    def saw_all(self, position: Position) -> None:
-        """Note that reads ran on the primary, which was here afterwards."""
+    def saw_freely(self, name: str, server: str, tail: bytes, when: float) -> None:
+        """Do so for a read that was free: nothing else has been seen."""
+        self.at, self.server, self.tail, self.when = name, server, tail, when
+
+    def saw_all(self, position: Position, late: bool = False) -> None:
+        """Note that reads ran on the primary, which was here afterwards.
+
+        `late` is whether a read had to ask for that.
+        """
         self.position, self.at, self.tail = position, None, b""
-        self.on_primary = self.asked_late = False
+        self.on_primary, self.asked_late = False, late
+
+    def read_on_primary(self) -> None:
+        """Note that a read ran on the primary: what it saw is not known yet."""
+        self.on_primary = True
+
+    def see(self, position: Position) -> None:
+        """Note that reads have seen this, too."""
+        self.position = self.position | position
 
     def ended(self, tail: bytes) -> None:
         """Note what a snapshot's replica told at its end: all that was seen there."""

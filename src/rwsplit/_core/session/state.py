@@ -294,6 +294,51 @@ class State:
         self._position = self._position | added
         self._written = self._written | added
 
+    def asked_by(self, name: str) -> frozenset[str]:
+        """Return what a prepared statement asks about the statement before it."""
+        return self.asking.get(name, frozenset()) & ASKED
+
+    def note_status(self, status: int) -> None:
+        """Note the primary's server status after a statement."""
+        self.status = status
+
+    def note_open(self) -> None:
+        """Note that a transaction may be open on the primary."""
+        self.status |= IN_TRANSACTION
+
+    def note_closed(self) -> None:
+        """Note that none is open there any more."""
+        self.status &= ~IN_TRANSACTION
+
+    def forget_next(self) -> None:
+        """Note that nothing holds for the next transaction alone."""
+        self.next_transaction = ""
+
+    def bind(self, name: str, reason: str) -> None:
+        """Bind the session to the primary."""
+        self.pins[name] = reason
+
+    def doubt_variable(self, name: str) -> None:
+        """Note that a system variable, or `role`, may have changed unreported."""
+        self.unread.add(name)
+
+    def note_asked(self, names: Iterable[str]) -> None:
+        """Note that what may have changed unreported was asked for: these, and all others."""
+        self.unread -= {*names, "*", "role"}
+
+    def note_unknown_users(self, names: Iterable[str]) -> None:
+        """Note user variables that could not be read: too much for one packet, perhaps."""
+        self.heavy.update(names)
+        self.unread_users.difference_update(names)
+
+    def see(self, position: Position) -> None:
+        """See a position from now on."""
+        self.position = self.position | position
+
+    def see_only(self, position: Position) -> None:
+        """See no more than this from now on."""
+        self.position = position
+
     def tell(self, commits: Commits | None) -> None:
         """Let others hear what it commits from now on."""
         self._commits = commits

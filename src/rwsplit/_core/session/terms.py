@@ -72,6 +72,10 @@ class Terms:
 
     # Who says what.
 
+    def share(self, share: float) -> None:
+        """Take the part of the reads for replicas that the primary serves."""
+        self.primary_share = share
+
     def say(self, level: str) -> None:
         """Take the level that the connection says itself."""
         self._own_level = level

@@ -116,6 +116,54 @@ class Transaction:
         """Note that the primary has a savepoint, which no status tells of."""
         self.touched = self.has_savepoint = True
 
+    def note_touched(self) -> None:
+        """Note that the primary may hold something of it."""
+        self.touched = True
+
+    def note_on_primary(self, statement: Statement) -> None:
+        """Note what a statement of it that ran on the primary means for those to come."""
+        if statement.kind is not Kind.READ and statement.transaction is None:
+            self.wrote = True
+        if statement.kind is not Kind.SESSION or statement.tables or statement.functions:
+            self.touched = True
+
+    def note_replica(self) -> None:
+        """Note that a snapshot is open for it on a replica."""
+        self.on_replica = True
+
+    def note_tables(self) -> None:
+        """Note that it has read what begins a transaction on MariaDB, too."""
+        self.reads_tables = True
+
+    def known_as(self, digest: str) -> None:
+        """Take the digest of its first read."""
+        self.digest = digest
+
+    def take_habit(self) -> tuple[str, bool]:
+        """Return the digest of its first read and whether it wrote, once, as it has ended."""
+        known = self.digest, self.wrote
+        self.digest, self.wrote = "", False
+        return known
+
+    def take_retry(self) -> bool:
+        """Tell, once, whether the transaction before did not survive its move."""
+        again, self.retries_on_primary = self.retries_on_primary, False
+        return again
+
+    def retry(self) -> None:
+        """Note that it did not survive its move, and has ended."""
+        self.clear()
+        self.forget_primary()
+        self.retries_on_primary = True
+
+    def lose(self, how: str) -> None:
+        """Note how it was lost with its connection: it is over, and not rolled back yet."""
+        self.lost = how
+
+    def note_rolled_back(self) -> None:
+        """Note that the application knows that it is over."""
+        self.lost = ""
+
     def forget_primary(self) -> None:
         """Note that the primary holds nothing for it any more."""
         self.touched = self.has_savepoint = False
@@ -396,11 +444,13 @@ def begins_on_mariadb(statement: Statement, session: State) -> bool:
     return not (verb.startswith("SHOW") or verb == "DESCRIBE") and _reads_tables(statement, session)
 
 
-def _reads_tables(statement: Statement, session: State) -> bool:
+def _reads_tables(statement: Statement, state: State) -> bool:
     if statement.functions:
         return True
-    schemas = [(table.database or session.schema or "").lower() for table in statement.tables]
-    return any(schema != "information_schema" for schema in schemas)
+    for table in statement.tables:
+        if (table.database or state.schema or "").lower() != "information_schema":
+            return True
+    return False
 
 
 _OF_SCHEMA = ("SHOW", "DESC", "EXPLAIN")

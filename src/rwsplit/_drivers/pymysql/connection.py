@@ -26,6 +26,7 @@ from ..._core.values import quote_identifier
 from .. import err
 from ..sources import Dial, check_dial, check_password, dialed, key_of, protects, token_of
 from .identity import Identity, Secret, frozen
+from .keywords import DEFAULT_ENCODERS
 from .results import Compared, Fingerprinted, Result
 from .tls import tls_context
 from .wires import HANDSHAKE_FACTS, RESET_CONNECTION, Wire, is_readable
@@ -42,6 +43,8 @@ _HEADER_AND_COMMAND = struct.Struct("<iB")
 # wait for a server that waits for us to read.
 _PIPELINE_BYTES = 64 * 1024
 
+_NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
+"""The server's sql_mode has that flag."""
 _MOST_COLUMNS = 1000
 _MOST_PACKET = 1 << 30
 """No server takes more."""
@@ -307,6 +310,20 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     def read_timeout(self) -> float | None:
         """How many seconds an answer may take; None for as long as it likes."""
         return self._read_timeout
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether the application has closed it."""
+        return bool(self._closed)
+
+    def end(self) -> None:
+        """Note that the application has closed it, while another thread uses it."""
+        self._closed = True
+
+    @property
+    def escapes_plainly(self) -> bool:
+        """Whether parameters are escaped by PyMySQL's own rules, backslashes and all."""
+        return not self.server_status & _NO_BACKSLASH_ESCAPES and self.encoders == DEFAULT_ENCODERS
 
     @property
     def result(self) -> Any:

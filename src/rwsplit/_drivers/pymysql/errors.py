@@ -54,7 +54,17 @@ def error_of(fault: Fault) -> Exception:
     """Return what a fault is to the application."""
     if fault.original is not None:
         return fault.original
-    error: Exception = err.OperationalError(fault.number, fault.text)
+    error: Exception
+    if fault.kind is Kind.WRONG:
+        error = err.ProgrammingError(fault.text)
+    elif not fault.number:
+        error = err.InterfaceError(0, fault.text)
+    elif fault.kind is Kind.UNSUPPORTED:
+        error = err.NotSupportedError(fault.number, fault.text)
+    else:
+        error = err.OperationalError(fault.number, fault.text)
+        if fault.state is not None:
+            error.sqlstate = fault.state  # type: ignore[attr-defined]
     cause = fault.__cause__
     error.__cause__ = cause.original if isinstance(cause, Fault) else cause
     return error

@@ -1,0 +1,64 @@
+"""A statement under way, and what it is answered with: values that flows hand on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from ..route import RouteTaken
+from ..statement import Statement
+
+__all__ = ["EMPTY", "Answer", "Made", "Underway"]
+
+
+class Made(NamedTuple):
+    """A result of rwsplit's own."""
+
+    columns: Sequence[Any] = ()
+    """Of each the name and whether it holds text; or those of a server's result."""
+    rows: Sequence[tuple[Any, ...]] = ()
+
+
+EMPTY = Made()
+"""The result of a statement that returned nothing."""
+
+
+class Answer(NamedTuple):
+    """What the application gets."""
+
+    route: RouteTaken
+    result: Any = None
+    """A server's; None for what has no result, or one that is made."""
+    made: Made | None = None
+    names: Sequence[tuple[str, str]] = ()
+    """What is written in the names of its columns, and what is meant."""
+
+
+class Underway:
+    """One statement of the application, from its text to its answer."""
+
+    __slots__ = ("names", "quiet", "rule", "sql", "statement", "template", "unbuffered")
+
+    def __init__(
+        self,
+        statement: Statement,
+        sql: bytes,
+        unbuffered: bool = False,
+        template: tuple[Any, str] | None = None,
+        rule: Any = None,
+        quiet: bool = False,
+    ) -> None:
+        self.statement = statement
+        self.sql = sql
+        self.unbuffered = unbuffered
+        self.template = template
+        """The SQL before its parameters went in, and this very text."""
+        self.rule = rule
+        """The rule of the configuration that matches it."""
+        self.quiet = quiet
+        """It has a method of its own in PyMySQL, and no result."""
+        self.names: Sequence[tuple[str, str]] = ()
+
+    def __repr__(self) -> str:
+        """Tell what it does."""
+        return f"<Underway {self.statement.verb}>"

@@ -1,0 +1,227 @@
+"""Learning from the primary what a statement has done to the session."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..following import runs_more
+from ..session.session import Session
+from ..session.state import AUTOCOMMIT, IN_TRANSACTION, LEXING, runs_code
+from ..statement import Kind, Statement
+from ..trackers import ask_tracking, own
+from ..tracking import only_gtid, parse_tails
+from ..wire import Fault, raise_first
+from .asking import Asking
+from .command import Ask, Flow, ReportLate
+from .reading_back import reading_back, report_sql
+
+__all__ = ["Learning"]
+
+_ONE = (1, "1", b"1")
+
+
+class Learning:
+    """What a session learns of itself."""
+
+    def __init__(self, session: Session, asking: Asking) -> None:
+        self._session = session
+        self._asking = asking
+
+    # What was told.
+
+    def learn(self, statement: Statement | None = None) -> None:
+        """Take in what the primary has reported since it was last looked at."""
+        session = self._session
+        state, connection = session.state, session.primary.connection
+        before = state.status
+        state.note_status(connection.server_status)
+        if state.level_changed:
+            state.note_switch(before)
+        if not connection.tracks:
+            state.lose_position()
+        tails = connection.tails
+        if not tails:
+            if statement is not None and statement.may_change_session:
+                state.notice(statement, ())
+            return
+        told = [only_gtid(tail) for tail in tails]
+        if None not in told:
+            tails.clear()
+            if statement is not None and statement.may_change_session:
+                state.notice(statement, ())
+            for gtid in told:
+                if gtid:
+                    state.has_committed(gtid)
+            return
+        changes = parse_tails(tails)
+        tails.clear()
+        for change in changes:
+            state.learn(change, statement)
+            if change.schema is not None and session.identity.kind == "database":
+                session.identity.look_again()
+            if change.gtids:
+                state.has_committed(change.gtids)
+        if statement is not None:
+            state.notice(statement, changes)
+        session.language.look()
+
+    def note_unread(self, statement: Statement, result: Any) -> None:
+        """Note what is still to come from the primary: it may change the session, or commit."""
+        session = self._session
+        unread = result.unbuffered_active
+        whole = not (result.has_next or (unread and statement.kind is not Kind.READ))
+        session.owed.note_pending(not whole)
+        if unread and not session.state.status & AUTOCOMMIT:
+            # Only its last row will tell whether a transaction is open now.
+            session.state.note_open()
+
+    def note_user_locks(self, statement: Statement, sql: bytes, result: Any) -> None:
+        """Count user locks by the answers of statements that take or release one."""
+        state = self._session.state
+        text = sql.lower()
+        if "user" in statement.releases and b"release_all_locks" in text:
+            state.release_user_locks()
+            return
+        rows: Any = result.rows or ()
+        told = not result.unbuffered_active and len(rows) == 1 and len(rows[0]) == 1
+        if "user" in statement.locks:
+            if not told or text.count(b"get_lock") != 1 or statement.releases:
+                state.note_user_lock(None)
+            else:
+                state.note_user_lock(int(rows[0][0] in _ONE))
+        elif "user" in statement.releases and told and text.count(b"release_lock") == 1:
+            state.note_user_lock(-int(rows[0][0] in _ONE))
+
+    def of_failure(self, statement: Statement) -> Flow[bool]:
+        """Learn what a statement that failed changed before its error; False if nobody told."""
+        session = self._session
+        state, followed = session.state, session.followed
+        # Whether it has used up the level for one transaction hangs on the error (tried).
+        if not (runs_code(statement) or state.next_transaction):
+            return True
+        if not (yield from ReportLate(session.primary, state.schema)):
+            if state.next_transaction:
+                session.transaction.note_touched()
+            return False
+        followed.note_error()  # the question made it another number
+        if followed.keeps_warnings and runs_code(statement):
+            # MariaDB says at each choice of a schema that something changed.
+            tails = session.primary.connection.tails
+            for changes in parse_tails(tails):
+                state.learn(changes._replace(state_changed=False), statement)
+            tails.clear()
+            state.note_hearsay(statement)
+        return True
+
+    def late_failure(self, unknown: Statement) -> Flow[None]:
+        """Learn what results of the last statement did, of which a later one was an error."""
+        session = self._session
+        session.owed.note_pending(False)
+        session.state.lose_position()
+        if not (yield from ReportLate(session.primary, session.state.schema)):
+            session.state.note_failure(unknown)
+        session.followed.note_error()
+        self.learn(unknown)
+
+    # What has to be asked.
+
+    def settling(self, keep_warnings: bool = False) -> Flow[None]:
+        """Ask the primary what the session does not know of itself, while it is there.
+
+        With `keep_warnings` only if the application can still ask for its warnings afterwards.
+
+        Once its connection is lost nobody could tell, and the session could not go on.
+        """
+        session = self._session
+        state, connection, owed = session.state, session.primary.connection, session.owed
+        if (
+            not session.hold.revives
+            or owed.pending
+            or not state.status & (IN_TRANSACTION | AUTOCOMMIT)  # it would begin a transaction
+            or owed.unsent
+            or connection.is_reading
+            # MariaDB keeps them through questions that use no table.
+            or (keep_warnings and (state.asks_tables or not session.followed.keeps_warnings))
+        ):
+            return
+        if connection.has_ended():
+            # Nobody can be asked any more.
+            state.forget_hearsay()
+            return
+        try:
+            yield from reading_back(state, self._asking.ask, everything=True)
+        except Fault as fault:
+            if not fault.is_lost:
+                raise
+            session.hold.drop()
+            return
+        connection.tails.clear()
+        session.language.look()
+
+    def reading_back(self, statement: Statement) -> Flow[None]:
+        """Ask the primary what a read for replicas may depend on, and is not known."""
+        session = self._session
+        try:
+            yield from reading_back(session.state, self._asking.ask_before, statement)
+        except Fault as fault:
+            if not fault.is_lost or session.state.bound:
+                raise
+            # It was a rumour, and nobody can be asked any more.
+            session.hold.drop()
+            session.state.forget_hearsay()
+
+    def reading_variables(self) -> Flow[None]:
+        """Ask the primary for the system variables that are not known."""
+        return reading_back(self._session.state, self._asking.ask_before)
+
+    def reporting_lexing(self) -> Flow[None]:
+        """Have reported what texts are read by, where that may have changed."""
+        session = self._session
+        state, tails = session.state, session.primary.connection.tails
+        raise_first((yield from Ask(session.primary, [report_sql(sorted(state.unread & LEXING))])))
+        for changes in parse_tails(tails):
+            state.learn(changes)
+        tails.clear()
+        session.language.look()
+
+    def catching_up(self, statement: Statement, asks_warnings: bool) -> Flow[None]:
+        """Learn what is not known of the session, before the next statement of its own."""
+        session = self._session
+        if not session.followed.keeps_warnings and asks_warnings:
+            # Any question would clear the warnings that it asks about.
+            if session.owed.foreign:
+                raise self._asking.refusal(["warnings"])
+            return
+        yield from self._asking.taking_over_all()
+        if session.state.is_unsettled:
+            yield from self.settling()
+
+    # The application's own tracking.
+
+    def keeping_tracking(self, statement: Statement) -> Flow[None]:
+        """Let the application have the tracking that it set, in its own eyes."""
+        if any(n.startswith("session_track_") for n in statement.system_variables_written):
+            session = self._session
+            flavor = session.primary.connection.flavor
+            replies = yield from self._asking.ask(ask_tracking(flavor))
+            session.owed.keep_tracking(own(flavor, replies))
+            session.primary.connection.tails.clear()
+
+    def tracking(self) -> Flow[None]:
+        """Set our own tracking again after the application has looked at what it set."""
+        session = self._session
+        flavor = session.primary.connection.flavor
+        session.owed.show_tracking(False)
+        own(flavor, (yield from self._asking.ask_before(ask_tracking(flavor))))
+        session.primary.connection.tails.clear()
+
+    def showing_tracking(self) -> Flow[None]:
+        """Let the primary's connection have the tracking that the application set."""
+        session = self._session
+        yield from Ask(session.primary, session.owed.own_tracking)
+        session.owed.show_tracking(True)
+
+    def behind_failure(self, statement: Statement) -> Flow[None]:
+        """Learn what has to be asked behind a statement that failed."""
+        if runs_more(statement):
+            yield from self.keeping_tracking(statement)

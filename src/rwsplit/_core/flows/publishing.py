@@ -1,0 +1,144 @@
+"""What others must see, and what must be seen of others: under a session id, and in a process."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..cause import Cause, Reason
+from ..route import Destination, Route
+from ..session.session import Session
+from ..wire import Fault
+from .answer import Underway
+from .asking import Asking
+from .command import Flow, Look, Mark, Publish
+
+__all__ = ["Publishing"]
+
+
+class Publishing:
+    """What tells others of a session's commits, and looks at theirs."""
+
+    def __init__(self, session: Session, asking: Asking, chooser: Any) -> None:
+        self._session = session
+        self._asking = asking
+        self._chooser = chooser
+
+    # What others must see.
+
+    def beginning_write(self) -> Flow[None]:
+        """Mark the session id before a write: others know that one is under way."""
+        sharing = self._session.identity.sharing
+        if sharing is not None:
+            yield from Mark(sharing)
+
+    def publishing(self) -> Flow[None]:
+        """Tell those who share the session id what was committed, before the application knows."""
+        session = self._session
+        sharing, state = session.identity.sharing, session.state
+        if sharing is None:
+            return
+        sharing.answered()
+        if session.in_transaction or not sharing.is_open:
+            return
+        if not state.position_known:
+            try:
+                state.find_position((yield from self._asking.position_aside()))
+            except Fault:
+                return  # the mark stays
+        if (yield from Publish(sharing, state.written or None)):
+            state.published()
+
+    def publishing_at_last(self) -> Flow[None]:
+        """End a mark whose outcome a read had to find out."""
+        session = self._session
+        sharing = session.identity.sharing
+        if sharing is None or not sharing.is_open:
+            return
+        if session.state.position_known and not session.owed.pending:
+            yield from self.publishing()
+
+    def publishing_what_is_known(self) -> Flow[None]:
+        """Publish as the connection to the primary is lost: what was open is rolled back."""
+        session = self._session
+        sharing = session.identity.sharing
+        if sharing is not None:
+            sharing.answered()
+            if (yield from Publish(sharing, session.state.written or None)):
+                session.state.published()
+
+    # What must be seen of others.
+
+    def is_bounded(self, underway: Underway, decision: Route) -> bool:
+        """Tell whether anything is to be added to the route of a read; see `bounded`."""
+        identity = self._session.identity
+        return (
+            underway.rule is not None
+            or self._session.terms.group is not None
+            or identity.sharing is not None
+            or (
+                identity.process.latest is not identity.heard and decision.consistency != "eventual"
+            )
+        )
+
+    def bounded(self, underway: Underway, decision: Route) -> Flow[Route]:
+        """Add to the route of a read for replicas what its rule says, and what others wrote."""
+        session = self._session
+        if underway.rule is not None:
+            decision = underway.rule.applied(underway.statement, decision)
+        group = session.terms.group
+        if group is not None:
+            decision = decision._replace(group=group)
+        if session.identity.sharing is not None:
+            decision = yield from self.looking_at_store(decision)
+        if decision.consistency != "eventual" and session.identity.has_news:
+            yield from self.hearing()
+        return decision
+
+    def hearing(self) -> Flow[None]:
+        """Take in what other connections of this process have committed."""
+        session = self._session
+        identity, state = session.identity, session.state
+        process, part = identity.process, identity.part
+        if part is not None and part.unchecked:
+            yield from self._checking_asked(part)
+        identity.hear(process.latest)
+        position, doubt, unsure = process.look(session.cluster.last_seen)
+        if doubt:
+            state.hear_doubt(doubt, unsure)
+        if not self._chooser.all_have(position):
+            state.see(position)
+
+    def _checking_asked(self, part: Any) -> Flow[None]:
+        """Ask the primary, once, where a scope must see what may be of another cluster.
+
+        A wait for that would be in vain.
+        """
+        cluster = self._session.cluster
+        if part.may_be_elsewhere(cluster.last_seen()):
+            try:
+                now = yield from self._asking.position_aside()
+            except Fault:
+                return
+            cluster.note_sample(now)
+            part.take_primary(now)
+
+    def looking_at_store(self, decision: Route) -> Flow[Route]:
+        """Add to a read what others of the same session id wrote."""
+        if decision.consistency == "eventual":
+            return decision
+        session = self._session
+        sharing, cluster = session.identity.sharing, session.cluster
+        stored = yield from Look(sharing, cluster.flavor)
+        if isinstance(stored, str):
+            return decision._replace(
+                destination=Destination.PRIMARY, reason=Reason(stored, Cause.STORE)
+            )
+        position = stored.position
+        if position is not None:
+            if self._chooser.all_have(position):
+                # Others of this session id may have been given other replicas.
+                if cluster.all_around_have(position):
+                    sharing.forget(position)
+            else:
+                session.state.see(position)
+        return decision

@@ -1,0 +1,271 @@
+"""The straight roads, decided: which statements need nothing but themselves, and what they leave.
+
+Three kinds of statements are most of what applications run: a read that any replica may answer, a
+statement that the primary runs as it is, and a read in a snapshot that is in step. Whether one of
+them is that is asked anew each time, of what is there: there is no flag that somebody must keep.
+Nothing here is a flow, and nothing waits: the shell sends the statement in between. All else, and
+what goes wrong on such a road, is for the journey, which gives the same answers: tests run both.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..cause import Reason
+from ..fingerprint import Fingerprint
+from ..route import OPEN, Destination, Route
+from ..session.session import Session
+from ..session.state import AUTOCOMMIT, IN_TRANSACTION
+from ..session.transaction import Step
+from ..statement import Kind, Statement
+from ..wire import Fault, Member
+from .answer import Answer, Underway
+from .journey import Journey
+from .moving import why_not_in
+from .reading import Read, Served, Unserved
+
+__all__ = ["InSnapshot", "Straight"]
+
+_READ, _WRITE = Kind.READ, Kind.WRITE
+_REPLICA = Destination.REPLICA
+
+
+class InSnapshot(NamedTuple):
+    """A read in a snapshot that is claimed for it; whoever has it ends with `release`."""
+
+    snapshot: Any
+    underway: Underway
+    decision: Route
+    read: Read
+    compares: bool
+    fingerprint: Fingerprint | None
+    began: float
+
+
+class Straight:
+    """What may go straight, for one session."""
+
+    def __init__(self, session: Session, journey: Journey) -> None:
+        self._session = session
+        self._journey = journey
+        self._reads = journey.reads
+        self._members = session.members
+        self._cluster = session.cluster
+
+    def statement(self, sql: Any, template: tuple[Any, str] | None) -> Statement | None:
+        """Return what a text is; None if something must be seen to before it is looked at."""
+        session = self._session
+        connection = session.primary.connection
+        if (
+            session.block() is not session.identity.context
+            or self._cluster.rules
+            or not connection.open
+        ):
+            return None
+        if not session.calm and (
+            session.owed.pending
+            or session.state.unread
+            or session.asked is not None
+            or session.only_reads
+        ):
+            return None
+        counts = template is not None and connection.escapes_plainly
+        return session.language.statement(sql, template if counts else None)
+
+    # A read that any replica may answer.
+
+    def reader(self, statement: Statement) -> Member | None:
+        """Return the member whose turn it is to answer a free read, if it can as it is."""
+        session, identity = self._session, self._session.identity
+        if not (session.calm or session.take_free()) or (
+            identity.process.latest is not identity.heard and session.must_see
+        ):
+            return None
+        cluster, reads = self._cluster, self._reads
+        chooser = reads.chooser
+        cluster.used = True
+        usable = cluster.candidates if not cluster.refresh_at else cluster.usable()
+        if not usable or chooser.aside or reads.unsettled is not None:
+            return None
+        turn = next(cluster.turns)
+        members, seen = self._members, session.seen
+        member: Member | None = members.get(
+            (chooser.policy or cluster.policy)(usable, turn, chooser.view).name
+        )
+        at = seen.at
+        if (
+            at is not None
+            and (member is None or member.name != at)
+            and (statement.tables or statement.verb != "SELECT")
+        ):
+            if not (seen.tail or (seen.when and chooser.was_told())):
+                # Only the replica of the last read is known to have what that one saw.
+                member = members.get(at)
+                if chooser.arrivals != cluster.arrivals:
+                    member = None
+                if member is not None and member.replica.endpoint not in usable:
+                    member = None
+            elif member is not None and member.replica.tail != seen.tail:
+                member = None
+        if member is None or member.version != session.state.version:
+            chooser.turn = turn
+            return None
+        return member
+
+    def read(self, member: Member, statement: Statement, sql: bytes, result: Any) -> Any:
+        """Take in that a free read was answered; returns its route, or the fault that it is."""
+        session = self._session
+        tails = member.connection.tails
+        tail, seen_when = b"", 0.0
+        if tails:
+            replica = member.replica
+            tail = tails[-1]
+            if tail != replica.tail or replica.advances:
+                changed = self._reads.changed_session(member, sql)
+                if changed is not None:
+                    return changed
+                now = session.clock()
+                if not replica.told(tail, now):
+                    tail, seen_when = b"", now
+            tails.clear()
+        if session.must_see and (statement.tables or statement.verb != "SELECT"):
+            session.seen.saw_freely(member.name, member.replica.server, tail, seen_when)
+        session.followed.note_read(member, statement, result)
+        return member.known_routes.get(statement.reason) or member.taken(statement.reason)
+
+    def reading_on(
+        self, underway: Underway, failed: tuple[Member, Fault] | None, since: float
+    ) -> Any:
+        """Let the journey go on with a free read that was not answered: a flow."""
+        return self._journey.reading_on(underway, failed, since)
+
+    # A statement that the primary runs as it is.
+
+    def on_primary(self, statement: Statement) -> Reason | None:
+        """Return why a statement runs on the primary as it is; None if there is more to it."""
+        session = self._session
+        state, transaction = session.state, session.transaction
+        status = state.status
+        in_open = status & IN_TRANSACTION and session.transacts
+        if not (
+            (
+                in_open
+                or (statement.kind is _WRITE and (status & AUTOCOMMIT or not session.transacts))
+            )
+            and not transaction.is_open
+            and not transaction.lost
+            and _is_simple(statement)
+            and session.identity.sharing is None
+            and session.owed.nothing
+            and not session.followed.skipped
+            and not state.is_unsettled
+        ):
+            return None
+        if self._journey.holding.lacks_primary():
+            return None
+        if not in_open:
+            return statement.reason
+        self._journey.moving.note_on_primary(statement)
+        return OPEN if statement.kind is _READ else statement.reason
+
+    def ran(self, statement: Statement, sql: bytes, reason: Reason, status: int) -> Answer:
+        """Take in that it has run there; `status` is the server's before it."""
+        writing, primary = self._journey.writing, self._session.primary
+        result = primary.connection.result
+        writing.ran(statement, sql, result, status)
+        return writing.finish(primary, statement, reason, result)
+
+    def settling(self, answer: Answer) -> Any:
+        """Return what has to be asked behind it, as a flow; None for nothing."""
+        result = answer.result
+        if not self._session.state.is_unsettled or result.unbuffered_active:
+            return None
+        return self._journey.learning.settling(keep_warnings=bool(result.warning_count))
+
+    def failing(self, underway: Underway, reason: Reason, fault: Fault) -> Any:
+        """Let the journey go on with a statement that has failed there: a flow."""
+        return self._journey.writing.on_primary(underway, reason, failed=fault)
+
+    # A read in a snapshot that is in step.
+
+    def in_snapshot(self, underway: Underway) -> InSnapshot | None:
+        """Claim the transaction's snapshot for a read that needs nothing but itself."""
+        session, statement = self._session, underway.statement
+        state, transaction, identity = session.state, session.transaction, session.identity
+        snapshot = session.snapshot
+        if (
+            snapshot is None
+            or not statement.plain
+            or not session.transacts
+            or state.status & IN_TRANSACTION
+            or transaction.lost
+            or state.is_unsettled
+            or session.owed.foreign
+            or identity.sharing is not None
+            or (identity.process.latest is not identity.heard and session.must_see)
+            or not (transaction.begin or not state.status & AUTOCOMMIT)
+            or not session.terms.splits
+            or session.terms.group is not None
+            or state.isolation.startswith("READ-")
+        ):
+            return None
+        decision = session.route(statement, in_snapshot=True)
+        if (
+            decision.destination is not _REPLICA
+            or not self._reads.is_in_step(snapshot.member, decision, underway.sql)
+            or transaction.step(statement, state, "") is not Step.READ
+            or not snapshot.claim(waits=False)
+        ):
+            return None
+        if why_not_in(snapshot, decision) is not None:
+            snapshot.release()
+            return None
+        compares, fingerprint = self._journey.moving.compared(underway)
+        read = Read(underway.sql, underway.unbuffered, None, (), fingerprint)
+        return InSnapshot(
+            snapshot, underway, decision, read, compares, fingerprint, session.clock()
+        )
+
+    def took(self, reading: InSnapshot, fault: Fault | None) -> Answer | Unserved:
+        """Take in what became of it; raises what the application is to get."""
+        snapshot, underway, decision, read, compares, fingerprint, began = reading
+        session, moving = self._session, self._journey.moving
+        had_read = session.transaction.has_read
+        try:
+            if fault is not None:
+                return self._reads.failed_on(snapshot.member, fault, read, began)
+            served = self._reads.served_on(snapshot.member, decision, read, 0.0, began)
+            if not isinstance(served, Served):
+                return served
+        except Fault as failed:
+            moving.note_failed(underway.statement, failed)
+            raise
+        finally:
+            snapshot.note_used(began)
+            session.followed.check_count()
+        return moving.take(underway, decision, served, fingerprint, compares, had_read)
+
+    def leaving(self, underway: Underway, unserved: Unserved) -> Any:
+        """Let the journey go on with a read that the snapshot did not serve: a flow."""
+        return self._journey.moving.leaving(underway, unserved)
+
+
+def _is_simple(statement: Statement) -> bool:
+    """Tell whether a statement needs nothing before it or behind it on the primary."""
+    return (
+        (statement.kind is _WRITE or statement.kind is _READ)
+        and statement.transaction is None
+        and not (
+            statement.functions
+            or statement.controls
+            or statement.hint is not None
+            or statement.foreign_hints
+            or statement.bad_hint is not None
+            or statement.depends
+            or statement.locks
+            or statement.releases
+            or statement.system_variables_written
+            or statement.parts
+            or statement.verb in ("EXECUTE", "KILL")
+        )
+    )
