@@ -38,8 +38,8 @@ class Publishing:
         if sharing is None:
             return
         sharing.answered()
-        if session.in_transaction or not sharing.is_open:
-            return
+        if not sharing.is_open or (session.in_transaction and not state.written):
+            return  # the mark of a write, or of a savepoint, is for the end
         if not state.position_known:
             try:
                 state.find_position((yield from self._asking.position_aside()))
