@@ -317,7 +317,7 @@ class Reads:
                 tried.append(name)
             except Fault as error:
                 if not error.is_lost:
-                    return self._refused(used, error, reading, waited, retries, deadline)
+                    return self._refused(used, error, reading, waited, retries + 1, deadline)
                 killed = self._take_loss(name, error, deadline, killed)
                 # An old connection may have been closed for idling: a fresh one tells.
                 if fresh:
@@ -327,7 +327,7 @@ class Reads:
                 if changed is not None:
                     if reading.begin:
                         yield from self.ending(used)
-                    return self._refused(used, changed, reading, waited, retries, deadline)
+                    return self._refused(used, changed, reading, waited, retries + 1, deadline)
                 told = self._learn(replica, used)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
