@@ -241,7 +241,7 @@ class Straight:
             moving.note_failed(underway.statement, failed)
             raise
         finally:
-            snapshot.note_used(began)
+            snapshot.note_used(session.clock())
             session.followed.check_count()
         return moving.take(underway, decision, served, fingerprint, compares, had_read)
 
