@@ -146,7 +146,8 @@ class Chooser:
         patience = self.max_wait - waited
         patient = not ready and self._waits
         if len(ready) == len(usable):
-            self._prune()
+            if route.consistency != "eventual":
+                self._prune()
         else:
             late = self._late_one(usable, ready, now) if patience > 0 else None
             if late is not None:
