@@ -78,7 +78,7 @@ class Seen:
 
         `tail` is empty unless it told all that the read may have seen there.
         """
-        if self.position:
+        if self.position and self.at is None:
             self.asked_late = True  # and was asked in time
         self.position = self._origin
         self.at, self.server, self.tail, self.when = name, server, tail, now
