@@ -93,19 +93,17 @@ class Straight:
             (chooser.policy or cluster.policy)(usable, turn, chooser.view).name
         )
         at = seen.at
-        if (
-            at is not None
-            and (member is None or member.name != at)
-            and (statement.tables or statement.verb != "SELECT")
-        ):
+        if at is not None and session.must_see and (statement.tables or statement.verb != "SELECT"):
+            is_there = member is not None and member.name == at
             if not (seen.tail or (seen.when and chooser.was_told())):
                 # Only the replica of the last read is known to have what that one saw.
-                member = members.get(at)
+                if not is_there:
+                    member = members.get(at)
                 if chooser.arrivals != cluster.arrivals:
-                    member = None
+                    member = None  # as another has come, who stayed here may choose again
                 if member is not None and member.replica.endpoint not in usable:
                     member = None
-            elif member is not None and member.replica.tail != seen.tail:
+            elif member is not None and not is_there and member.replica.tail != seen.tail:
                 member = None
         if member is None or member.version != session.state.version:
             chooser.turn = turn
