@@ -8,21 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from .broken import Broken
+
 if TYPE_CHECKING:
     from .world import World
 
-__all__ = ["Bounds", "Broken", "Promises"]
-
-
-class Broken(AssertionError):  # noqa: N818 - it is a promise that is broken
-    """A promise was not kept.
-
-    :param check: which one.
-    """
-
-    def __init__(self, check: str, text: str) -> None:
-        super().__init__(f"{check}: {text}")
-        self.check = check
+__all__ = ["Bounds", "Promises", "Shared"]
 
 
 class Bounds(NamedTuple):
@@ -46,33 +37,39 @@ class Bounds(NamedTuple):
     """The process knows who the primary is."""
 
 
+class Shared:
+    """What those have committed who are one session; `unsure` where no answer came."""
+
+    def __init__(self) -> None:
+        self.wrote = self.unsure = 0
+
+
 class Promises:
-    """What is promised to one virtual connection."""
+    """What is promised to one virtual connection.
 
-    def __init__(self, world: World, shares: bool) -> None:
+    :param shared: with whom it is one session.
+    """
+
+    def __init__(self, world: World, shared: Shared) -> None:
         self._world = world
-        self._shares = shares
-        self.wrote = self.unsure = self.read = self.read_there = 0
-        self.state: dict[str, str] = {}
-        """What was set in the session."""
+        self.shared = shared
+        self.wrote = self.read = self.read_there = 0
 
-    def has_committed(self, bit: int, unsure: bool = False) -> None:
-        """Note a commit of the session's; `unsure` where no answer came."""
+    def has_committed(self, bits: int, unsure: bool = False) -> None:
+        """Note commits of the session's; `unsure` where no answer came."""
         if unsure:
-            self.unsure |= bit
-            self._world.unsure |= bit if self._shares else 0
+            self.shared.unsure |= bits
         else:
-            self.wrote |= bit
-            self._world.wrote |= bit if self._shares else 0
+            self.wrote |= bits
+            self.shared.wrote |= bits
 
     def bounds(self, staleness: float | None = None) -> Bounds:
         """Return what a read must see that begins now."""
         world, kept = self._world, ~self._world.lost
-        shared, doubts = (world.wrote, world.unsure) if self._shares else (0, 0)
         is_known = world.knows_primary
         return Bounds(
-            (self.wrote | shared) & kept,
-            (self.unsure | doubts) & kept,
+            self.shared.wrote & kept,
+            self.shared.unsure & kept,
             self.read,
             self.read_there,
             world.primary.shown.mask,
@@ -122,16 +119,6 @@ class Promises:
             return 0
         identity = self._world.models[where].identity
         return sum(commit.bit for commit in self._world.commits if commit.source == identity)
-
-    def check_same(self, first: int, saw: int, where: str) -> None:
-        """Check that a snapshot shows what it showed before."""
-        if saw != first:
-            raise Broken("unity", f"a snapshot on {where} changed: {self._tell(first ^ saw)}")
-
-    def check_state(self, state: dict[str, str], where: str) -> None:
-        """Check that a read ran in the session."""
-        if state != self.state:
-            raise Broken("state", f"{where} had {state}, and the session has {self.state}")
 
     def _need(self, check: str, wanted: int, saw: int, where: str, counts: bool = True) -> None:
         missing = wanted & ~saw

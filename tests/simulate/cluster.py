@@ -6,11 +6,12 @@ up again after each change, and every server is asked how it is, now and then.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from itertools import count
+from collections import Counter
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
+from rwsplit._core.catalogue import Catalogue
 from rwsplit._core.cluster import failover, health
 from rwsplit._core.cluster.facts import PrimaryFacts
 from rwsplit._core.cluster.orders import Interrupt, Order, Then
@@ -18,12 +19,15 @@ from rwsplit._core.cluster.probe import Miss, Missed, Probe
 from rwsplit._core.cluster.server import Server
 from rwsplit._core.cluster.serving import who_serves
 from rwsplit._core.cluster.topology import FiguresOf, Topology
+from rwsplit._core.cluster.whereabouts import have_all
 from rwsplit._core.endpoint import Endpoint
 from rwsplit._core.options import ClusterOptions
 from rwsplit._core.policies import Policy
 from rwsplit._core.position import Position, parse_history, parse_position
 from rwsplit._core.wire import Fault
+from rwsplit._shell.habits import Habits
 from rwsplit._shell.process import ProcessPosition
+from rwsplit._stores import MemoryStore
 
 from .clock import Clock
 from .server import Server as Model
@@ -36,6 +40,40 @@ _HURRY = 0.1
 _PROBE_TIMEOUT = 1.0
 
 
+class Turns:
+    """Numbers the choices of a replica by who chooses, and for which of its statements.
+
+    So a choice that is made twice for one statement, or not at all, changes nothing for others:
+    what goes straight and what does not are the same to them.
+    """
+
+    def __init__(self) -> None:
+        self.who = 0
+
+    def __iter__(self) -> Turns:
+        return self
+
+    def __next__(self) -> int:
+        return self.who
+
+
+class Monitor:
+    """What looks at the servers: here it always does."""
+
+    def __init__(self, look_now: Callable[[], None]) -> None:
+        self.look_now = look_now
+
+    def watch(self) -> None:
+        """Somebody uses the cluster."""
+
+
+class Idle:
+    """The pool, of which nothing is used here."""
+
+    def close_idle(self) -> None:
+        """There is nothing idle."""
+
+
 class Cluster:
     """A cluster as one process knows it.
 
@@ -45,6 +83,9 @@ class Cluster:
 
     measures = False
     measure = None
+    splits = True
+    rules = ()
+    discover = None
 
     def __init__(
         self,
@@ -56,6 +97,15 @@ class Cluster:
         dial: Callable[[Model], Wire],
     ) -> None:
         self._clock, self._dice, self._models, self._dial = clock, dice, models, dial
+        self.dice = dice
+        self.monitor, self.watch = Monitor(self.look_now), self
+        self.pool = Idle()
+        self.habits, self.catalogue = Habits(), Catalogue()
+        self.controls: dict[str, Any] = {}
+        self.counts: Counter[Any] = Counter()
+        self.has_demoted = False
+        """A read was taken for a write from then on."""
+        self._waiting: list[tuple[Callable[[], bool], Callable[[bool], None]]] = []
         ends = {name: Endpoint(name, name, 3306) for name in models}
         ends[primary] = ends[primary]._replace(role="primary")
         others = [end for name, end in ends.items() if name != primary]
@@ -69,7 +119,8 @@ class Cluster:
         self.figures = FiguresOf(self.topology)
         self.process = ProcessPosition()
         self.process.begin(flavor)
-        self.turns: Iterator[int] = count(dice.getrandbits(30))
+        self.memory = MemoryStore(whole=self.last_seen)
+        self.turns = Turns()
         self.used = True
         self.candidates: tuple[Endpoint, ...] = ()
         self.arrivals = 0
@@ -84,6 +135,14 @@ class Cluster:
             self._look_in(name, 0.0)
 
     # What is known: see `Known` and `Candidates`.
+
+    @property
+    def primary(self) -> Endpoint:
+        return self.topology.primary
+
+    @property
+    def primary_is_up(self) -> bool:
+        return self.topology.primary_is_up
 
     @property
     def flavor(self) -> str:
@@ -111,6 +170,19 @@ class Cluster:
 
     warn_once = warn
 
+    def report(self, message: str, *values: object) -> None:
+        """Note a defect of the classifier: here somebody has made one up."""
+        self.has_demoted = True
+
+    def note_policy(self, policy: Policy) -> None:
+        """Nobody measures here."""
+
+    def reads_are_off(self) -> bool:
+        return False
+
+    def all_around_have(self, position: Position) -> bool:
+        return have_all(self.replicas, position)
+
     # Who may be asked.
 
     def refresh(self, arrivals: int = 0) -> None:
@@ -119,14 +191,14 @@ class Cluster:
         self.servers, self.replicas = known.servers, known.replicas
         serving = who_serves(self.replicas, {}, None, now)
         before, self.candidates = self.candidates, serving.in_group[None]
-        self._refresh_at, self._spares = serving.look_at, serving.spares[None]
+        self.refresh_at, self._spares = serving.look_at, serving.spares[None]
         if not all(endpoint in before for endpoint in self.candidates):
             self.arrivals += 1
             if before:
                 known.note_arrival(now)
 
     def usable(self, group: str | None = None) -> tuple[Endpoint, ...]:
-        if self._refresh_at and self._clock() >= self._refresh_at:
+        if self.refresh_at and self._clock() >= self.refresh_at:
             self.refresh()
         return self.candidates if group is None else ()
 
@@ -170,10 +242,40 @@ class Cluster:
             if isinstance(order, Interrupt):
                 model = self._models[order.endpoint]
                 for wire in sorted(model.wires, key=lambda wire: wire.number):
-                    if wire.call is not None and (wire.asks or not order.only_questions):
+                    waits = wire.call is not None and wire.is_of_client
+                    if waits and (wire.asks or not order.only_questions):
                         model.cut(wire)
         if Then.LOOK_NOW in orders:
             self.look_now()
+
+        if Then.TELL_WAITERS in orders:
+            self._tell_waiters()
+
+    # Waiting.
+
+    def wait_for(
+        self, has_come: Callable[[], bool], until: float, done: Callable[[bool], None]
+    ) -> None:
+        """Call back when something has come, looked at after each change, or time is over."""
+        waiter = has_come, done
+        self._waiting.append(waiter)
+
+        def end() -> None:
+            if waiter in self._waiting:
+                self._waiting.remove(waiter)
+                done(has_come())
+
+        if has_come():
+            self._clock.at(0.0, end)
+        else:
+            self._clock.at(max(until - self._clock.now, 0.0), end)
+
+    def _tell_waiters(self) -> None:
+        for waiter in [*self._waiting]:
+            has_come, done = waiter
+            if has_come():
+                self._waiting.remove(waiter)
+                self._clock.at(0.0, done, True)
 
     # Looking.
 

@@ -16,7 +16,7 @@ Wanted = tuple[tuple[str, int, int], ...]
 
 
 class Commit(NamedTuple):
-    """One transaction; it has written a row that no other has."""
+    """One transaction."""
 
     bit: int
     source: str

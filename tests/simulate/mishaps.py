@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rwsplit._core.numbers import BAD_DB, NO_SUCH_TABLE, QUERY_INTERRUPTED, READ_ONLY_TRANSACTION
+from rwsplit._core.numbers import (
+    BAD_DB,
+    LOCK_DEADLOCK,
+    NO_SUCH_TABLE,
+    QUERY_INTERRUPTED,
+    READ_ONLY_TRANSACTION,
+)
 from rwsplit._core.wire import Fault, Kind
 
 from .plan import Mishap
+from .replies import lost
 from .server import Server
-from .wire import lost
 
 if TYPE_CHECKING:
     from .world import World
@@ -17,8 +23,10 @@ if TYPE_CHECKING:
 __all__ = ["Mishaps"]
 
 _KILLS = (2013, 1053, 1927, 3169)
+_LOCK_WAIT_TIMEOUT = 1205
 _ERRORS = (NO_SUCH_TABLE, NO_SUCH_TABLE, READ_ONLY_TRANSACTION, QUERY_INTERRUPTED)
-_OF_PRIMARY = ("kill", "hang", "restart primary", "fail over", "switch over")
+_ERRORS_THERE = (LOCK_DEADLOCK, LOCK_DEADLOCK, _LOCK_WAIT_TIMEOUT, NO_SUCH_TABLE)
+_OF_PRIMARY = ("kill", "kill primary", "hang", "restart primary", "fail over", "switch over")
 _ACCESS_DENIED = 1045
 
 
@@ -78,7 +86,25 @@ class Mishaps:
     def fail(self, server: Server, size: float) -> None:
         number = _ERRORS[int(size * 4)]
         for wire in server.wires:
-            wire.error = Fault(number, "it failed", Kind.OTHER)
+            wire.backend.errors.append(Fault(number, "it failed", Kind.OTHER))
+
+    def fail_primary(self, server: Server, size: float) -> None:
+        number = _ERRORS_THERE[int(size * 4)]
+        for wire in self._world.primary.wires:
+            wire.backend.errors.append(Fault(number, "it failed", Kind.OTHER))
+
+    def kill_primary(self, server: Server, size: float) -> None:
+        self.kill(self._world.primary, size)
+
+    def store_away(self, server: Server, size: float) -> None:
+        store = self._world.store
+        if store is not None:
+            store.is_away = True
+            self._world.clock.at(size, setattr, store, "is_away", False)
+
+    def store_empty(self, server: Server, size: float) -> None:
+        if self._world.store is not None:
+            self._world.store.lose_all()
 
     def full(self, server: Server, size: float) -> None:
         server.is_full = True
@@ -227,7 +253,7 @@ class Mishaps:
             server.answer()
             self._hurry(server)
             for wire in server.wires:
-                wire.error = None
+                wire.backend.errors.clear()
             if server is primary:
                 continue
             if server.shown.mask & ~primary.shown.mask or server.source is not primary:

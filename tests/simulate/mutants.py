@@ -84,7 +84,7 @@ def _tells_all(place: Place, tail: bytes, now: float) -> bool:
 
 
 def _never_brings_state(reads: Reads, member: Any, *rest: Any, **more: Any) -> Doing:
-    member.version = reads._session.version
+    member.version = reads._session.state.version
     return (yield from _run_after(reads, member, *rest, **more))
 
 
@@ -101,7 +101,7 @@ def _leaves(reads: Reads, lacks: Any, away: bool) -> Doing:
     except Away:
         at = reads.seen.at
         assert at is not None
-        reads.seen.leave(reads._cluster.servers[at].position or reads._session.origin)
+        reads.seen.leave(reads._cluster.servers[at].position or reads._state.origin)
     return False
 
 
@@ -111,7 +111,7 @@ _find_out = Reads._find_out
 def _leaves_unasked(reads: Reads, lacks: Any, away: bool) -> Doing:
     if lacks.name is not None:
         return (yield from _find_out(reads, lacks, away))
-    reads.seen.leave(reads._session.origin)
+    reads.seen.leave(reads._state.origin)
     return away
 
 
@@ -128,12 +128,12 @@ def _rests_for_ever(server: Server, now: float, dice: float) -> None:
 
 
 def _only_level(reads: Reads, route: Any) -> bool:
-    return route.consistency == "global" or not reads._session.position_known
+    return route.consistency == "global" or not reads._state.position_known
 
 
 def _only_own(reads: Reads, route: Any) -> bool:
     on_primary = reads.seen.on_primary and route.shows_data
-    return route.consistency != "eventual" and (on_primary or not reads._session.position_known)
+    return route.consistency != "eventual" and (on_primary or not reads._state.position_known)
 
 
 def _youngest(samples: Samples, seconds: float, now: float) -> Any:

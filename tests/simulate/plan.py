@@ -16,7 +16,7 @@ class Step(NamedTuple):
     """What a client does next.
 
     :param pause: for how many seconds it does nothing before.
-    :param do: a method of `Client`.
+    :param do: see `steps`.
     """
 
     pause: float
@@ -31,6 +31,7 @@ class ClientPlan(NamedTuple):
     :param shares: whether it shares what it writes with others of the process.
     :param waits: whether its reads wait where no replica has caught up.
     :param timeout: its `read_timeout`.
+    :param provided: whether it shares with nobody as its `session_id_kind` is `provided`.
     """
 
     level: str
@@ -38,6 +39,18 @@ class ClientPlan(NamedTuple):
     waits: bool
     timeout: float | None
     steps: tuple[Step, ...]
+    provided: bool = False
+    session_id: str | None = None
+    autocommit: bool = True
+    transactions: str = "verify"
+    max_snapshot: float = 5.0
+
+    @property
+    def kind(self) -> str:
+        """Its `session_id_kind`."""
+        if self.shares:
+            return "process"
+        return "provided" if self.provided else "connection"
 
 
 class Mishap(NamedTuple):
@@ -58,6 +71,7 @@ class Plan(NamedTuple):
     """All of it.
 
     :param others: when other processes commit, seconds after the beginning.
+    :param store: whether session ids are kept outside of the process.
     """
 
     seed: int
@@ -66,19 +80,51 @@ class Plan(NamedTuple):
     clients: tuple[ClientPlan, ...]
     mishaps: tuple[Mishap, ...]
     others: tuple[float, ...]
+    store: bool = False
 
 
 _DOES = (
     *("read",) * 9,
     *("write",) * 4,
-    *("snapshot", "snapshot", "set", "wait", "stream"),
+    *("transaction",) * 5,
+    *("snapshot", "set", "wait", "stream", "ask", "level", "autocommit", "ping"),
 )
-_READS = ("", "", "", "", "", "eventual", "session", "global", "stale")
+_READS = (
+    *("", "", "", "", "", "", "user", "user", "whole", "lock"),
+    *("eventual", "session", "global", "stale"),
+)
 _WRITES = ("", "", "", "", "", "", "", "", "lost before", "lost behind", "fails behind")
+_BEGINS = (
+    *("BEGIN", "BEGIN", "START TRANSACTION", "method", "START TRANSACTION READ ONLY"),
+    *("START TRANSACTION WITH CONSISTENT SNAPSHOT", "START TRANSACTION READ WRITE"),
+    "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+)
+_WITHIN = ("read", "read", "read", "read", "write", "write", "savepoint", "stream", "set", "ask")
+_ENDS = (
+    *("commit", "commit", "commit", "commit", "rollback"),
+    *("commit", "rollback", "begin", "autocommit", "none"),
+)
+_HOWS: dict[str, tuple[str, ...]] = {
+    "read": _READS,
+    "write": _WRITES,
+    "begin": _BEGINS,
+    "commit": ("", "", "", "method", "method", "chain", "lost before", "lost behind"),
+    "rollback": ("", "", "method", "chain"),
+    "snapshot": ("repeatable", "committed"),
+    "savepoint": ("set", "set", "back", "release"),
+    "autocommit": ("0", "1", "1", "method 0", "method 1", "method 1"),
+    "set": ("", "", "system", "schema"),
+    "ask": ("found", "changed"),
+    "level": (
+        *("session READ COMMITTED", "session REPEATABLE READ"),
+        *("next READ COMMITTED", "next REPEATABLE READ"),
+    ),
+}
 _GOES_WRONG = (
     *("stall", "stall", "slow", "slow", "kill", "kill", "kill all", "fail", "fail", "fail"),
     *("restart", "restart less", "restart less", "rebuild", "empty", "hang", "full", "refuse"),
     *("fail over", "fail over", "switch over", "restart primary", "stray", "no schema"),
+    *("kill primary", "kill primary", "fail primary", "store away", "store empty"),
 )
 _PACES = (0.002, 0.01, 0.05, 0.3)
 """Seconds between two steps: those who are always busy hide what only the idle meet."""
@@ -104,30 +150,46 @@ def make_plan(seed: int, goes_wrong: tuple[str, ...] = _GOES_WRONG) -> Plan:
     ]
     return Plan(
         *(seed, flavor, dice.choice((1, 2, 2, 3)), clients),
-        *(tuple(sorted(mishaps)), _others(dice, length)),
+        *(tuple(sorted(mishaps)), _others(dice, length), dice.random() < 0.5),
     )
 
 
 def _client(dice: Random) -> ClientPlan:
     pace = dice.choice(_PACES)
+    steps: list[Step] = []
+    for _ in range(dice.randint(8, 30)):
+        does = dice.choice(_DOES)
+        if does == "transaction":
+            steps += _transaction(dice, pace)
+        else:
+            steps.append(_step(dice, pace, does))
     return ClientPlan(
         dice.choice(("session", "session", "session", "global", "eventual")),
         dice.random() < 0.6,
         dice.random() < 0.75,
         dice.choice((None, None, 2.0, 10.0)),
-        tuple([_step(dice, pace) for _ in range(dice.randint(8, 30))]),
+        tuple(steps),
+        dice.random() < 0.3,
+        dice.choice((None, None, "7", "7", "8")),
+        dice.random() < 0.8,
+        dice.choice(("verify", "verify", "verify", "verify", "eventual", "primary")),
+        dice.choice((0.05, 0.3, 5.0)),
     )
 
 
-def _step(dice: Random, pace: float) -> Step:
-    pause, does = round(dice.expovariate(1 / pace), 4), dice.choice(_DOES)
-    if does == "read":
-        return Step(pause, does, dice.choice(_READS))
-    if does == "write":
-        return Step(pause, does, dice.choice(_WRITES))
-    if does == "snapshot":
-        return Step(pause, does, dice.choice(("repeatable", "committed")), dice.randint(1, 3))
-    return Step(pause, does)
+def _transaction(dice: Random, pace: float) -> list[Step]:
+    """Return the steps of a transaction, which may begin by itself where autocommit is off."""
+    steps = [_step(dice, pace, "begin")] if dice.random() < 0.9 else []
+    count = dice.randint(1, 5)
+    steps += [_step(dice, pace, dice.choice(_WITHIN)) for _ in range(count)]
+    end = dice.choice(_ENDS)
+    return steps if end == "none" else [*steps, _step(dice, pace, end)]
+
+
+def _step(dice: Random, pace: float, does: str) -> Step:
+    pause = round(dice.expovariate(1 / pace), 4)
+    how = dice.choice(_HOWS[does]) if does in _HOWS else ""
+    return Step(pause, does, how, dice.randrange(8))
 
 
 def _others(dice: Random, length: float) -> tuple[float, ...]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from .checks import Broken
+from .broken import Broken
 from .plan import ClientPlan, Plan
-from .world import run
+from .twice import run_twice
 
 __all__ = ["broken_by", "shrink"]
 
@@ -14,7 +14,7 @@ __all__ = ["broken_by", "shrink"]
 def broken_by(plan: Plan) -> str | None:
     """Run a plan; returns the check that sees a broken promise, or None."""
     try:
-        run(plan)
+        run_twice(plan)
     except Broken as broken:
         return broken.check
     return None

@@ -1,7 +1,7 @@
 """Connections to the model's servers: round trips, with all that may become of them.
 
 A round trip is there, or its connection is cut, or nobody answers until its time is over. What was
-sent runs on the server all the same.
+sent runs on the server all the same, be it after the client has given up.
 """
 
 from __future__ import annotations
@@ -11,82 +11,60 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
-from rwsplit._core.whereabouts import POSITION_SQL
-from rwsplit._core.wire import Fault, Kind
+from rwsplit._core.wire import Fault
 
+from .backend import Backend, Cut
 from .clock import Clock
 from .gtids import Wanted, parse_wanted
+from .replies import Reply, lost
 from .server import Server
 
-__all__ = ["Call", "Reply", "Wire", "lost"]
+__all__ = ["Call", "Wire"]
 
 _WAIT = re.compile(r"(?:WAIT_FOR_EXECUTED_GTID_SET|MASTER_GTID_WAIT)\('([^']*)',([\d.]+)\)")
-_SET = re.compile(r"@`(\w+)`=(\w+)")
-_PRIMARYS = frozenset(POSITION_SQL["primary"].values())
-_REPLICAS = frozenset(POSITION_SQL["replica"].values())
-READ_COMMITTED = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED"
 
 Statement = str | bytes
 Replies = list[Any]
 """A `Reply` or a `Fault` for each statement."""
 
 
-class Reply:
-    """What a server says to one statement."""
-
-    __slots__ = ("rows", "saw", "state", "tail")
-
-    def __init__(self, rows: tuple[tuple[Any, ...], ...] = (), tail: bytes = b"") -> None:
-        self.rows = rows
-        self.tail = tail
-        self.saw = 0
-        """Which transactions a read saw."""
-        self.state: dict[str, str] = {}
-        """What was set in the session that it ran in."""
-
-
-def lost(text: str = "Lost connection to MySQL server during query", number: int = 2013) -> Fault:
-    """Return the fault of a connection that is gone."""
-    return Fault(number, text, Kind.LOST)
-
-
 class Wire:
-    """One connection to a server: the session there, and the round trip that is under way."""
+    """One connection to a server, and the round trip that is under way."""
 
-    def __init__(self, server: Server, number: int, dice: Random) -> None:
+    def __init__(self, server: Server, number: int, backend: Backend) -> None:
         self.server = server
         self.number = number
+        self.backend = backend
         self.is_open = True
         self.call: Call | None = None
         self.asks = False
-        """What is under way is no statement of the application's."""
-        self.state: dict[str, str] = {}
+        """What is under way can be asked again."""
+        self.is_of_client = False
+        """A virtual connection has it."""
         self.fault = lost()
         """What it ends with if it is cut."""
-        self.error: Fault | None = None
-        """What the next statement of the application is answered with."""
-        self._dice = dice
-        self._in_transaction = self._commits_show = False
-        self._snapshot: int | None = None
         server.wires.add(self)
 
     def close(self) -> None:
         """Close it; the server notices."""
         self.is_open = False
         self.server.wires.discard(self)
+        self.backend.abort()
 
     def cut(self) -> None:
         """Be closed by the server, or on the way to it."""
+        # Behind a commit there is no word but the end.
+        fault = lost() if self.backend.has_committed else self.fault
         self.close()
         if self.call is not None:
-            self.call.fail(self.fault)
+            self.call.fail(fault)
 
     # What a server does.
 
     def run(self, statements: Sequence[Statement], done: Callable[[Replies], None]) -> None:
         """Run one after the other on the server, whatever became of those before."""
-        replies: Replies = []
-        self._run_rest([*statements], replies, done)
+        self.backend.has_committed = False
+        self._run_rest([*statements], [], done)
 
     def _run_rest(
         self, rest: list[Statement], replies: Replies, done: Callable[[Replies], None]
@@ -94,11 +72,14 @@ class Wire:
         while rest:
             statement = rest.pop(0)
             waits = _WAIT.search(statement) if isinstance(statement, str) else None
-            if waits is None:
-                replies.append(self._answer(statement))
-                continue
-            self._wait(parse_wanted(waits[1]), float(waits[2]), rest, replies, done)
-            return
+            if waits is not None:
+                self._wait(parse_wanted(waits[1]), float(waits[2]), rest, replies, done)
+                return
+            try:
+                replies.append(self.backend.answer(statement))
+            except Cut:
+                self.cut()
+                return
         done(replies)
 
     def _wait(
@@ -113,7 +94,10 @@ class Wire:
         failed = 1 if server.flavor == "mysql" else -1
 
         def over(in_time: bool) -> None:
-            replies.append(Reply(((0 if in_time else failed,),)))
+            reply = Reply(((0 if in_time else failed,),))
+            reply.server_status = self.backend.status
+            self.backend.rows_found, self.backend.rows_changed = 1, -1
+            replies.append(reply)
             self._run_rest(rest, replies, done)
 
         waiter = (wanted, over)
@@ -128,47 +112,6 @@ class Wire:
             return
         server.waiting.append(waiter)
         server.clock.at(seconds, late)
-
-    def _answer(self, statement: Statement) -> Reply | Fault:
-        if isinstance(statement, bytes):
-            return self._read()
-        if statement in _PRIMARYS or statement in _REPLICAS:
-            text = self.server.told.text
-            owned = self.server.owned() if statement in _PRIMARYS else ""
-            return Reply(((",".join(filter(None, (owned, text))),),))
-        if statement.startswith("START TRANSACTION"):
-            self._in_transaction, self._snapshot = True, None
-            return Reply()
-        if statement == "COMMIT":
-            self._in_transaction = self._commits_show = False
-            self._snapshot = None
-            return Reply(tail=self._tail())
-        if statement == READ_COMMITTED:
-            self._commits_show = True
-            return Reply()
-        self.state.update(_SET.findall(statement))
-        return Reply()
-
-    def _read(self) -> Reply | Fault:
-        if self.error is not None:
-            fault, self.error = self.error, None
-            return fault
-        mask = self.server.shown.mask
-        if self._in_transaction and not self._commits_show:
-            if self._snapshot is None:
-                self._snapshot = mask
-            mask = self._snapshot
-        reply = Reply(tail=b"" if self._in_transaction else self._tail())
-        reply.saw, reply.state = mask, self.state.copy()
-        return reply
-
-    def _tail(self) -> bytes:
-        if self.server.flavor == "mariadb":
-            return b""
-        text = self.server.told.text.encode()
-        data = b"\x00" + _lenenc(len(text)) + text
-        block = b"\x03" + _lenenc(len(data)) + data
-        return b"\x00" + _lenenc(len(block)) + block
 
 
 class Call:
@@ -218,6 +161,7 @@ class Call:
             self._wire.server.held.append(lambda: self._finish(answer))
             return
         self._is_over, self._wire.call = True, None
+        self._wire.backend.has_committed = False
         self._done(answer)
 
     def _time_out(self) -> None:
@@ -230,7 +174,3 @@ class Call:
         if not self._is_over:
             self._is_over, self._wire.call = True, None
             self._failed(fault)
-
-
-def _lenenc(number: int) -> bytes:
-    return bytes([number]) if number < 0xFB else b"\xfc" + number.to_bytes(2, "little")

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from random import Random
 
+from rwsplit._core import classify
 from rwsplit._core.position import Position
 
-from .checks import Broken
+from .backend import Backend
+from .broken import Broken
+from .checks import Shared
 from .clients import Client
 from .clock import Clock
 from .cluster import Cluster
 from .gtids import Commit, parse_wanted
+from .ledger import Ledger
 from .mishaps import Mishaps
-from .plan import Plan
+from .plan import ClientPlan, Plan
 from .server import Server
+from .sharing import MarkedStore
+from .table import ROWS, Table, Writes
 from .wire import Wire
 
 __all__ = ["World", "run"]
@@ -25,25 +31,33 @@ _CALM_SECONDS = 7.0
 _NOTICED = 3.0
 """How long it takes until a process has noticed what happened between two looks."""
 
-Line = tuple[float, int, str, str, int]
+Line = tuple[float, int, str, str, int, str]
 
 
 class World:
-    """All that there is in one schedule."""
+    """All that there is in one schedule.
 
-    def __init__(self, plan: Plan, tells_first_late: bool = False) -> None:
+    :param goes_straight: whether statements may take the straight roads.
+    """
+
+    def __init__(
+        self, plan: Plan, tells_first_late: bool = False, goes_straight: bool = True
+    ) -> None:
         self.plan, self.flavor = plan, plan.flavor
+        self.goes_straight = goes_straight
         self.clock = Clock()
         self.dice = Random(plan.seed ^ 0x5EED)
         self.transcript: list[Line] = []
         self.commits: list[Commit] = []
-        self.asked = 0
+        self.table, self.ledger = Table(), Ledger()
+        self.store = MarkedStore() if plan.store else None
+        self.marks_stay = False
+        """Session ids may have marks in the store that nobody will end."""
+        self._shared: dict[str, Shared] = {}
         self.reset_at = 0.0
         """When a replica came back with less, or may have."""
         self.lost = 0
         """What was lost with a primary, as bits; the others likewise."""
-        self.wrote = self.unsure = 0
-        """What those have committed who share; `unsure` where no answer came."""
         self._identities = 0
         self._wires = 0
         self._seen_at: list[tuple[float, int]] = []
@@ -59,7 +73,7 @@ class World:
         for server in self.replicas:
             server.follow(self.primary)
         for _ in range(3):
-            first = self.commit(self.primary)
+            first = self.write(self.primary)
             for server in self.replicas:
                 server.apply(first)
         self.clock.run(lambda: False, self.clock.now + 0.1)
@@ -103,8 +117,16 @@ class World:
             at(mishap.at, self.mishaps.bring, mishap)
         latest = [mishap.at for mishap in self.plan.mishaps] + [*self.plan.others]
         at(max(latest, default=0.0) + 0.5, self._heal)
-        if not self.clock.run(lambda: not self._running, self.clock.now + _LONGEST):
-            raise Broken("progress", f"{self._running} clients wait for ever")
+        try:
+            if not self.clock.run(lambda: not self._running, self.clock.now + _LONGEST):
+                raise Broken("progress", f"{self._running} clients wait for ever")
+        finally:
+            if self.cluster.has_demoted:
+                # What one schedule has learned is not another one's.
+                classify.classifier.cache_clear()
+        missing = self.ledger.acknowledged & ~(self.primary.shown.mask | self.lost)
+        if missing:
+            raise Broken("lost", f"{bin(missing)} was acknowledged, and is nowhere")
 
     def _heal(self) -> None:
         self._healed = True
@@ -129,28 +151,37 @@ class World:
         """Whether nothing has gone wrong, or changed, for a while."""
         return self._quiet_at is not None and self.clock.now >= self._quiet_at + _CALM_SECONDS
 
-    def note(self, who: int, what: str, where: str, saw: int = 0) -> None:
+    def note(self, who: int, what: str, where: str, why: str = "", saw: int = 0) -> None:
         """Write a line of the transcript; -1 is for what nobody does."""
-        self.transcript.append((round(self.clock.now, 6), who, what, where, saw))
+        self.transcript.append((round(self.clock.now, 6), who, what, where, saw, why))
+
+    def shared_by(self, plan: ClientPlan) -> Shared:
+        """Return what those have committed who are one session with a client."""
+        if plan.session_id is not None:
+            return self._shared.setdefault(plan.session_id, Shared())
+        return self._shared.setdefault("process", Shared()) if plan.shares else Shared()
 
     # Transactions.
 
-    def commit(self, server: Server) -> Commit:
+    def commit(self, server: Server, writes: Writes) -> Commit:
         """Commit one there."""
-        commit = server.commit(1 << len(self.commits))
+        bit = 1 << len(self.commits)
+        self.ledger.note_commit(writes, bit)
+        self.table.note(bit, writes)
+        commit = server.commit(bit)
         self.commits.append(commit)
         self._seen_at.append((self.clock.now, server.shown.mask))
         return commit
 
     def _commit_elsewhere(self) -> None:
         if self.primary.is_up and self.primary.is_writable and not self.primary.is_hung:
-            self.commit(self.primary)
+            self.write(self.primary)
 
-    def gtid(self, commit: Commit) -> str:
-        """Return its GTID as servers print it."""
-        if self.flavor == "mysql":
-            return f"{commit.source}:{commit.number}"
-        return f"0-{commit.source}-{commit.number}"
+    def write(self, server: Server) -> Commit:
+        """Let somebody else commit a write."""
+        value = self.ledger.new_value()
+        self.ledger.allow((value,))
+        return self.commit(server, ((value % ROWS + 1, value),))
 
     def shown_at(self, moment: float) -> int:
         """Return what the primary had at a moment."""
@@ -186,7 +217,7 @@ class World:
     def dial(self, server: Server) -> Wire:
         """Make a connection."""
         self._wires += 1
-        return Wire(server, self._wires, self.dice)
+        return Wire(server, self._wires, Backend(server, self.table, self.commit))
 
     def new_identity(self) -> str:
         """Return a name that a server gives to itself."""
@@ -196,8 +227,8 @@ class World:
         return f"{self._identities:08x}-71ca-11e1-9e33-c80aa9429562"
 
 
-def run(plan: Plan, tells_first_late: bool = False) -> World:
+def run(plan: Plan, goes_straight: bool = True) -> World:
     """Run a schedule; raises Broken where a promise is."""
-    world = World(plan, tells_first_late)
+    world = World(plan, goes_straight=goes_straight)
     world.run()
     return world

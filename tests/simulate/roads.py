@@ -1,0 +1,118 @@
+"""The roads that a simulated statement takes: the shell's, with events in between.
+
+See `rwsplit._shell.roads`: what is here must be what is there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rwsplit._core.flows.answer import EMPTY, Answer, Underway
+from rwsplit._core.flows.command import Exchange, Flow
+from rwsplit._core.flows.journey import Journey
+from rwsplit._core.flows.straight import InSnapshot, Straight
+from rwsplit._core.session.session import Session
+from rwsplit._core.wire import Fault
+
+from .connection import Connection
+from .replies import Reply
+
+__all__ = ["Roads"]
+
+
+def _accept(replies: list[Any]) -> None:
+    """Nothing comes before the statement."""
+
+
+class Roads:
+    """How the statements of one virtual connection are run.
+
+    :param is_open: whether the straight roads are.
+    """
+
+    def __init__(self, session: Session, journey: Journey, is_open: bool) -> None:
+        self._session, self._journey = session, journey
+        self._straight = Straight(session, journey)
+        self._is_open = is_open
+        self.taken = 0
+        """How many statements went straight."""
+
+    def run(self, sql: str, unbuffered: bool) -> Flow[Reply]:
+        """Run a statement; returns its result, which tells its route."""
+        straight, session = self._straight, self._session
+        if straight.is_closed() or not self._is_open:
+            return (yield from self._by_journey(sql, unbuffered))
+        statement = session.language.statement(sql, None)
+        encoded = sql.encode()
+        if statement.plain:
+            member: Any = straight.reader(statement)
+            if member is not None:
+                return (yield from self._read(member, statement, encoded, unbuffered))
+            if session.snapshot is not None:
+                reading = straight.in_snapshot(Underway(statement, encoded, unbuffered))
+                if reading is not None:
+                    return (yield from self._read_in_snapshot(reading))
+        reason = straight.on_primary(statement)
+        if reason is None:
+            return (yield from self._by_journey(sql, unbuffered))
+        status = session.state.status
+        self.taken += 1
+        try:
+            yield from Exchange(session.primary, [], _accept, encoded, unbuffered)
+        except Fault as fault:
+            underway = Underway(statement, encoded, unbuffered)
+            return self._result_of((yield from straight.failing(underway, reason, fault)))
+        answer = straight.ran(statement, encoded, reason, status)
+        asking = straight.settling(answer)
+        if asking is not None:
+            yield from asking
+        return self._result_of(answer)
+
+    def _read(self, member: Any, statement: Any, sql: bytes, unbuffered: bool) -> Flow[Reply]:
+        connection: Connection = member.connection
+        since = self._session.clock() if connection.read_timeout else 0.0
+        failed: tuple[Any, Fault] | None = None
+        self.taken += 1
+        try:
+            yield from Exchange(member, [], _accept, sql, unbuffered)
+        except Fault as fault:
+            failed = member, fault
+        else:
+            route = self._straight.read(member, statement, sql)
+            if not isinstance(route, Fault):
+                return self._result_of(Answer(route, connection.result))
+            failed = member, route
+        underway = Underway(statement, sql, unbuffered)
+        flow = self._straight.reading_on(underway, failed, since)
+        return self._result_of((yield from flow))
+
+    def _read_in_snapshot(self, reading: InSnapshot) -> Flow[Reply]:
+        snapshot, read, sql = reading.snapshot, reading.read, reading.underway.sql
+        fault = None
+        self.taken += 1
+        try:
+            try:
+                yield from Exchange(
+                    snapshot.member, [], _accept, sql, read.unbuffered, read.fingerprint
+                )
+            except Fault as failed:
+                fault = failed
+            answer = self._straight.took(reading, fault)
+        finally:
+            snapshot.release()
+        if not isinstance(answer, Answer):
+            flow = self._straight.leaving(reading.underway, answer)
+            answer = yield from flow
+        return self._result_of(answer)
+
+    def _by_journey(self, sql: str, unbuffered: bool) -> Flow[Reply]:
+        return self._result_of((yield from self._journey.running(sql, unbuffered)))
+
+    def _result_of(self, answer: Answer) -> Reply:
+        result: Any = answer.result
+        if answer.made is EMPTY or result is None:
+            result = Reply()
+        elif answer.made is not None:
+            result = Reply(tuple(answer.made.rows))
+        result.route = answer.route
+        return result

@@ -1,0 +1,403 @@
+"""What a simulated application does, step by step.
+
+Each step is one statement or a few. It knows what one server would have answered, and holds the
+answer against that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator
+from typing import TYPE_CHECKING, Any
+
+from rwsplit._core.numbers import LOCK_DEADLOCK
+from rwsplit._core.wire import Fault, UnknownOutcome
+
+from .application import COMMITTED
+from .broken import Broken
+from .commands import Pause
+from .plan import Step
+from .replies import Reply
+from .table import ROWS
+
+if TYPE_CHECKING:
+    from .clients import Client
+
+__all__ = ["STEPS"]
+
+Doing = Generator[Any, Any, Any]
+_NO_SAVEPOINT = 1305
+_STALENESS = 0.5
+_NOTICED_SECONDS = 3.0
+"""After which it is known that a replica has less than before."""
+
+
+def _row(step: Step) -> int | None:
+    return step.size % (ROWS + 1) or None
+
+
+def _failed(client: Client, fault: Fault) -> None:
+    """Take in what an error does to the transaction."""
+    application = client.application
+    transaction = application.transaction
+    if application.next_level != "":
+        application.next_level = None
+    if transaction is None:
+        return
+    if fault.number == LOCK_DEADLOCK:
+        application.end()
+    elif fault.is_lost:
+        transaction.may_be_lost = True
+
+
+# Reading and writing.
+
+
+def read(client: Client, step: Step) -> Doing:
+    """Read a row, or all; in a stream, with a lock, with a variable, or at another level."""
+    application, session = client.application, client.session
+    transaction = application.used()
+    row, how, level = _row(step), step.how, client.plan.level
+    if how in ("eventual", "session", "global") and transaction is None:
+        level = how
+    columns = "id,v" if row is None else "v"
+    variable = ",@v" if how == "user" else ""
+    where = "" if row is None else f" WHERE id = {row}"
+    locks = " FOR UPDATE" if how == "lock" else ""
+    hint, staleness = "", None
+    if how == "stale" and transaction is None:
+        hint = f"/* rwsplit: max_staleness={_STALENESS} consistency=eventual */ "
+        staleness, level = _STALENESS, "eventual"
+    sql = f"SELECT {hint}{columns}{variable} FROM t{where}{locks}"
+    bounds = client.promises.bounds(staleness)
+    if transaction is not None and not locks:
+        if transaction.level != COMMITTED:
+            bounds = transaction.bounds = transaction.bounds or bounds
+        elif transaction.bounds is not None:
+            # It was opened while its replica could serve.
+            bounds = bounds._replace(lost=0)
+        else:
+            transaction.bounds = bounds
+    if level != client.plan.level:
+        session.terms.say_in_block(level)
+        session.look_at_terms()
+    reply = yield from client.run_sql(sql, unbuffered=how in ("stream", "whole"))
+    session.terms.say_in_block(None)
+    session.look_at_terms()
+    if isinstance(reply, Fault):
+        _failed(client, reply)
+        return None
+    client.note_reply("read", reply)
+    client.check(reply, bounds, "session" if locks else level)
+    if transaction is None:
+        application.next_level = ""
+    elif locks:
+        _check_own(client, reply, row)
+    else:
+        moves = client.plan.transactions != "eventual"
+        transaction.check(client.world.table, reply, row, moves)
+    if how == "whole":
+        member = client.session.followed.last
+        member.connection.finish()
+    return reply
+
+
+def _check_own(client: Client, reply: Reply, row: int | None) -> None:
+    transaction = client.application.transaction
+    assert transaction is not None
+    own = dict(transaction.writes)
+    rows = reply.rows or ()
+    if row in own and rows[0][0] != own[row]:
+        raise Broken("own uncommitted", f"row {row} is {rows[0][0]}, and it has written {own[row]}")
+
+
+def write(client: Client, step: Step) -> Doing:
+    """Write a row; see `Backend.trick`."""
+    application, ledger = client.application, client.world.ledger
+    transaction = application.used()
+    row, value = _row(step) or 1, ledger.new_value()
+    if step.how == "fails behind" and transaction is None:
+        yield from _call(client, row, value)
+        return None
+    commits = None if transaction is not None else (value,)
+    sql = f"UPDATE t SET v = {value} WHERE id = {row}"
+    reply = yield from _tricked(client, step.how, client.run_sql(sql, commits))
+    if isinstance(reply, Fault):
+        _failed(client, reply)
+        return None
+    client.note_reply("write", reply)
+    if transaction is None:
+        application.next_level = ""
+    elif transaction.reads_only:
+        raise Broken("read only", "a READ ONLY transaction has written")
+    else:
+        transaction.writes.append((row, value))
+    return reply
+
+
+def _call(client: Client, row: int, value: int) -> Doing:
+    """Call a procedure that commits, and fails behind that."""
+    ledger = client.world.ledger
+    ledger.allow((value,))
+    fault = yield from client.run_sql(f"CALL p({value},{row})", ())
+    if fault.is_lost:
+        client.promises.has_committed(ledger.bits_of((value,)), unsure=True)
+    else:
+        client.promises.has_committed(ledger.bits_of((value,)))
+    _failed(client, fault)
+
+
+def _tricked(client: Client, trick: str, doing: Doing) -> Doing:
+    """Have something done, with a trick where it commits."""
+    wire = client.primary.connection.wire
+    if wire is None or trick not in ("lost before", "lost behind"):
+        return (yield from doing)
+    wire.backend.trick = trick
+    answer = yield from doing
+    wire.backend.trick = ""
+    return answer
+
+
+# Transactions.
+
+
+def begin(client: Client, step: Step) -> Doing:
+    """Begin a transaction in one of many spellings; what is open is committed."""
+    application, how = client.application, step.how
+    before, bounds = application.transaction, client.promises.bounds()
+    commits: Collection[int] = before.values if before is not None else ()
+    if how == "method":
+        reply = yield from client.do("begin()", client.journey.moving.by_method("BEGIN"), commits)
+    else:
+        reply = yield from client.run_sql(how or "BEGIN", commits)
+    if isinstance(reply, Fault):
+        _ended_badly(client, reply)
+        yield from rollback(client, Step(0.0, "rollback"))
+        return
+    keeps = client.world.flavor == "mysql"
+    application.begin("READ ONLY" in how, keeps)
+    transaction = application.transaction
+    assert transaction is not None
+    if "SNAPSHOT" in how and transaction.is_repeatable:
+        transaction.bounds = bounds
+    _note_end(client, "begin", reply)
+
+
+def commit(client: Client, step: Step) -> Doing:
+    """Commit, in one of some spellings."""
+    application = client.application
+    before = application.transaction
+    commits: Collection[int] = before.values if before is not None else ()
+    if step.how == "method":
+        flow = client.journey.moving.by_method("COMMIT")
+        reply = yield from client.do("commit()", flow, commits)
+    else:
+        sql = "COMMIT AND CHAIN" if step.how == "chain" else "COMMIT"
+        reply = yield from _tricked(client, step.how, client.run_sql(sql, commits))
+    if isinstance(reply, Fault):
+        _ended_badly(client, reply)
+        if reply.is_lost:
+            application.end()
+        return
+    application.end(chains=step.how == "chain")
+    _note_end(client, "commit", reply)
+
+
+def _ended_badly(client: Client, fault: Fault) -> None:
+    """Take in that a transaction may have ended, with an error."""
+    application = client.application
+    if isinstance(fault, UnknownOutcome):
+        application.end()
+    else:
+        _failed(client, fault)
+
+
+def rollback(client: Client, step: Step) -> Doing:
+    """Roll back, until that succeeds."""
+    for _ in range(3):
+        application = client.application
+        if step.how == "method":
+            flow = client.journey.moving.by_method("ROLLBACK")
+            reply = yield from client.do("rollback()", flow)
+        else:
+            sql = "ROLLBACK AND CHAIN" if step.how == "chain" else "ROLLBACK"
+            reply = yield from client.run_sql(sql)
+        if not isinstance(reply, Fault):
+            application.end(chains=step.how == "chain")
+            _note_end(client, "rollback", reply)
+            return
+        if isinstance(reply, UnknownOutcome):
+            raise Broken("outcome", "that of a ROLLBACK is known")
+        _failed(client, reply)
+
+
+def _note_end(client: Client, what: str, answer: Any) -> None:
+    route = answer.route
+    client.world.note(client.number, what, route.endpoint, str(route))
+
+
+def savepoint(client: Client, step: Step) -> Doing:
+    """Set a savepoint, go back to one, or forget it."""
+    application, name = client.application, "ab"[step.size % 2]
+    transaction = application.used()
+    knows = transaction is not None and transaction.has(name)
+    sql = {"set": "SAVEPOINT", "back": "ROLLBACK TO", "release": "RELEASE SAVEPOINT"}[step.how]
+    reply = yield from client.run_sql(f"{sql} {name}")
+    if isinstance(reply, Fault):
+        if reply.number == _NO_SAVEPOINT and knows and not transaction.may_be_lost:
+            raise Broken("savepoint", f"{name} is not there any more")
+        _failed(client, reply)
+        return
+    _note_end(client, f"{step.how} {name}", reply)
+    if step.how == "set":
+        if transaction is not None:
+            transaction.save(name)
+    elif not knows:
+        raise Broken("savepoint", f"{name} is there, and was never set")
+    elif step.how == "back":
+        transaction.go_back(name)
+    else:
+        transaction.forget(name)
+
+
+def autocommit(client: Client, step: Step) -> Doing:
+    """Switch autocommit on, which ends the transaction, or off."""
+    application, on = client.application, step.how.endswith("1")
+    before = application.transaction
+    ends = on and not application.autocommit
+    commits = None
+    if ends:
+        commits = before.values if before is not None else frozenset()
+    if step.how.startswith("method"):
+        if on == application.autocommit:
+            return
+        reply = yield from client.do(f"autocommit({on})", client.methods.switching(on), commits)
+    else:
+        reply = yield from client.run_sql(f"SET autocommit = {int(on)}", commits)
+    if isinstance(reply, Fault):
+        _ended_badly(client, reply)
+        return
+    application.autocommit = on
+    if ends:
+        application.end()
+    _note_end(client, step.how, reply)
+
+
+# The session.
+
+
+def set_(client: Client, step: Step) -> Doing:
+    """Set a variable, or choose a schema."""
+    number = step.size * 7 + 1000
+    sql, name, value = {
+        "": (f"SET @v = {number}", "@v", str(number)),
+        "system": (
+            f"SET SESSION group_concat_max_len = {number}",
+            *("group_concat_max_len", str(number)),
+        ),
+        "schema": (f"USE s{step.size % 3}", "schema", f"s{step.size % 3}"),
+    }[step.how]
+    reply = yield from client.run_sql(sql)
+    client.application.state[name] = None if isinstance(reply, Fault) else value
+    if isinstance(reply, Fault):
+        _failed(client, reply)
+    else:
+        _note_end(client, sql, reply)
+
+
+def level(client: Client, step: Step) -> Doing:
+    """Set the isolation level, of the session or of the next transaction."""
+    application = client.application
+    scope, _, name = step.how.partition(" ")
+    if application.transaction is not None:
+        return
+    sql = f"SET {'SESSION ' if scope == 'session' else ''}TRANSACTION ISOLATION LEVEL {name}"
+    reply = yield from client.run_sql(sql)
+    known = None if isinstance(reply, Fault) else name.replace(" ", "-")
+    if scope == "session":
+        application.level = known
+    else:
+        application.next_level = known
+    if isinstance(reply, Fault):
+        _failed(client, reply)
+    else:
+        _note_end(client, sql, reply)
+
+
+def ping(client: Client, step: Step) -> Doing:
+    """Look whether the connection works."""
+    fault = yield from client.do("ping()", client.methods.pinging())
+    if isinstance(fault, Fault):
+        _failed(client, fault)
+
+
+def wait(client: Client, step: Step) -> Doing:
+    """Wait until a replica has all that the session must see."""
+    world, methods = client.world, client.methods
+    position = yield from client.do("position", methods.knowing_position())
+    if isinstance(position, Fault):
+        return
+    wanted = client.promises.wrote & ~world.lost
+    has_come = yield from client.do("wait_for()", methods.waiting(position, 0.2))
+    if isinstance(has_come, Fault):
+        return
+    is_noticed = world.clock() > world.reset_at + _NOTICED_SECONDS
+    if has_come and is_noticed and client.session.state.position_known:
+        masks = [each.shown.mask for each in world.replicas]
+        if all(wanted & ~world.lost & ~mask for mask in masks):
+            raise Broken("wait_for", "no replica has what was waited for")
+
+
+# Several at a time.
+
+
+def snapshot(client: Client, step: Step) -> Doing:
+    """Read in a transaction that is READ ONLY."""
+    if step.how == "committed":
+        yield from level(client, Step(0.0, "level", "next READ COMMITTED"))
+    yield from begin(client, Step(0.0, "begin", "START TRANSACTION READ ONLY"))
+    for number in range(step.size + 1):
+        yield from Pause(client.world.dice.expovariate(100))
+        yield from read(client, Step(0.0, "read", "", number))
+    yield from commit(client, Step(0.0, "commit"))
+    if client.application.transaction is not None:
+        yield from rollback(client, Step(0.0, "rollback"))
+
+
+def ask(client: Client, step: Step) -> Doing:
+    """Ask how many rows the statement before has found, or changed."""
+    if step.how == "found":
+        reply = yield from read(client, Step(0.0, "read", "", step.size))
+        if reply is None:
+            return
+        expected, sql = len(reply.rows), "SELECT FOUND_ROWS()"
+    else:
+        reply = yield from write(client, Step(0.0, "write", "", step.size))
+        if reply is None:
+            return
+        expected, sql = 1, "SELECT ROW_COUNT()"
+    answer = yield from client.run_sql(sql)
+    if isinstance(answer, Fault):
+        _failed(client, answer)
+        return
+    client.note_reply(sql, answer)
+    if answer.rows[0][0] != expected:
+        raise Broken("counts", f"{sql} is {answer.rows[0][0]}, and {expected} on one server")
+
+
+STEPS: dict[str, Callable[[Client, Step], Doing]] = {
+    "read": read,
+    "stream": lambda client, step: read(client, step._replace(how="stream")),
+    "write": write,
+    "begin": begin,
+    "commit": commit,
+    "rollback": rollback,
+    "savepoint": savepoint,
+    "autocommit": autocommit,
+    "set": set_,
+    "level": level,
+    "ping": ping,
+    "wait": wait,
+    "snapshot": snapshot,
+    "ask": ask,
+}
+"""By the names in plans."""
