@@ -141,6 +141,13 @@ class Client:
         """Run a statement; see `do`."""
         return (yield from self.do(sql, self.roads.run(sql, unbuffered), commits))
 
+    def call(
+        self, what: str, flow: Doing, commits: Collection[int] | None = None
+    ) -> Generator[Any, Any, Any]:
+        """Have done what has a method of its own; see `do`."""
+        self.session.stir()  # as the shell does for whatever is no statement
+        return (yield from self.do(what, flow, commits))
+
     def do(
         self, what: str, flow: Doing, commits: Collection[int] | None = None
     ) -> Generator[Any, Any, Any]:

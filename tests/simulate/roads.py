@@ -40,27 +40,29 @@ class Roads:
     def run(self, sql: str, unbuffered: bool) -> Flow[Reply]:
         """Run a statement; returns its result, which tells its route."""
         straight, session = self._straight, self._session
-        if straight.is_closed() or not self._is_open:
-            return (yield from self._by_journey(sql, unbuffered))
-        statement = session.language.statement(sql, None)
+        statement = straight.statement(sql, None) if self._is_open else None
+        if statement is None:
+            session.stir()
+            return self._result_of((yield from self._journey.running(sql, unbuffered)))
         encoded = sql.encode()
         if statement.plain:
             member: Any = straight.reader(statement)
             if member is not None:
                 return (yield from self._read(member, statement, encoded, unbuffered))
-            if session.snapshot is not None:
-                reading = straight.in_snapshot(Underway(statement, encoded, unbuffered))
-                if reading is not None:
-                    return (yield from self._read_in_snapshot(reading))
+        session.stir()
+        underway = Underway(statement, encoded, unbuffered)
+        if session.snapshot is not None and statement.plain:
+            reading = straight.in_snapshot(underway)
+            if reading is not None:
+                return (yield from self._read_in_snapshot(reading))
         reason = straight.on_primary(statement)
         if reason is None:
-            return (yield from self._by_journey(sql, unbuffered))
+            return self._result_of((yield from self._journey.going(underway)))
         status = session.state.status
         self.taken += 1
         try:
             yield from Exchange(session.primary, [], _accept, encoded, unbuffered)
         except Fault as fault:
-            underway = Underway(statement, encoded, unbuffered)
             return self._result_of((yield from straight.failing(underway, reason, fault)))
         answer = straight.ran(statement, encoded, reason, status)
         asking = straight.settling(answer)
@@ -78,10 +80,12 @@ class Roads:
         except Fault as fault:
             failed = member, fault
         else:
-            route = self._straight.read(member, statement, sql)
+            result = connection.result
+            route = self._straight.read(member, statement, sql, result)
             if not isinstance(route, Fault):
-                return self._result_of(Answer(route, connection.result))
+                return self._result_of(Answer(route, result))
             failed = member, route
+        self._session.stir()
         underway = Underway(statement, sql, unbuffered)
         flow = self._straight.reading_on(underway, failed, since)
         return self._result_of((yield from flow))
@@ -104,9 +108,6 @@ class Roads:
             flow = self._straight.leaving(reading.underway, answer)
             answer = yield from flow
         return self._result_of(answer)
-
-    def _by_journey(self, sql: str, unbuffered: bool) -> Flow[Reply]:
-        return self._result_of((yield from self._journey.running(sql, unbuffered)))
 
     def _result_of(self, answer: Answer) -> Reply:
         result: Any = answer.result

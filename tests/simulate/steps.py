@@ -166,7 +166,7 @@ def begin(client: Client, step: Step) -> Doing:
     before, bounds = application.transaction, client.promises.bounds()
     commits: Collection[int] = before.values if before is not None else ()
     if how == "method":
-        reply = yield from client.do("begin()", client.journey.moving.by_method("BEGIN"), commits)
+        reply = yield from client.call("begin()", client.journey.moving.by_method("BEGIN"), commits)
     else:
         reply = yield from client.run_sql(how or "BEGIN", commits)
     if isinstance(reply, Fault):
@@ -189,7 +189,7 @@ def commit(client: Client, step: Step) -> Doing:
     commits: Collection[int] = before.values if before is not None else ()
     if step.how == "method":
         flow = client.journey.moving.by_method("COMMIT")
-        reply = yield from client.do("commit()", flow, commits)
+        reply = yield from client.call("commit()", flow, commits)
     else:
         sql = "COMMIT AND CHAIN" if step.how == "chain" else "COMMIT"
         reply = yield from _tricked(client, step.how, client.run_sql(sql, commits))
@@ -217,7 +217,7 @@ def rollback(client: Client, step: Step) -> Doing:
         application = client.application
         if step.how == "method":
             flow = client.journey.moving.by_method("ROLLBACK")
-            reply = yield from client.do("rollback()", flow)
+            reply = yield from client.call("rollback()", flow)
         else:
             sql = "ROLLBACK AND CHAIN" if step.how == "chain" else "ROLLBACK"
             reply = yield from client.run_sql(sql)
@@ -270,7 +270,7 @@ def autocommit(client: Client, step: Step) -> Doing:
     if step.how.startswith("method"):
         if on == application.autocommit:
             return
-        reply = yield from client.do(f"autocommit({on})", client.methods.switching(on), commits)
+        reply = yield from client.call(f"autocommit({on})", client.methods.switching(on), commits)
     else:
         reply = yield from client.run_sql(f"SET autocommit = {int(on)}", commits)
     if isinstance(reply, Fault):
@@ -325,7 +325,7 @@ def level(client: Client, step: Step) -> Doing:
 
 def ping(client: Client, step: Step) -> Doing:
     """Look whether the connection works."""
-    fault = yield from client.do("ping()", client.methods.pinging())
+    fault = yield from client.call("ping()", client.methods.pinging())
     if isinstance(fault, Fault):
         _failed(client, fault)
 
@@ -333,11 +333,11 @@ def ping(client: Client, step: Step) -> Doing:
 def wait(client: Client, step: Step) -> Doing:
     """Wait until a replica has all that the session must see."""
     world, methods = client.world, client.methods
-    position = yield from client.do("position", methods.knowing_position())
+    position = yield from client.call("position", methods.knowing_position())
     if isinstance(position, Fault):
         return
     wanted = client.promises.wrote & ~world.lost
-    has_come = yield from client.do("wait_for()", methods.waiting(position, 0.2))
+    has_come = yield from client.call("wait_for()", methods.waiting(position, 0.2))
     if isinstance(has_come, Fault):
         return
     is_noticed = world.clock() > world.reset_at + _NOTICED_SECONDS

@@ -126,7 +126,7 @@ class Straight:
                 if not replica.told(tail, now):
                     tail, seen_when = b"", now
             tails.clear()
-        elif connection.flavor == "mysql":
+        elif member.connection.flavor == "mysql":
             seen_when = session.clock()  # it may be told later: the end of a stream does so
         if session.must_see and (statement.tables or statement.verb != "SELECT"):
             session.seen.saw_freely(member.name, member.replica.server, tail, seen_when)
