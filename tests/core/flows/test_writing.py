@@ -339,6 +339,15 @@ def test_an_error_behind_a_begin_leaves_the_transaction_open(house):
     assert house.session.in_transaction
 
 
+def test_a_transaction_that_an_error_may_have_begun_is_not_ended_by_another(house):
+    house.set_status(0)
+    with pytest.raises(Fault):
+        house.run(on_primary(house, WRITE), asks(Exchange, fails(1062)), asks(ReportLate))
+    with pytest.raises(Fault):
+        house.run(on_primary(house, "SELEC 1"), asks(Exchange, fails(1064)))
+    assert house.session.in_transaction
+
+
 def test_an_error_under_autocommit_begins_nothing(house):
     with pytest.raises(Fault):
         house.run(on_primary(house, WRITE), asks(Exchange, fails(1062)), asks(ReportLate))
