@@ -661,6 +661,15 @@ def check(wanted: Expected, command: Any, asked: list[str]) -> None:
         assert fits, f"{wanted!r} was expected; it asked for {asked}"
 
 
+def leave(connection: Connection, left: dict[str, Any]) -> None:
+    """Leave this on a connection."""
+    for name, value in left.items():
+        if name == "tails":
+            connection.tails.extend(value)
+        else:
+            setattr(connection, name, value)
+
+
 def ran(result: Any = OK, before: list[Any] | None = None, **did: Any) -> Any:
     """What becomes of an exchange: replies to what came first, its result, and what it left.
 
@@ -669,8 +678,7 @@ def ran(result: Any = OK, before: list[Any] | None = None, **did: Any) -> Any:
 
     def carry_out(command: Exchange) -> Any:
         connection = command.member.connection
-        for name, value in did.items():
-            setattr(connection, name, value)
+        leave(connection, did)
         command.accept([OK] * len(command.before) if before is None else before)
         connection.result = result if command.sql is not None else None
         return connection.result
@@ -682,11 +690,21 @@ def did(reply: Any = None, **left: Any) -> Any:
     """A reply to a command about a member, whose connection has this afterwards."""
 
     def carry_out(command: Any) -> Any:
-        for name, value in left.items():
-            setattr(command.member.connection, name, value)
+        leave(command.member.connection, left)
         if isinstance(reply, Exception):
             raise reply
         return reply
+
+    return carry_out
+
+
+def about(*answers: Any) -> Any:
+    """Answers to questions, and to those about the statement before that come along with them."""
+
+    def carry_out(command: Any) -> list[Any]:
+        first = command.statements[: len(command.statements) - len(answers)]
+        told = [Result() if sql == "SHOW WARNINGS" else rows("0", "0") for sql in first]
+        return [*told, *answers]
 
     return carry_out
 
