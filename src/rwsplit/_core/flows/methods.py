@@ -98,9 +98,10 @@ class Methods:
             session.check_lost()
             if holding.has_left():
                 yield from recovering.leaving()
-                if session.cluster.usable() and not (yield from holding.having()):
+                if not session.cluster.usable():
+                    yield from holding.needing()
+                elif not (yield from holding.having()):
                     return  # reads go on
-                yield from holding.needing()
         connection = session.primary.connection
         status = connection.server_status if connection.open else 0
         try:
