@@ -241,6 +241,13 @@ def test_a_statement_that_asks_more_has_the_number_put_in(house):
     assert underway.names
 
 
+def test_a_question_that_reads_a_table_is_no_question_alone(house):
+    ran_on(house, house.member())
+    _, underway = answering(house, "SELECT FOUND_ROWS(), v FROM t", asks(Ask, [rows("3", "-1")]))
+    assert b"0000000003+0)" in underway.sql
+    assert underway.statement.kind is not Kind.FOLLOW_READ
+
+
 def test_who_is_asked_in_a_snapshot_keeps_it_meanwhile(house):
     snapshot = house.snapshot()
     ran_on(house, snapshot.member)
