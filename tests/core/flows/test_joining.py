@@ -271,6 +271,13 @@ def test_a_mark_is_ended_with_the_transaction_that_is_rolled_back(house, sharing
     ending_mark(house, asks(Publish))
 
 
+def test_a_mark_of_a_transaction_whose_end_was_not_answered_stays(house, sharing):
+    house.open_transaction()
+    sharing.awaits = True
+    ending_mark(house)
+    assert sharing.is_open
+
+
 def test_a_mark_stays_where_nobody_can_be_asked(house, sharing):
     house.primary.connection.open = False
     house.state.lose_position()

@@ -1,0 +1,221 @@
+"""Which replica serves a read: by what is known of each, and of what the session must see."""
+
+import pytest
+
+from rwsplit._core.flows.choosing import LOOK_SECONDS, NOT_CAUGHT_UP, Chosen, Lacks, Nobody
+from rwsplit._core.route import Destination, Route
+from rwsplit._core.statement import Kind, because
+
+from .harness import UUID, House, reports
+
+READS = Route(Destination.REPLICA, because(Kind.READ, "it reads"))
+
+
+@pytest.fixture
+def house():
+    return House()
+
+
+def choose(house, needed=None, route=READS, tried=(), waited=0.0):
+    return house.chooser.choose(route, needed, tried, waited, house.clock())
+
+
+def late(house, name="r1"):
+    replica = house.replica(name)
+    replica.timed_out(house.clock())
+    return replica
+
+
+# Who serves.
+
+
+def test_who_needs_nothing_is_served_in_turn(house):
+    found = [choose(house).replica.endpoint.name for _ in range(4)]
+    assert sorted(found) == ["r1", "r1", "r2", "r2"]
+
+
+def test_a_replica_that_has_it_is_chosen_before_one_that_has_not(house):
+    house.replica("r1", at=3)
+    house.replica("r2", at=5)
+    late(house, "r1")
+    house.member("r1").connection.open = False
+    house.replica("r1").late = True
+    house.replica("r1")._probe_at = 1e9
+    assert choose(house, house.at(5)) == Chosen(house.replica("r2"), 0.0)
+
+
+def test_where_some_are_ready_a_look_at_another_is_enough(house):
+    house.replica("r1", at=5)
+    house.replica("r2", at=3)
+    found = {choose(house, house.at(5)) for _ in range(4)}
+    assert found == {
+        Chosen(house.replica("r1"), 0.0),
+        Chosen(house.replica("r2"), LOOK_SECONDS),
+    }
+
+
+def test_where_none_is_ready_one_of_the_closest_is_waited_at(house):
+    house.replica("r1", at=5)
+    house.replica("r2", at=3)
+    found = {choose(house, house.at(7)) for _ in range(4)}
+    assert found == {Chosen(house.replica("r1"), house.chooser.max_wait)}
+
+
+def test_a_wait_is_no_longer_than_what_is_left(house):
+    house.replica("r1", at=5)
+    (chosen,) = {choose(house, house.at(7), tried=["r2"], waited=0.04) for _ in range(2)}
+    assert chosen.seconds == pytest.approx(house.chooser.max_wait - 0.04)
+
+
+def test_who_has_waited_long_enough_is_served_by_nobody(house):
+    assert choose(house, house.at(7), waited=1.0) == Nobody(NOT_CAUGHT_UP)
+
+
+def test_who_does_not_wait_takes_a_look(house):
+    house.chooser._waits = False
+    house.replica("r1", at=5)
+    assert choose(house, house.at(7)).seconds == LOOK_SECONDS
+
+
+def test_those_that_were_tried_are_not_tried_again(house):
+    assert choose(house, tried=["r1"]).replica is house.replica("r2")
+
+
+def test_where_all_were_tried_nobody_serves(house):
+    found = choose(house, tried=["r1", "r2"])
+    assert isinstance(found, Nobody)
+    assert choose(house, tried=["r1", "r2"], waited=0.1) == Nobody(NOT_CAUGHT_UP)
+
+
+def test_why_nobody_serves_is_told_of_each(house):
+    house.replica("r1").unfit = "it is not replicating"
+    house.replica("r2").unfit = "it is not replicating"
+    assert "unfit" in choose(house).why
+
+
+def test_a_replica_that_a_hint_names_serves_or_nobody(house):
+    route = READS._replace(endpoint="r2")
+    assert {choose(house, route=route).replica.endpoint.name for _ in range(3)} == {"r2"}
+    assert "is no replica" in choose(house, route=READS._replace(endpoint="r9")).why
+
+
+def test_a_replica_that_is_left_aside_is_asked_again_in_time(house):
+    house.chooser.aside["r1"] = house.clock() + 1
+    assert {choose(house).replica.endpoint.name for _ in range(3)} == {"r2"}
+    house.clock.now += 2
+    assert {choose(house).replica.endpoint.name for _ in range(3)} == {"r1", "r2"}
+
+
+def test_a_turn_that_was_not_used_is_used(house):
+    house.chooser.turn = 1
+    assert choose(house).replica is house.replica("r2")
+    assert house.chooser.turn is None
+
+
+# Late ones.
+
+
+def test_a_late_replica_is_asked_whether_it_has_advanced(house):
+    replica = late(house)
+    house.member("r1")
+    house.clock.now = replica._probe_at + 1
+    assert choose(house, house.at(7)) == Lacks("r1")
+
+
+def test_a_late_replica_that_is_not_open_is_late_no_more_once_it_is_due(house):
+    replica = late(house)
+    house.clock.now = replica._probe_at + 1
+    found = choose(house, house.at(7), tried=["r2"])
+    assert isinstance(found, Chosen)
+    assert not replica.late
+
+
+def test_a_late_replica_that_is_not_due_is_left_alone(house):
+    replica = late(house)
+    replica._probe_at = house.clock() + 1
+    assert choose(house, house.at(7), tried=["r2"]) == Nobody(NOT_CAUGHT_UP)
+
+
+# What was seen.
+
+
+def test_a_read_stays_where_the_last_one_saw_what_nobody_told(house):
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
+    assert {choose(house).replica.endpoint.name for _ in range(4)} == {"r2"}
+
+
+def test_an_eventual_read_goes_anywhere(house):
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
+    route = READS._replace(consistency="eventual")
+    assert {choose(house, route=route).replica.endpoint.name for _ in range(4)} == {"r1", "r2"}
+
+
+def test_where_the_last_replica_is_away_the_primary_is_asked(house):
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
+    house.replica("r2").unfit = "no"
+    assert choose(house) == Lacks(None)
+
+
+def test_where_another_has_come_the_primary_is_asked(house):
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
+    house.cluster.arrivals += 1
+    assert choose(house) == Lacks(None)
+
+
+def test_what_the_last_replica_told_is_had_by_another_with_the_same_tail(house):
+    tail = reports(gtids=f"{UUID}:1-5")
+    house.session.seen.saw("r2", "r2-uuid", tail, house.clock())
+    assert not house.chooser.serves(house.replica("r1"), None, READS)
+    house.replica("r1").tail = tail
+    assert house.chooser.serves(house.replica("r1"), None, READS)
+
+
+def test_what_reads_have_seen_must_be_had(house):
+    house.session.seen.see(house.at(5))
+    assert not house.chooser.serves(house.replica("r1", at=4), None, READS)
+    assert house.chooser.serves(house.replica("r1", at=5), None, READS)
+
+
+def test_who_was_told_long_enough_ago_has_told_all(house):
+    house.session.seen.saw("r1", "r1-uuid", b"", house.clock())
+    assert not house.chooser.was_told()
+    house.replica("r1").advanced_at = house.clock() + 1
+    assert house.chooser.was_told()
+
+
+def test_mariadb_tells_nothing():
+    house = House("mariadb")
+    house.session.seen.saw("r1", "r1-uuid", b"", house.clock())
+    house.replica("r1").advanced_at = house.clock() + 1
+    assert not house.chooser.was_told()
+
+
+# What all have.
+
+
+def test_a_position_that_all_have_is_forgotten(house):
+    house.state.see(house.at(5))
+    house.replica("r1", at=5)
+    house.replica("r2", at=6)
+    choose(house, house.state.position)
+    assert house.state.position is house.state.origin
+    assert house.state.base.covers(house.at(5))
+
+
+def test_a_position_that_one_lacks_is_kept(house):
+    house.state.see(house.at(5))
+    house.replica("r1", at=5)
+    choose(house, house.state.position)
+    assert house.state.position == house.at(5)
+
+
+def test_no_replicas_have_nothing():
+    house = House(replicas=())
+    assert not house.chooser.all_have(house.at(1))
+
+
+def test_the_furthest_is_known_where_one_has_all(house):
+    assert house.chooser.furthest() == house.state.origin
+    house.replica("r1", at=5)
+    house.replica("r2", at=6)
+    assert house.chooser.furthest() == house.at(6)

@@ -1,0 +1,324 @@
+"""The straight roads: which statements take them, and what they leave behind."""
+
+import pytest
+
+from rwsplit._core.cause import Cause
+from rwsplit._core.flows.answer import Answer
+from rwsplit._core.flows.command import Ask, Claim, Exchange, Open
+from rwsplit._core.flows.reading import Unserved
+from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
+from rwsplit._core.statement import Hint
+from rwsplit._core.tracking import SESSION_STATE_CHANGED
+from rwsplit._core.wire import Fault
+
+from .harness import OK, UUID, House, Result, about, asks, fails, lost, reports, rows
+
+READ = "SELECT v FROM t"
+WRITE = "UPDATE t SET v = 1"
+
+
+@pytest.fixture
+def house():
+    found = House(replicas=("r1",))
+    found.member("r1", at=5)
+    return found
+
+
+def reader(house, sql=READ):
+    return house.straight.reader(house.statement(sql))
+
+
+# A free read.
+
+
+def test_a_free_read_goes_straight_to_a_member(house):
+    assert reader(house) is house.members["r1"]
+
+
+NOT_FREE = {
+    "a transaction": lambda house: house.open_transaction(),
+    "no autocommit": lambda house: house.set_status(0),
+    "a BEGIN that was not sent": lambda house: house.session.transaction.begun(
+        house.statement("BEGIN"), b"BEGIN", house.state
+    ),
+    "a transaction that was lost": lambda house: house.session.transaction.lose("db"),
+    "a position to see": lambda house: house.state.see(house.at(9)),
+    "a position that is not known": lambda house: house.state.lose_position(),
+    "a pin": lambda house: house.state.bind("user", "a user lock is held"),
+    "a foreign variable": lambda house: house.session.owed.note_foreign(None, frozenset("a")),
+    "a session id": lambda house: house.share(),
+    "news": lambda house: house.cluster.process.note(f"{UUID}:1-9"),
+    "a read on the primary": lambda house: house.session.seen.read_on_primary(),
+    "a doubt": lambda house: house.state.doubt_variable("time_zone"),
+    "a level for the next transaction": lambda house: setattr(
+        house.state, "next_transaction", "SET TRANSACTION READ ONLY"
+    ),
+    "what was told": lambda house: house.session.followed.note_told(found_rows=1),
+    "a member that is behind the session's state": lambda house: house.state.set_user_variable(
+        "a", "1"
+    ),
+    "a snapshot that ends": lambda house: setattr(
+        house.journey.reads, "unsettled", house.members["r1"]
+    ),
+    "no member": lambda house: house.members.clear(),
+    "a replica that is unfit": lambda house: setattr(house.replica(), "unfit", "no"),
+    "a replica left aside": lambda house: house.chooser.aside.update(r1=1e9),
+}
+
+
+@pytest.mark.parametrize("why", NOT_FREE)
+def test_a_read_is_not_free_with(house, why):
+    NOT_FREE[why](house)
+    assert reader(house) is None
+
+
+def test_where_no_read_must_see_anything_a_position_does_not_count(house):
+    house.terms.say("eventual")
+    house.session.look_at_terms()
+    house.state.see(house.at(9))
+    assert reader(house) is not None
+
+
+def test_a_turn_that_could_not_be_used_is_kept(house):
+    house.members.clear()
+    reader(house)
+    assert house.chooser.turn == 0
+
+
+def test_a_free_read_stays_where_only_its_replica_is_known_to_have_what_was_seen():
+    house = House()
+    house.member("r1", at=5)
+    house.member("r2", at=5)
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
+    assert {reader(house).name for _ in range(4)} == {"r2"}
+    # What uses no table shows nothing.
+    assert {reader(house, "SELECT 1").name for _ in range(4)} == {"r1", "r2"}
+
+
+def test_a_free_read_goes_where_the_last_one_s_tail_was_told():
+    house = House()
+    house.member("r1", at=5)
+    house.member("r2", at=5)
+    house.session.seen.saw("r2", "r2-uuid", b"tail", house.clock())
+    found = {reader(house) for _ in range(4)}
+    assert found == {None, house.members["r2"]}
+    house.replica("r1").tail = b"tail"
+    assert {reader(house).name for _ in range(4)} == {"r1", "r2"}
+
+
+# What a free read leaves.
+
+
+def test_what_a_free_read_told_is_what_the_next_must_see(house):
+    member = house.members["r1"]
+    member.connection.result = rows("1")
+    tail = reports(gtids=f"{UUID}:1-6")
+    member.connection.tails.append(tail)
+    route = house.straight.read(member, house.statement(READ), READ.encode())
+    assert route.endpoint == "r1"
+    assert house.session.seen.at == "r1"
+    assert member.connection.tails == []
+    assert house.replica().position == house.at(6)
+    assert house.session.followed.last is member
+
+
+def test_a_free_read_that_changed_its_session_is_none(house):
+    member = house.members["r1"]
+    member.connection.result = Result([("1",)], server_status=SESSION_STATE_CHANGED)
+    member.connection.tails.append(reports(changed=True))
+    fault = house.straight.read(member, house.statement(READ), READ.encode())
+    assert isinstance(fault, Fault)
+    assert fault.number == 1792
+    assert house.members.lost == ["r1"]
+
+
+def test_a_free_read_that_was_lost_goes_on(house):
+    flow = house.straight.reading_on(house.underway(READ), (house.members["r1"], lost()), 0.0)
+    answer = house.run(flow, asks(Open), asks(Exchange, rows("1")))
+    assert isinstance(answer, Answer)
+
+
+# Before any.
+
+
+CLOSED = {
+    "rules": lambda house: setattr(house.cluster, "rules", ("a rule",)),
+    "pending results": lambda house: house.session.owed.note_pending(True),
+    "another block": lambda house: setattr(house, "context", object()),
+    "a doubt": lambda house: house.state.doubt_variable("time_zone"),
+    "a hint beside the text": lambda house: house.session.ask(Hint(route="primary"), False),
+    "only reads": lambda house: house.session.ask(None, True),
+    "no connection": lambda house: setattr(house.primary.connection, "open", False),
+}
+
+
+@pytest.mark.parametrize("why", CLOSED)
+def test_the_roads_are_closed_with(house, why):
+    assert not house.straight.is_closed()
+    CLOSED[why](house)
+    assert house.straight.is_closed()
+
+
+# On the primary.
+
+
+def on_primary(house, sql=WRITE):
+    return house.straight.on_primary(house.statement(sql))
+
+
+def test_a_write_goes_straight_to_the_primary(house):
+    assert on_primary(house).cause is Cause.WRITE
+
+
+def test_in_an_open_transaction_a_read_does_too(house):
+    house.open_transaction()
+    assert on_primary(house, READ).cause is Cause.IN_TRANSACTION
+    assert house.cluster.counts["reads in transactions on the primary"] == 1
+
+
+NOT_STRAIGHT = {
+    "a BEGIN that was not sent": lambda house: house.session.transaction.begun(
+        house.statement("BEGIN"), b"BEGIN", house.state
+    ),
+    "a transaction that was lost": lambda house: house.session.transaction.lose("db"),
+    "no autocommit": lambda house: house.set_status(0),
+    "what was not sent": lambda house: house.session.owed.send_first([b"BEGIN"]),
+    "pending results": lambda house: house.session.owed.note_pending(True),
+    "a foreign variable": lambda house: house.session.owed.note_foreign(None, frozenset("a")),
+    "the application's tracking": lambda house: house.session.owed.show_tracking(True),
+    "a session id": lambda house: house.share(),
+    "what was skipped": lambda house: house.session.followed.note_skipped(house.primary, True),
+    "a doubt": lambda house: house.state.doubt_variable("time_zone"),
+    "another primary": lambda house: house.fail_over(),
+    "a connection that has ended": lambda house: setattr(house.primary.connection, "ended", True),
+}
+
+
+@pytest.mark.parametrize("why", NOT_STRAIGHT)
+def test_a_write_is_not_straight_with(house, why):
+    NOT_STRAIGHT[why](house)
+    assert on_primary(house) is None
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "COMMIT",
+        "SET @a = 1",
+        "UPDATE t SET v = f(1)",
+        "/* rwsplit: primary */ UPDATE t SET v = 1",
+        "INSERT INTO t SELECT FOUND_ROWS()",
+        "LOCK TABLES t READ",
+        "KILL 7",
+        "UPDATE t SET v = 1; UPDATE t SET v = 2",
+    ],
+)
+def test_a_statement_with_more_to_it_is_not_straight(house, sql):
+    assert on_primary(house, sql) is None
+
+
+def test_a_read_without_a_transaction_is_not_for_the_primary(house):
+    assert on_primary(house, READ) is None
+
+
+def test_what_a_write_has_told_is_learned(house):
+    connection = house.primary.connection
+    connection.result = OK
+    connection.tails.append(reports(gtids=f"{UUID}:1-7"))
+    statement = house.statement(WRITE)
+    answer = house.straight.ran(statement, WRITE.encode(), statement.reason, AUTOCOMMIT)
+    assert answer.result is OK
+    assert house.state.position == house.at(7)
+    assert house.straight.settling(answer) is None
+
+
+def test_what_a_write_leaves_in_doubt_is_asked(house):
+    connection = house.primary.connection
+    connection.result = OK
+    connection.tails.append(reports(changed=True))
+    statement = house.statement(WRITE)
+    answer = house.straight.ran(statement, WRITE.encode(), statement.reason, AUTOCOMMIT)
+    made = rows("Com_create_table", "0")
+    role = rows("NONE")
+    house.run(house.straight.settling(answer), asks(Ask, about(role, made, OK)))
+    assert not house.state.is_unsettled
+
+
+def test_a_write_that_failed_goes_on_as_any_other(house):
+    underway = house.underway("SELECT v FROM t FOR UPDATE")
+    flow = house.straight.failing(underway, underway.statement.reason, fails())
+    with pytest.raises(Fault) as caught:
+        house.run(flow)
+    assert caught.value.number == 1146
+
+
+# In a snapshot.
+
+
+@pytest.fixture
+def inside(house):
+    house.set_status(0)
+    house.snapshot()
+    return house
+
+
+def in_snapshot(house, sql=READ):
+    return house.straight.in_snapshot(house.underway(sql))
+
+
+def test_a_read_in_a_snapshot_claims_it_and_goes_straight(inside):
+    reading = in_snapshot(inside)
+    assert reading.compares
+    snapshot = reading.snapshot
+    snapshot.member.connection.result = rows("1")
+    answer = inside.straight.took(reading, None)
+    snapshot.release()
+    assert answer.route.endpoint == "r1"
+    assert inside.session.transaction.repeatables[0].sql == READ.encode()
+    assert snapshot.used_at == reading.began
+
+
+NOT_INSIDE = {
+    "no snapshot": lambda house: house.session.take_snapshot(),
+    "a transaction on the primary": lambda house: house.set_status(IN_TRANSACTION),
+    "autocommit": lambda house: house.set_status(AUTOCOMMIT),
+    "a transaction that was lost": lambda house: house.session.transaction.lose("db"),
+    "a doubt": lambda house: house.state.doubt_variable("time_zone"),
+    "a session id": lambda house: house.share(),
+    "news": lambda house: house.cluster.process.note(f"{UUID}:1-9"),
+    "a foreign variable": lambda house: house.session.owed.note_foreign(None, frozenset("a")),
+    "a member that is behind the session's state": lambda house: house.state.set_user_variable(
+        "a", "1"
+    ),
+    "a snapshot that has ended": lambda house: setattr(house.session.snapshot, "is_open", False),
+    "a level that shows commits": lambda house: house.state.set_variable(
+        "transaction_isolation", "READ-COMMITTED"
+    ),
+    "a pin": lambda house: house.state.bind("user", "a user lock is held"),
+    "a weaker snapshot": lambda house: setattr(house.session.snapshot, "consistency", "eventual"),
+}
+
+
+@pytest.mark.parametrize("why", NOT_INSIDE)
+def test_a_read_in_a_snapshot_is_not_straight_with(inside, why):
+    snapshot = inside.session.snapshot
+    NOT_INSIDE[why](inside)
+    assert in_snapshot(inside) is None
+    assert not snapshot.claimed
+
+
+def test_a_read_in_a_snapshot_that_is_lost_leaves_it(inside):
+    reading = in_snapshot(inside)
+    answer = inside.straight.took(reading, lost())
+    reading.snapshot.release()
+    assert isinstance(answer, Unserved)
+    flow = inside.straight.leaving(reading.underway, answer)
+    found = inside.run(flow, asks(Claim), asks(Exchange, rows("1"), member=inside.primary))
+    assert found.route.cause is Cause.SNAPSHOT
+
+
+def test_a_read_in_a_snapshot_that_was_ended_by_its_owner_is_over(inside):
+    reading = in_snapshot(inside)
+    with pytest.raises(Fault) as caught:
+        inside.straight.took(reading, fails(1317, "interrupted"))
+    assert caught.value.number == 1317
