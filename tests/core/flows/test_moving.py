@@ -15,13 +15,14 @@ from rwsplit._core.flows.command import (
     Open,
     Post,
     Repeat,
+    WaitForPrimary,
     WatchSnapshot,
 )
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
 from rwsplit._core.session.transaction import MOST_READS
 from rwsplit._core.wire import Fault
 
-from .harness import House, Result, asks, did, fails, lost, ran, rows
+from .harness import House, Result, asks, did, fails, lost, ran, read_only, rows
 
 READ = "SELECT v FROM t"
 WRITE = "UPDATE t SET v = 1"
@@ -619,6 +620,44 @@ def test_a_read_committed_snapshot_that_may_be_behind_is_compared(house):
     run(house, READ, asks(Open), asks(Exchange, is_behind), asks(WatchSnapshot))
     assert not house.journey.reads.was_abreast
     assert house.session.transaction.repeats_reads
+
+
+# A BEGIN that could not be sent.
+
+
+def not_sent(house):
+    """A transaction whose first statement found no primary in time."""
+    house.set_status(AUTOCOMMIT)
+    run(house, "BEGIN")
+    with pytest.raises(Fault) as caught:
+        run(house, WRITE, asks(Exchange, read_only()), asks(Connect, lost(2003)), GIVES_UP)
+    assert caught.value.number == 2003
+    return house
+
+
+GIVES_UP = asks(WaitForPrimary, False)
+AGAIN = (asks(Connect), asks(Ask))
+
+
+def test_a_begin_that_could_not_be_sent_goes_with_the_next_statement(house):
+    run(not_sent(house), WRITE, *AGAIN, asks(Exchange, before=[b"BEGIN"], sql=WRITE.encode()))
+
+
+def test_a_read_behind_it_is_of_the_transaction(house):
+    assert not not_sent(house).session.is_free()
+    run(house, READ, *AGAIN, asks(Exchange, rows("1"), member=house.primary, before=[b"BEGIN"]))
+
+
+@pytest.mark.parametrize("verb", ["COMMIT", "ROLLBACK"])
+def test_what_ends_the_transaction_ends_what_was_not_sent_of_it(house, verb):
+    run(not_sent(house), verb, *AGAIN, asks(Exchange, before=[b"BEGIN"], sql=verb.encode()))
+    run(house, WRITE, asks(Exchange, before=[], sql=WRITE.encode()))
+
+
+@pytest.mark.parametrize("verb", ["COMMIT", "ROLLBACK"])
+def test_an_end_by_method_does_too(house, verb):
+    by_method(not_sent(house), verb, *AGAIN, asks(ByMethod, method=verb.lower()))
+    run(house, WRITE, asks(Exchange, before=[], sql=WRITE.encode()))
 
 
 # A transaction that was lost.

@@ -189,7 +189,8 @@ class Journey:
         """Run a statement that is known in full, where it goes."""
         session, statement = self._session, underway.statement
         if session.transacts:
-            if session.in_transaction:
+            if session.in_transaction or session.owed.unsent:
+                # A BEGIN that could not be sent goes with the next statement that can.
                 if statement.transaction is None and statement.kind is not Kind.FOLLOW_READ:
                     self.moving.note_on_primary(statement)
                     reason = OPEN if statement.kind is Kind.READ else statement.reason

@@ -434,6 +434,7 @@ class Moving:
             yield from self._reads.ending_snapshot()
         self._writing.note_habit()
         self._session.transaction.clear()
+        self._session.owed.sent()
 
     # A transaction that was lost.
 

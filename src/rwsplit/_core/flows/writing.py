@@ -136,6 +136,7 @@ class Writing:
                     lost_one = NOTHING if too_large else statement
                     raise (yield from self._recovering.losing(fault, lost_one, begun)) from fault
                 if session.hold.revives and refuses_writes(fault):
+                    owed.send_first(unsent)  # where there is no primary in time, it stays
                     yield from self._recovering.leaving_demoted(fault, status)
                     owed.send_first(before)
                     killed = False

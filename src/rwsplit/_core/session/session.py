@@ -191,7 +191,7 @@ class Session:
         Asked of what is there, whenever anything but such a read has run: nobody has to say what
         has changed.
         """
-        transaction = self.transaction
+        transaction, owed = self.transaction, self.owed
         return (
             self.may_be_free
             and self.asked is None
@@ -199,8 +199,9 @@ class Session:
             and self.identity.sharing is None
             and not transaction.begin
             and not transaction.lost
-            and not self.owed.foreign
-            and not self.owed.pending
+            and not owed.unsent
+            and not owed.pending
+            and not owed.foreign
             # The statement before may still be asked about where this one would go.
             and self.followed.is_free
             and self.seen.is_free
