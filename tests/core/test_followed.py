@@ -13,6 +13,9 @@ class Member:
     def __init__(self, name):
         self.name = name
 
+    def note_asked(self, asked=True):
+        self.asked = asked
+
     def __repr__(self):
         return self.name
 

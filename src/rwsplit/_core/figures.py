@@ -45,6 +45,10 @@ class View:
         self.key = key
         """The session id, or ''."""
 
+    def know(self, key: str) -> None:
+        """Take another session id."""
+        self.key = key
+
 
 def peak_ewma(old: float, sample: float, seconds_since: float) -> float:
     """Return a latency with one more round trip in it, `seconds_since` the last one.

@@ -173,6 +173,9 @@ class Connection(Protocol):
     def escapes_plainly(self) -> bool:
         """Whether parameters are escaped by the driver's own rules, backslashes and all."""
 
+    def note_closed_transaction(self) -> None:
+        """Note that no transaction is open there any more."""
+
     def has_ended(self) -> bool:
         """Tell, without waiting, whether the server has closed it."""
 
@@ -198,6 +201,12 @@ class Member(Protocol):
 
     def brought(self, version: int) -> None:
         """Note that it has the session's state of this version."""
+
+    def note_asked(self, asked: bool = True) -> None:
+        """Note whether a question of ours ran behind what FOUND_ROWS() counts."""
+
+    def note_prepared(self, name: str, prepared: Any) -> None:
+        """Note a prepared statement that it has."""
 
     def rename(self, name: str) -> None:
         """Note that it leads to another server by now."""

@@ -69,7 +69,7 @@ def _members_of(user: Killable) -> list[tuple[str, PhysicalConnection]]:
 def _is_meant(user: Any, cluster: Cluster, thread: int) -> bool:
     """Tell whether a thread of this cluster's primary is that of a virtual connection."""
     physical, other = user.driver_connection, user._cluster
-    if physical._sock is None or physical.server_thread_id[0] != thread:
+    if not physical.open or physical.server_thread_id[0] != thread:
         return False
     if other is cluster:
         return True

@@ -95,6 +95,14 @@ class Member:
         """Note that it has the session's state of this version."""
         self.version = version
 
+    def note_asked(self, asked: bool = True) -> None:
+        """Note whether a question of ours ran behind what FOUND_ROWS() counts."""
+        self.asked = asked
+
+    def note_prepared(self, name: str, prepared: Prepared) -> None:
+        """Note a prepared statement that it has."""
+        self.prepared[name] = prepared
+
     def rename(self, name: str) -> None:
         """Note that it leads to another server by now."""
         if name != self.name:

@@ -100,7 +100,7 @@ class _Line:
         return connection
 
     def drop(self) -> None:
-        if self.connection is not None and not self.connection._closed:
+        if self.connection is not None and not self.connection.is_closed:
             self.connection.close()
         self.connection = None
 

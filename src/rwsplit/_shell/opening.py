@@ -112,7 +112,7 @@ class Opener:
 
     def _check_open(self) -> None:
         """Raise the error of a connection that another thread has closed amid a statement."""
-        if self._primary.connection._closed:
+        if self._primary.connection.is_closed:
             raise err.InterfaceError(0, "")
 
     def _refused_account(self, replica: Server, account: Any, error: Exception) -> Aside:

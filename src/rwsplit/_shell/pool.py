@@ -134,7 +134,7 @@ class Pool:
             assert shelf is not None
             for surplus in self._keep((endpoint, *shelf, connection.identity), wire, size):
                 surplus.close()
-        elif not connection._closed:
+        elif not connection.is_closed:
             connection.close()
 
     def forget(self, endpoint: str) -> None:

@@ -166,6 +166,9 @@ class Connection:
         self.has_foreign_socket = False
         self.escapes_plainly = True
 
+    def note_closed_transaction(self) -> None:
+        self.server_status &= ~IN_TRANSACTION
+
     def has_ended(self) -> bool:
         return self.ended
 

@@ -58,6 +58,17 @@ class Underway:
         self.quiet = quiet
         """It has a method of its own in PyMySQL, and no result."""
         self.names: Sequence[tuple[str, str]] = ()
+        """What is written in the names of its columns, and what is meant."""
+
+    def take(self, statement: Statement) -> None:
+        """Take what more is known of the statement by now."""
+        self.statement = statement
+
+    def rewrite(
+        self, statement: Statement, sql: bytes, names: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        """Go on with another text; `names` is what its columns are called for it."""
+        self.statement, self.sql, self.names = statement, sql, names
 
     def __repr__(self) -> str:
         """Tell what it does."""

@@ -208,7 +208,7 @@ class Asking:
         reads_foreign = bool(session.owed.foreign) and asks_more(statement)
         if all(source is primary for source in sources) and not reads_foreign:
             if not topics:
-                underway.statement = without_questions(statement)
+                underway.take(without_questions(statement))
             return None
         if (
             len({*map(id, sources)}) == 1
@@ -228,10 +228,9 @@ class Asking:
         told = None if text is None else answer(text, dialect, topics, known)
         if told is None:
             raise self.refusal(topics)
-        underway.statement = without_questions(statement)
         yield from self.taking_over_all()
-        underway.sql = told.text.encode("utf-8", "surrogateescape")
-        underway.names = told.names
+        encoded = told.text.encode("utf-8", "surrogateescape")
+        underway.rewrite(without_questions(statement), encoded, told.names)
         return None
 
     def answers(self, topics: Sequence[str]) -> Flow[dict[str, int]]:

@@ -116,6 +116,28 @@ class Chooser:
         self._moves = False
         """A replica has come, and it is as good as the one that is known to be closest."""
 
+    # What it goes by.
+
+    def wait_at_most(self, seconds: float) -> None:
+        """Let a read wait so long for a replica."""
+        self.max_wait = seconds
+
+    def take_policy(self, policy: Policy | None) -> None:
+        """Choose by another policy from now on; None for the cluster's own."""
+        self.policy = policy
+
+    def keep_turn(self, turn: int) -> None:
+        """Keep a turn that was taken and could not be used: the next choice has it."""
+        self.turn = turn
+
+    def leave_aside(self, name: str, until: float) -> None:
+        """Choose others until then (monotonic seconds): that one can't be this session now."""
+        self.aside[name] = until
+
+    def note_passed(self, name: str, position: Position) -> None:
+        """Note a position that a replica was found to have."""
+        self.passed[name] = position
+
     # Who serves.
 
     def choose(
@@ -218,7 +240,7 @@ class Chooser:
             return True
         if not replica.has(needed):
             return False
-        self.passed[name] = needed
+        self.note_passed(name, needed)
         return True
 
     def all_have(self, position: Position) -> bool:

@@ -99,7 +99,7 @@ class Joining:
             identity.set_aside(state, in_scope=part is not None)
         identity.take_key(key)
         yield from self.ending_mark()
-        self._reads.chooser.view.key = identity.shared_id or ""
+        self._reads.chooser.view.know(identity.shared_id or "")
         if key is None:
             identity.share(None)
             identity.go_on_alone(state, anew)

@@ -161,7 +161,8 @@ class Journey:
             statement = state.executed(statement)
         if statement.functions and session.terms.splits:
             statement = yield from self.asking.resolving(statement)
-        underway.statement = statement = session.hinted(statement)
+        statement = session.hinted(statement)
+        underway.take(statement)
         self._check(statement)
         if _may_name_id(underway.sql):
             yield from self._taking_id_from_use(underway)
@@ -239,8 +240,8 @@ class Journey:
         session.identity.name(named)
         yield from self.joining.joining()
         without = f"USE {quote_identifier(database)}" if database else "DO 0"
-        underway.sql = without.encode(session.primary.connection.encoding, "surrogateescape")
-        underway.statement = session.language.statement(underway.sql)
+        text = without.encode(session.primary.connection.encoding, "surrogateescape")
+        underway.rewrite(session.language.statement(text), text)
 
     def reading_on(
         self, underway: Underway, failed: tuple[Member, Fault] | None, since: float

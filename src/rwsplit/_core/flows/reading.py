@@ -203,11 +203,11 @@ class Reads:
     def wait_at_most(self, seconds: float) -> None:
         """Let a read wait so long for a replica: half of what its answer may take at most."""
         patience = self._primary.connection.read_timeout
-        self.chooser.max_wait = min(seconds, patience / 2) if patience else seconds
+        self.chooser.wait_at_most(min(seconds, patience / 2) if patience else seconds)
 
     def take_policy(self, policy: Policy | None) -> None:
         """Choose by another policy from now on; None for the cluster's own."""
-        self.chooser.policy = policy
+        self.chooser.take_policy(policy)
         if policy is not None:
             self._cluster.note_policy(policy)
 
@@ -313,7 +313,7 @@ class Reads:
                     replica.looked_in_vain(self._clock())
                 tried.append(name)
             except Aside as aside:
-                chooser.aside[name] = aside.until or self._clock() + _ASIDE_SECONDS
+                chooser.leave_aside(name, aside.until or self._clock() + _ASIDE_SECONDS)
                 tried.append(name)
             except Fault as error:
                 if not error.is_lost:
@@ -677,7 +677,7 @@ class Reads:
         name = lacks.name
         if name is not None:
             member = self._members[name]
-            member.asked = True
+            member.note_asked()
             try:
                 position = yield from self._asking.position(member)
                 self._cluster.servers[name].note_position(position, self._clock())
@@ -717,7 +717,7 @@ class Reads:
         replica = member.replica
         assert replica is not None
         self._note_wait(replica, needed)
-        self.chooser.passed[member.name] = needed
+        self.chooser.note_passed(member.name, needed)
         return elapsed
 
     def _note_wait(self, replica: Server, position: Position) -> None:
@@ -759,7 +759,7 @@ class Reads:
         if asks:
             before.append(POSITION_SQL[member.role][member.connection.flavor])
         if wait or asks:
-            member.asked = True
+            member.note_asked()
         elapsed = 0.0
 
         def accept(replies: list[Any]) -> None:
@@ -768,7 +768,7 @@ class Reads:
             _check_state(replies[: len(prelude)])
             member.brought(session.version)
             if prepared is not None and wanted is not None:
-                member.prepared[prepared] = wanted
+                member.note_prepared(prepared, wanted)
             if wait:
                 _check_wait(replies[len(prelude)])
             _check_state(replies[len(prelude) + len(wait) :])

@@ -77,7 +77,7 @@ class Recovering:
         if session.hold.revives:
             session.cluster.monitor.look_now()
         state.note_closed()
-        session.primary.connection.server_status &= ~IN_TRANSACTION
+        session.primary.connection.note_closed_transaction()
         owed.lose()
         session.followed.forget(session.primary)
         if begun and session.hold.revives:

@@ -106,7 +106,7 @@ class Straight:
             elif member is not None and not is_there and member.replica.tail != seen.tail:
                 member = None
         if member is None or member.version != session.state.version:
-            chooser.turn = turn
+            chooser.keep_turn(turn)
             return None
         return member
 

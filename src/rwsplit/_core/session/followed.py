@@ -33,6 +33,9 @@ class Member(Protocol):
     asked: bool
     """A question of ours ran there behind the last statement whose rows FOUND_ROWS() counts."""
 
+    def note_asked(self, asked: bool = True) -> None:
+        """Note whether one did."""
+
 
 class Followed:
     """Who knows what of the statement before.
@@ -105,7 +108,7 @@ class Followed:
         self.counts_late = late or counts_rows_late(statement, self.flavor)
         if counts or (counts is None and (self.counted is not member or FOUND_ROWS in told)):
             self.counted = member if counts else None
-            member.asked = False
+            member.note_asked(False)
             told.pop(FOUND_ROWS, None)
         if not self.keeps_warnings or resets_warnings(statement, warnings):
             self.warned = member
@@ -176,7 +179,7 @@ class Followed:
         """
         counted = self.counted
         if counted is not None and counted.asked:
-            counted.asked = False
+            counted.note_asked(False)
             self.counted = None
 
     def note_told(self, **counts: int) -> None:

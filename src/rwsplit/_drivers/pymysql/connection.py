@@ -330,6 +330,10 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         """What the last statement answered; None for nothing."""
         return self._result
 
+    def note_closed_transaction(self) -> None:
+        """Note that no transaction is open there any more."""
+        self.server_status &= ~SERVER_STATUS.SERVER_STATUS_IN_TRANS
+
     def has_ended(self) -> bool:
         """Tell, without waiting, whether the server has closed this idle connection.
 
