@@ -2,6 +2,7 @@
 
 import ast
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -13,10 +14,22 @@ MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "sandbox" not in path
 # From the bottom up: a module may import from its own layer and from those before it.
 LAYERS = ("_core", "_drivers", "_stores", "_shell", "surface")
 
-FORBIDDEN_IN_CORE = {
-    *("socket", "ssl", "select", "threading", "asyncio", "subprocess", "os"),
-    *("time", "random", "logging", "pymysql"),
+PURE = {
+    *("__future__", "base64", "bisect", "collections", "contextlib", "difflib", "enum"),
+    *("functools", "hashlib", "hmac", "ipaddress", "itertools", "math", "operator", "posixpath"),
+    *("re", "tomllib", "types", "typing", "urllib.parse", "rwsplit._core"),
 }
+"""All that the core may be made of beside itself: nothing of it waits, and nothing surprises."""
+NOT_IN_CORE = {
+    *("monotonic", "monotonic_ns", "perf_counter", "time", "time_ns", "sleep"),
+    *("Random", "SystemRandom", "getrandbits", "randrange", "urandom", "uuid4", "token_hex"),
+    *("Lock", "RLock", "Condition", "Event", "Thread", "get_ident", "current_thread"),
+    *("create_connection", "getenv", "getpid", "getLogger", "logger"),
+    *("__import__", "import_module", "modules"),
+}
+"""Names of clocks, dice, threads, sockets and logs, and of ways round an import."""
+ATTRIBUTES_NOT_IN_CORE = {*NOT_IN_CORE, "now", "today"}
+BUILTINS_NOT_IN_CORE = {"open", "print", "input", "exec", "eval"}
 
 
 # Now, and not amid other threads: Python 3.11's parser is not always safe there (gh-106905).
@@ -52,12 +65,33 @@ def test_a_module_imports_only_from_its_own_layer_and_those_below(path):
             assert LAYERS.index(theirs) <= mine, f"{path.name} imports {name}"
 
 
-@pytest.mark.parametrize(
-    "path", sorted((PACKAGE / "_core").rglob("*.py")), ids=lambda path: path.name
-)
-def test_the_core_does_no_io(path):
-    roots = {name.split(".")[0] for name in imports(path)}
-    assert not roots & FORBIDDEN_IN_CORE
+def within(*names: str) -> list[Path]:
+    """The modules of these wings."""
+    return [path for path in MODULES if path.relative_to(PACKAGE).parts[0] in names]
+
+
+def shown(path: Path) -> str:
+    return str(path.relative_to(PACKAGE))
+
+
+CORE, SHELL = within("_core"), within("_shell")
+
+
+@pytest.mark.parametrize("path", CORE, ids=shown)
+def test_the_core_is_made_of_what_is_pure(path):
+    for name in imports(path):
+        assert any(f"{name}.".startswith(f"{known}.") for known in PURE), f"it imports {name}"
+
+
+@pytest.mark.parametrize("path", CORE, ids=shown)
+def test_the_core_has_no_clock_no_dice_and_no_thread(path):
+    """What it needs of them it is given: a moment, a number, or a function that tells one."""
+    for node in ast.walk(TREES[path]):
+        name, attribute = getattr(node, "id", None), getattr(node, "attr", None)
+        assert name not in NOT_IN_CORE, f"{shown(path)}:{node.lineno} has {name}"
+        assert attribute not in ATTRIBUTES_NOT_IN_CORE, f"{shown(path)}:{node.lineno}: {attribute}"
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in BUILTINS_NOT_IN_CORE, f"{shown(path)}:{node.lineno}"
 
 
 KNOWN_TO_CLUSTER = {
@@ -138,3 +172,185 @@ def test_there_is_no_import_cycle():
 
     for name in edges:
         visit(name, ())
+
+
+def test_a_session_knows_nothing_of_flows():
+    """Flows go by the session, and not the other way round."""
+    for path in sorted((PACKAGE / "_core" / "session").glob("*.py")):
+        for name in imports(path):
+            assert not name.startswith("rwsplit._core.flows"), f"{path.name} imports {name}"
+
+
+def test_a_flow_is_known_only_to_those_that_come_after_it():
+    """Each stands on those before it: a table from the bottom up, which is the order of the house.
+
+    `journey` puts them together, and the straight roads and the methods go by that.
+    """
+    order = (
+        *("command", "answer", "choosing", "reading_back", "ruling", "holding", "asking"),
+        *("learning", "publishing", "reading", "recovering", "joining", "deciding", "writing"),
+        *("moving", "controlling", "journey", "methods", "straight"),
+    )
+    flows = sorted((PACKAGE / "_core" / "flows").glob("*.py"))
+    assert {path.stem for path in flows} == {*order, "__init__"}
+    for path in flows:
+        for name in imports(path):
+            known = name.removeprefix("rwsplit._core.flows.").split(".")[0]
+            if name.startswith("rwsplit._core.flows.") and known in order:
+                assert order.index(known) < order.index(path.stem), f"{path.stem} imports {known}"
+
+
+# What a driver's connection keeps for itself.
+
+OF_DRIVERS = {"_sock", "_rfile", "_result", "_read_timeout", "_closed"}
+"""Fields of PyMySQL's connection. Above the driver it is asked what they mean."""
+ALLOWED_OF_DRIVERS = {
+    # PyMySQL's cursors have a `_result` of their own, and look for the one of their connection.
+    ("_shell/cursor.py", "_result"),
+    # Attributes that programs look at which were written for PyMySQL's connection.
+    ("_shell/surface.py", "_sock"),
+    ("_shell/surface.py", "_rfile"),
+    ("_shell/surface.py", "_closed"),
+    ("_shell/surface.py", "_read_timeout"),
+    # The result that the application sees: a field of the virtual connection, as of PyMySQL's.
+    ("_shell/running.py", "_result"),
+    ("_shell/connection.py", "_result"),
+}
+
+
+def fields_of(tree: ast.AST) -> set[str]:
+    """The fields that a class gives itself: in its body, its slots, and on `self`."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        for target in targets(node):
+            base = bottom(target)
+            if isinstance(base, ast.Name):
+                found.add(base.id)
+            elif is_own(base):
+                found.add(base.attr)
+    return found
+
+
+def targets(node: ast.AST) -> list[ast.expr]:
+    """What a statement assigns to, one by one; what it deletes, too."""
+    if isinstance(node, ast.Assign | ast.Delete):
+        left = [*node.targets]
+    elif isinstance(node, ast.AugAssign | ast.AnnAssign | ast.For | ast.NamedExpr):
+        left = [node.target]
+    elif isinstance(node, ast.withitem) and node.optional_vars is not None:
+        left = [node.optional_vars]
+    else:
+        return []
+    found = []
+    while left:
+        target = left.pop()
+        if isinstance(target, ast.Tuple | ast.List):
+            left += target.elts
+        elif isinstance(target, ast.Starred):
+            left.append(target.value)
+        else:
+            found.append(target)
+    return found
+
+
+def bottom(target: ast.expr) -> ast.expr:
+    """`x.field` of `x.field[...]`."""
+    while isinstance(target, ast.Subscript):
+        target = target.value
+    return target
+
+
+def is_own(node: ast.AST) -> bool:
+    """Whether it is a field of `self`."""
+    return (
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "self"
+    )
+
+
+@pytest.mark.parametrize("path", [*CORE, *SHELL], ids=shown)
+def test_what_a_driver_keeps_for_itself_is_left_alone(path):
+    own: dict[ast.AST, set[str]] = {}
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.ClassDef):
+            own.update(dict.fromkeys(ast.walk(node), fields_of(node)))
+    slots = {
+        constant
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__slots__"
+        for constant in ast.walk(node.value)
+    }
+    for node in ast.walk(TREES[path]):
+        name = getattr(node, "attr", None)
+        if isinstance(node, ast.Constant) and node not in slots:
+            name = node.value  # getattr(connection, "_sock")
+        if name not in OF_DRIVERS or (shown(path), name) in ALLOWED_OF_DRIVERS:
+            continue
+        mine = is_own(node) and name in own.get(node, ())
+        assert mine, f"{shown(path)}:{node.lineno} touches {name}"
+
+
+def test_all_that_is_allowed_is_needed():
+    for where, name in ALLOWED_OF_DRIVERS:
+        assert name in (PACKAGE / where).read_text(), f"{where} has no {name} any more"
+
+
+# One writer.
+
+WINGS = sorted(
+    path for wing in ("session", "flows") for path in (PACKAGE / "_core" / wing).glob("*.py")
+)
+
+
+def owned() -> set[str]:
+    """The fields that classes of sessions and flows write on themselves, and those of the wire."""
+    found: set[str] = set()
+    for path in WINGS:
+        for node in ast.walk(TREES[path]):
+            found |= {base.attr for base in map(bottom, targets(node)) if is_own(base)}
+    for node in ast.walk(TREES[PACKAGE / "_core" / "wire.py"]):
+        if isinstance(node, ast.ClassDef) and "Protocol" in map(ast.unparse, node.bases):
+            found |= {each.target.id for each in node.body if isinstance(each, ast.AnnAssign)}
+    return found
+
+
+def test_there_are_fields_that_somebody_owns():
+    assert {"status", "unsent", "aside", "asked", "server_status", "lost", "heard"} <= owned()
+
+
+@pytest.mark.parametrize("path", WINGS, ids=shown)
+def test_a_field_is_written_by_its_own_class(path):
+    """Who wants it changed calls a method of that class: so it can be read there what may be."""
+    fields = owned()
+    for node in ast.walk(TREES[path]):
+        for base in map(bottom, targets(node)):
+            if isinstance(base, ast.Attribute) and not is_own(base):
+                where = f"{shown(path)}:{base.lineno}"
+                assert base.attr not in fields, f"{where} writes {ast.unparse(base)}"
+
+
+# Size.
+
+MOST_LINES = 400
+MEDIAN_LINES = 170
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text().splitlines())
+
+
+@pytest.mark.parametrize("path", SHELL, ids=shown)
+def test_a_module_of_the_shell_is_thin(path):
+    assert lines(path) <= MOST_LINES
+
+
+@pytest.mark.parametrize("path", SHELL, ids=shown)
+def test_no_class_of_the_shell_waits_for_one_above_it_to_fill_it_in(path):
+    names = {node.id for node in ast.walk(TREES[path]) if isinstance(node, ast.Name)}
+    assert "NotImplementedError" not in names
+
+
+@pytest.mark.parametrize("wing", ["_core", "_shell"])
+def test_modules_are_short(wing):
+    assert median(map(lines, within(wing))) <= MEDIAN_LINES
