@@ -18,6 +18,8 @@ PACKAGE = ROOT / "src" / "rwsplit"
 LEFT_OUT = {"sandbox"}
 FLOORS = ("surface", "_shell", "_stores", "_drivers", "_core")
 """From the top down."""
+WINGS = ("_core.flows", "_core.session", "_core.cluster")
+"""Of the core, likewise; what they stand on comes behind them."""
 WIDTH, LINE, GAP = 1180, 15, 26
 PER_COLUMN = 12
 STYLE = (
@@ -61,6 +63,10 @@ def imports(name: str, path: Path, known: dict[str, Path]) -> set[str]:
     return found
 
 
+def _place(wing: str) -> tuple[int, str]:
+    return (WINGS.index(wing) if wing in WINGS else len(WINGS), wing)
+
+
 def draw() -> str:
     """The picture, as SVG."""
     known = modules()
@@ -79,7 +85,7 @@ def draw() -> str:
     drawn: list[str] = []
     top = 20.0
     for floor in FLOORS:
-        here = sorted(wing for wing in wings if wing.split(".")[0] == floor)
+        here = sorted((wing for wing in wings if wing.split(".")[0] == floor), key=_place)
         left, high = 20.0, 0.0
         for wing in here:
             found = wings[wing]

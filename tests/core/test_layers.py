@@ -1,6 +1,7 @@
 """Imports go in one direction, and the core does no I/O."""
 
 import ast
+import re
 from pathlib import Path
 from statistics import median
 
@@ -354,3 +355,20 @@ def test_no_class_of_the_shell_waits_for_one_above_it_to_fill_it_in(path):
 @pytest.mark.parametrize("wing", ["_core", "_shell"])
 def test_modules_are_short(wing):
     assert median(map(lines, within(wing))) <= MEDIAN_LINES
+
+
+# The table of the house.
+
+TABLE = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text().partition("| step | file |")[2]
+TABLE = TABLE.partition("\n\n")[0]
+NAMED = set(re.findall(r"`(\w+(?:/\w+)*\.py)`", TABLE))
+
+
+def test_the_table_of_the_house_names_files_that_are_there():
+    assert not {name for name in NAMED if not (PACKAGE / name).exists()}
+
+
+@pytest.mark.parametrize("path", WINGS, ids=shown)
+def test_a_step_of_the_journey_is_in_the_table(path):
+    """`answer` has what the steps hand on."""
+    assert shown(path) in NAMED or path.stem in ("__init__", "answer"), shown(path)
