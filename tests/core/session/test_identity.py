@@ -217,17 +217,17 @@ def test_under_an_id_a_scope_sets_nothing_aside(process, state):
     assert not state.position
 
 
-def test_two_scopes_at_one_replica_are_seen_one_after_the_other(process, state):
+def test_two_visits_to_one_replica_are_seen_one_after_the_other(process, state):
     identity, seen = made(process), Seen(state.origin)
     seen.saw("r1", "r1-uuid", b"", 1.0)
+    seen.see(at(5))
     identity.enter_scope(Heard(), seen.take(), seen, state)
     seen.saw("r1", "r1-uuid", b"", 2.0)
-    identity.enter_scope(Heard(), seen.take(), seen, state)
     seen.see(at(2))
     identity.enter_scope(None, seen.take(), seen, state)
     assert seen.at == "r1"
-    assert not seen.on_primary
-    assert seen.position == at(2)
+    assert not seen.on_primary  # nobody told what was seen there, and that was at one place
+    assert seen.position == at(5)
 
 
 # The block.
