@@ -128,6 +128,8 @@ class Straight:
             tails.clear()
         elif member.connection.flavor == "mysql":
             seen_when = session.clock()  # it may be told later: the end of a stream does so
+        if member.replica.rests_until:
+            self._cluster.note_served(member.replica)
         if session.must_see and (statement.tables or statement.verb != "SELECT"):
             session.seen.saw_freely(member.name, member.replica.server, tail, seen_when)
         session.followed.note_read(member, statement, result)
