@@ -13,6 +13,7 @@ __all__ = [
     "FULL",
     "Meaning",
     "is_read_only",
+    "may_end_transaction",
     "meaning",
     "refuses_account",
     "was_killed",
@@ -37,6 +38,10 @@ _READ_ONLY_SERVER = frozenset({1836, 1874})
 """ER_READ_ONLY_MODE and ER_INNODB_READ_ONLY: innodb_read_only, and replicas of hosts."""
 _KILLED = frozenset({1053, 1927, 3169})
 """MySQL tells of a KILL as it does of its own end."""
+
+_ENDS = frozenset({1020, 1205, 1213})
+"""A row that has changed (MariaDB, innodb_snapshot_isolation), a wait for a lock that took too long
+(innodb_rollback_on_timeout), and a deadlock."""
 
 FULL = frozenset({1040, 1203, 1226})
 """A server, or what it lets one account have, has no room for one more connection; those that are
@@ -80,6 +85,14 @@ def is_read_only(code: object, text: str) -> bool:
 def was_killed(code: object) -> bool:
     """Tell whether an error says that somebody has killed the connection."""
     return code in _KILLED
+
+
+def may_end_transaction(code: object) -> bool:
+    """Tell whether a server may have rolled back the whole transaction with this error.
+
+    No error tells what is open behind it; the next answer does.
+    """
+    return code in _ENDS
 
 
 def refuses_account(code: object) -> bool:

@@ -61,6 +61,9 @@ class Recovering:
         begun = transaction.has_begun or bool(owed.unsent or status & IN_TRANSACTION)
         if statement is not NOTHING:
             begun = is_lost_with(statement, state, begun)
+        if transaction.may_be_over:
+            # Then the statement was one of its own.
+            status &= ~IN_TRANSACTION
         if session.snapshot is not None:
             yield from self._reads.ending_snapshot()
         transaction.clear()

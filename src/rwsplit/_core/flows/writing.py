@@ -12,7 +12,7 @@ from typing import Any
 from ..catalogue import changes_functions
 from ..cause import Cause, Reason
 from ..deadline import Deadline
-from ..failure import was_killed
+from ..failure import may_end_transaction, was_killed
 from ..following import runs_more, shows_data, shows_tracking
 from ..numbers import BAD_DB, NET_PACKET_TOO_LARGE, NO_SUCH_TABLE, PARSE_ERROR
 from ..route import Destination, Route
@@ -192,6 +192,8 @@ class Writing:
         session.owed.sent()
         session.followed.note_sent()
         session.state.note_status(status)
+        if session.transaction.may_be_over:
+            session.transaction.doubt(False)  # it has told by now
         if result.field_count and shows_data(statement):
             session.seen.read_on_primary()
         self._note(statement, sql, succeeded=True)
@@ -209,6 +211,8 @@ class Writing:
         state, number = session.state, fault.number
         if can_write(statement):
             state.lose_position()
+        if may_end_transaction(number):
+            session.transaction.doubt(True)
         session.followed.note_failed(session.primary, statement, number)
         unread = number == PARSE_ERROR and not runs_more(statement)
         ran = NOTHING if unread else statement
@@ -418,6 +422,8 @@ class Writing:
             if session.hold.revives and refuses_writes(fault):
                 yield from self._recovering.leaving_demoted(fault, status)
             state.lose_position()
+            if may_end_transaction(fault.number):
+                session.transaction.doubt(True)
             followed.note_last(primary)
             self._learning.learn()
             yield from self._publishing.publishing()

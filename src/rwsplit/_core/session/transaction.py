@@ -80,6 +80,7 @@ class Transaction:
         "flavor",
         "has_savepoint",
         "lost",
+        "may_be_over",
         "on_replica",
         "reads_tables",
         "repeatables",
@@ -103,6 +104,8 @@ class Transaction:
         """The transaction before did not survive its move."""
         self.lost = ""
         """How the transaction was lost with its connection: it is over, and not rolled back yet."""
+        self.may_be_over = False
+        """The primary may have rolled it back with the last error, and has told nothing since."""
         self.clear()
 
     def clear(self) -> None:
@@ -166,7 +169,11 @@ class Transaction:
 
     def forget_primary(self) -> None:
         """Note that the primary holds nothing for it any more."""
-        self.touched = self.has_savepoint = False
+        self.touched = self.has_savepoint = self.may_be_over = False
+
+    def doubt(self, may_be_over: bool) -> None:
+        """Note whether the primary may have rolled it back with its last error."""
+        self.may_be_over = may_be_over
 
     def forget_replica(self) -> None:
         """Forget what the primary does not know: it has ended, or has moved there."""
