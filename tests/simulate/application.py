@@ -35,6 +35,8 @@ class Transaction:
         """Where it has read."""
         self.may_be_lost = False
         """Its connection was: it may be over."""
+        self.may_be_over = False
+        """The last error may have ended it, as some servers are set up."""
 
     @property
     def is_repeatable(self) -> bool:

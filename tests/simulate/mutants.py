@@ -37,6 +37,7 @@ class Mutant(NamedTuple):
     :param checks: those that may see it; all that counts is that one of them does.
     :param seed: of a schedule in which it was seen.
     :param kept: the one in `seeds`, where it is rare.
+    :param goes_straight: whether the straight roads are open: they have guards of their own.
     """
 
     guard: str
@@ -44,6 +45,7 @@ class Mutant(NamedTuple):
     checks: tuple[str, ...]
     seed: int = 0
     kept: str = ""
+    goes_straight: bool = True
 
     def apply(self, patch: Patch) -> None:
         """Take the guard away, until the patch is undone."""
@@ -174,12 +176,18 @@ MUTANTS = (
         seed=4,
     ),
     Mutant("a wait must succeed", ((reading, "_check_wait", _returns(None)),), _STALE, seed=5),
-    Mutant("what reads have seen is kept", ((Seen, "saw", _saw_nothing),), _STALE, seed=117),
+    Mutant(
+        "what reads have seen is kept",
+        ((Seen, "saw", _saw_nothing), (Seen, "saw_freely", _saw_nothing)),
+        _STALE,
+        seed=117,
+    ),
     Mutant(
         "a read that told nothing binds to its replica",
         ((Seen, "is_untold", property(_returns(False))),),
         _STALE,
         seed=89,
+        goes_straight=False,
     ),
     Mutant(
         "who leaves an untold replica asks the primary",

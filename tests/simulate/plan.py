@@ -83,12 +83,16 @@ class Plan(NamedTuple):
     store: bool = False
 
 
-_DOES = (
-    *("read",) * 9,
-    *("write",) * 4,
-    *("transaction",) * 5,
-    *("snapshot", "set", "wait", "stream", "ask", "level", "autocommit", "ping"),
+_TASTES = (
+    (*("read",) * 9, *("write",) * 4, "snapshot", "snapshot", "set", "wait", "stream"),
+    (*("read",) * 12, "write", "stream"),
+    (
+        *("read", "read", "read", "write", "transaction", "transaction", "transaction", "stream"),
+        *("snapshot", "set", "ask", "level", "autocommit", "ping", "wait"),
+    ),
+    (*("transaction",) * 6, "read", "write"),
 )
+"""What a client does: who does a bit of everything hides what those meet who do one thing."""
 _READS = (
     *("", "", "", "", "", "", "user", "user", "whole", "lock"),
     *("eventual", "session", "global", "stale"),
@@ -157,8 +161,9 @@ def make_plan(seed: int, goes_wrong: tuple[str, ...] = _GOES_WRONG) -> Plan:
 def _client(dice: Random) -> ClientPlan:
     pace = dice.choice(_PACES)
     steps: list[Step] = []
+    taste = dice.choice(_TASTES)
     for _ in range(dice.randint(8, 30)):
-        does = dice.choice(_DOES)
+        does = dice.choice(taste)
         if does == "transaction":
             steps += _transaction(dice, pace)
         else:
@@ -170,8 +175,8 @@ def _client(dice: Random) -> ClientPlan:
         dice.choice((None, None, 2.0, 10.0)),
         tuple(steps),
         dice.random() < 0.3,
-        dice.choice((None, None, "7", "7", "8")),
-        dice.random() < 0.8,
+        dice.choice((None, None, None, None, "7", "7", "8")),
+        dice.random() < 0.85,
         dice.choice(("verify", "verify", "verify", "verify", "eventual", "primary")),
         dice.choice((0.05, 0.3, 5.0)),
     )

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["STEPS"]
 
 Doing = Generator[Any, Any, Any]
-_NO_SAVEPOINT = 1305
+_NO_SAVEPOINT, _LOCK_WAIT_TIMEOUT = 1305, 1205
 _STALENESS = 0.5
 _NOTICED_SECONDS = 3.0
 """After which it is known that a replica has less than before."""
@@ -45,6 +45,8 @@ def _failed(client: Client, fault: Fault) -> None:
         return
     if fault.number == LOCK_DEADLOCK:
         application.end()
+    elif fault.number == _LOCK_WAIT_TIMEOUT:
+        transaction.may_be_over = True
     elif fault.is_lost:
         transaction.may_be_lost = True
 
@@ -118,7 +120,7 @@ def write(client: Client, step: Step) -> Doing:
     if step.how == "fails behind" and transaction is None:
         yield from _call(client, row, value)
         return None
-    commits = None if transaction is not None else (value,)
+    commits = (value,) if transaction is None else () if transaction.may_be_over else None
     sql = f"UPDATE t SET v = {value} WHERE id = {row}"
     reply = yield from _tricked(client, step.how, client.run_sql(sql, commits))
     if isinstance(reply, Fault):
@@ -130,6 +132,7 @@ def write(client: Client, step: Step) -> Doing:
     elif transaction.reads_only:
         raise Broken("read only", "a READ ONLY transaction has written")
     else:
+        transaction.may_be_over = False
         transaction.writes.append((row, value))
     return reply
 
