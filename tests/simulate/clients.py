@@ -10,7 +10,7 @@ from rwsplit._core.flows.journey import Journey
 from rwsplit._core.flows.methods import Methods
 from rwsplit._core.session.session import Session
 from rwsplit._core.session.state import AUTOCOMMIT
-from rwsplit._core.wire import Fault, UnknownOutcome
+from rwsplit._core.wire import Fault, Kind, UnknownOutcome
 
 from .application import Application
 from .beginning import beginning
@@ -175,6 +175,8 @@ class Client:
         else:
             self.promises.has_committed(ledger.acknowledge(commits or ()))
         if isinstance(answer, Fault):
+            if answer.kind is Kind.READ_ONLY:
+                raise Broken("refused", f"{what!r} was refused by a server that is no primary")
             self.application.autocommit = bool(self.primary.connection.server_status & AUTOCOMMIT)
             kind = type(answer).__name__
             world.note(self.number, what, kind, f"{answer.number} {answer.text}")
@@ -194,6 +196,8 @@ class Client:
         where = "primary" if is_primary else reply.route.endpoint
         if is_primary:
             if reply.server is not self.world.primary:
+                if bounds.is_known and self.application.transaction is None:
+                    raise Broken("demoted", f"{reply.server.name} is the primary no more")
                 bounds = bounds._replace(is_known=False, own=0, lost=0)
         else:
             before, self.last_read = self.last_read, where

@@ -1,354 +1,216 @@
-"""Guards of rwsplit, each with what takes it away and the checks that see that.
-
-A simulation that passes says little before it was seen to fail. A mutant is seen where a schedule
-breaks a promise that is kept without it.
-"""
+"""Guards of rwsplit's writes, transactions and session ids, and all mutants together."""
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any, NamedTuple
+from typing import Any
 
-import pytest
-
-from rwsplit._core.cluster import failover, fitness, health, place
-from rwsplit._core.cluster.place import Place
-from rwsplit._core.cluster.samples import Samples
-from rwsplit._core.cluster.server import Server
-from rwsplit._core.cluster.topology import Topology
-from rwsplit._core.flows import reading
-from rwsplit._core.flows.choosing import Chooser
-from rwsplit._core.flows.reading import Away, Reads
-from rwsplit._core.position import parse_history
-from rwsplit._core.session import seen
-from rwsplit._core.session.seen import Seen
+from rwsplit._core.fingerprint import Fingerprint
+from rwsplit._core.flows import moving, recovering, straight, writing
+from rwsplit._core.flows.command import ByMethod
+from rwsplit._core.flows.holding import Holding
+from rwsplit._core.flows.moving import Moving
+from rwsplit._core.flows.publishing import Publishing
+from rwsplit._core.flows.reading import Reads
+from rwsplit._core.flows.straight import Straight
+from rwsplit._core.flows.writing import Writing
+from rwsplit._core.session.followed import Followed
+from rwsplit._core.session.owed import Owed
+from rwsplit._core.session.session import Session
 from rwsplit._core.session.state import State
+from rwsplit._core.session.transaction import Step, Transaction
+from rwsplit._core.statement import Kind
+from rwsplit._core.wire import UnknownOutcome
 
-__all__ = ["MUTANTS", "Mutant", "Patch"]
+from .mutant import STALE, Doing, Mutant, no_flow, returns
+from .mutants_of_reads import OF_READS
 
-Patch = pytest.MonkeyPatch
-Doing = Generator[Any, Any, Any]
-_STALE = ("own writes", "unsure writes", "global", "monotonic", "monotonic, primary")
+__all__ = ["MUTANTS", "Mutant"]
 
-
-class Mutant(NamedTuple):
-    """A guard that is taken away.
-
-    :param checks: those that may see it; all that counts is that one of them does.
-    :param seed: of a schedule in which it was seen.
-    :param kept: the one in `seeds`, where it is rare.
-    :param goes_straight: whether the straight roads are open: they have guards of their own.
-    """
-
-    guard: str
-    patches: tuple[tuple[Any, str, Any], ...]
-    checks: tuple[str, ...]
-    seed: int = 0
-    kept: str = ""
-    goes_straight: bool = True
-
-    def apply(self, patch: Patch) -> None:
-        """Take the guard away, until the patch is undone."""
-        for where, name, what in self.patches:
-            patch.setattr(where, name, what)
-
-
-def _no_flow(*_: Any) -> Doing:
-    yield from ()
-
-
-def _returns(value: Any) -> Any:
-    return lambda *_, **__: value
-
+_TORN = ("half", "acknowledged", "own uncommitted", "unity", "read only", "level")
+"""Checks that see a transaction that is none."""
 
 # What they do instead, where that takes more than a line.
 
-_reset_position = Place.reset_position
-_run_after = Reads._run_after
-_run_after_wait = Reads._run_after_wait
-_doubt_replicas = failover.doubt_replicas
-_told = Place.told
+_on_primary = Writing.on_primary
+_by_method = Writing.by_method
+_step, _keep = Transaction.step, Transaction.keep
+_why_not_in = moving.why_not_in
+_publishing = Publishing.publishing
 
 
-def _takes_all(place: Place, position: Any, expected: Any, now: float) -> bool:
-    place._begin_at(position, None, now)
-    return True
-
-
-def _keeps_what_was_known(place: Place, position: Any, expected: Any, now: float) -> bool:
-    place.note_position(position, now)
-    return True
-
-
-def _tells_all(place: Place, tail: bytes, now: float) -> bool:
-    _told(place, tail, now)
-    return True
-
-
-def _never_brings_state(reads: Reads, member: Any, *rest: Any, **more: Any) -> Doing:
-    member.version = reads._session.state.version
-    return (yield from _run_after(reads, member, *rest, **more))
-
-
-def _reads_anywhere(reads: Reads, member: Any, route: Any, read: Any) -> Doing:
-    return (yield from reads.reading(route, read))
-
-
-def _leaves(reads: Reads, lacks: Any, away: bool) -> Doing:
-    """Leave the replica of the last read, whether or not anybody can tell who has enough."""
-    if lacks.name is not None:
-        return (yield from _find_out(reads, lacks, away))
+def _sends_again(writing: Writing, *what: Any, **more: Any) -> Doing:
     try:
-        reads.seen.leave((yield from reads._ask_primary()))
-    except Away:
-        at = reads.seen.at
-        assert at is not None
-        reads.seen.leave(reads._cluster.servers[at].position or reads._state.origin)
-    return False
+        return (yield from _on_primary(writing, *what, **more))
+    except UnknownOutcome:
+        return (yield from _on_primary(writing, *what, **more))
 
 
-_find_out = Reads._find_out
+def _ignores_idle(snapshot: Any, decision: Any) -> Any:
+    return _why_not_in(snapshot, decision) if snapshot.is_open else None
 
 
-def _leaves_unasked(reads: Reads, lacks: Any, away: bool) -> Doing:
-    if lacks.name is not None:
-        return (yield from _find_out(reads, lacks, away))
-    reads.seen.leave(reads._state.origin)
-    return away
+def _ignores_version(reads: Reads, member: Any, route: Any, read: Any) -> bool:
+    return not route.sees_commits
 
 
-def _keeps_doubts(topology: Topology, now: float, has_lost: bool = False) -> Any:
-    doubted = {name: server.doubted for name, server in topology.servers.items()}
-    orders = _doubt_replicas(topology, now, has_lost)
-    for name, doubt in doubted.items():
-        topology.servers[name].doubted = doubt
-    return orders
+def _never_chains(transaction: Transaction, *what: Any) -> Step:
+    step = _step(transaction, *what)
+    return Step.END if step is Step.CHAIN else step
 
 
-def _rests_for_ever(server: Server, now: float, dice: float) -> None:
-    server.rests_until = float("inf")
+def _stays(holding: Holding) -> bool:
+    connection = holding._session.primary.connection
+    return not connection.open or connection.has_ended()
 
 
-def _only_level(reads: Reads, route: Any) -> bool:
-    return route.consistency == "global" or not reads._state.position_known
+def _keeps_begun(publishing: Publishing) -> Doing:
+    if not publishing._session.in_transaction:
+        yield from _publishing(publishing)
 
 
-def _only_own(reads: Reads, route: Any) -> bool:
-    on_primary = reads.seen.on_primary and route.shows_data
-    return route.consistency != "eventual" and (on_primary or not reads._state.position_known)
+def _keeps_no_savepoint(transaction: Transaction, statement: Any, sql: bytes) -> None:
+    _keep(transaction, statement, sql)
+    transaction.repeatables.pop()
 
 
-def _youngest(samples: Samples, seconds: float, now: float) -> Any:
-    return samples._known[0][1] if samples._known else None
+def _sends_begin(self: Moving, begin: list[bytes]) -> Doing:
+    self._session.owed.send_first(begin)
+    yield from ()
 
 
-def _narrow(chooser: Chooser, usable: Any, tried: Any, now: float) -> Any:
-    return tuple([end for end in usable if end.name not in tried])
+def _does_again(writing: Writing, what: str, action: Any) -> Doing:
+    try:
+        return (yield from _by_method(writing, what, action))
+    except UnknownOutcome:
+        again = iter(ByMethod(writing._session.primary, what.lower()))
+        return (yield from _by_method(writing, what, again))
 
 
-def _shows_no_commits(reads: Reads, route: Any) -> Doing:
-    needed = yield from _needed(reads, route)
-    return None if route.sees_commits else needed
+def _looks_nowhere(publishing: Publishing, decision: Any) -> Doing:
+    yield from ()
+    return decision
 
 
-_needed = Reads._needed
+def _reason(statement: Any) -> Any:
+    return statement.reason if statement.kind is Kind.WRITE else None
 
 
-def _nothing_beyond(topology: Topology, *_: Any) -> Any:
-    return parse_history(topology.flavor, "")
+def _is_free(session: Session) -> bool:
+    return session.may_be_free and not session.owed.foreign and session.followed.is_free
 
 
-def _unsure_again(session: State, unsure: bool = False) -> None:
-    session.position_known, session.position_unsure = False, unsure
-    if session._commits is not None:
-        session.doubt = session._commits.doubt(unsure)
-
-
-def _saw_nothing(self: Seen, name: str, server: str, tail: bytes, now: float) -> None:
-    """Forget at once what a read has seen."""
-
-
-MUTANTS = (
+_OF_TRANSACTIONS = (
+    Mutant("a BEGIN is kept", ((Transaction, "begun", returns(None)),), _TORN),
+    Mutant("what is kept is sent first", ((Owed, "send_first", returns(None)),), _TORN),
     Mutant(
-        "a replica serves once it has what must be seen",
-        ((Chooser, "serves", _returns(True)),),
-        _STALE,
-        seed=4,
-    ),
-    Mutant("a wait must succeed", ((reading, "_check_wait", _returns(None)),), _STALE, seed=5),
-    Mutant(
-        "what reads have seen is kept",
-        ((Seen, "saw", _saw_nothing), (Seen, "saw_freely", _saw_nothing)),
-        _STALE,
-        seed=117,
+        "what goes straight to the primary has nothing before it",
+        ((Straight, "on_primary", lambda self, statement: _reason(statement)),),
+        _TORN,
     ),
     Mutant(
-        "a read that told nothing binds to its replica",
-        ((Seen, "is_untold", property(_returns(False))),),
-        _STALE,
-        seed=89,
-        goes_straight=False,
+        "savepoints are kept",
+        ((Transaction, "keep", _keeps_no_savepoint),),
+        ("savepoint", "half", "acknowledged", *_TORN),
     ),
     Mutant(
-        "who leaves an untold replica asks the primary",
-        ((Reads, "_find_out", _leaves_unasked),),
-        _STALE,
-        seed=754,
+        "rows that have changed are a deadlock", ((Fingerprint, "same_as", returns(True)),), _TORN
     ),
     Mutant(
-        "who can't ask the primary stays",
-        ((Reads, "_find_out", _leaves),),
-        _STALE,
-        kept="a session left its replica while the primary was away",
+        "what was read is repeated",
+        ((Moving, "_verifying", _sends_begin),),
+        _TORN,
     ),
     Mutant(
-        "what is told while a replica advances may be less than was seen",
-        ((Place, "told", _tells_all),),
-        _STALE,
-        seed=367,
+        "a snapshot that was ended is not read in",
+        ((moving, "why_not_in", _ignores_idle), (straight, "why_not_in", _ignores_idle)),
+        (*_TORN, *STALE),
     ),
     Mutant(
-        "that lasts a moment",
-        ((place, "UNTOLD_SECONDS", 0.0), (seen, "UNTOLD_SECONDS", 0.0)),
-        _STALE,
-        seed=367,
+        "a snapshot is the same session",
+        ((Reads, "is_in_step", _ignores_version),),
+        ("state", "straight"),
     ),
+    Mutant("a snapshot has its own level", ((Moving, "_isolation", returns(())),), ("level",)),
+    Mutant("a transaction is chained", ((Transaction, "step", _never_chains),), _TORN),
+    Mutant("a lost transaction is over", ((Transaction, "lose", returns(None)),), _TORN),
     Mutant(
-        "reads on the primary count",
-        ((Reads, "_must_ask", _only_level),),
-        _STALE,
-        seed=165,
-    ),
-    Mutant(
-        "global asks the primary",
-        ((Reads, "_must_ask", _only_own),),
-        ("global",),
-        seed=5,
-    ),
-    Mutant(
-        "a sample grows old",
-        ((Samples, "of_age", _youngest),),
-        ("staleness",),
-        seed=19,
-    ),
-    Mutant(
-        "a lost answer leaves the position unknown",
-        ((State, "lose_position", _returns(None)),),
-        _STALE,
-        seed=9,
-    ),
-    Mutant(
-        "a lost answer does not make known what was not",
-        ((State, "lose_position", _unsure_again),),
-        _STALE,
-        kept="a lost answer made known what was not",
-    ),
-    Mutant(
-        "so it does for others of the process",
-        ((State, "hear_doubt", _returns(None)),),
-        _STALE,
-        seed=9,
-    ),
-    Mutant(
-        "a position is forgotten when all have it",
-        ((Chooser, "all_have", _returns(True)),),
-        _STALE,
-    ),
-    Mutant(
-        "who came back with less serves nobody",
-        ((Place, "reset_position", _takes_all),),
-        _STALE,
-        seed=116,
-    ),
-    Mutant(
-        "who came back with less has less",
-        ((Place, "reset_position", _keeps_what_was_known),),
-        _STALE,
-        seed=116,
-    ),
-    Mutant(
-        "a wait on MariaDB goes by numbers",
-        ((Topology, "has_lost", _returns(False)),),
-        ("progress",),
-        kept="a wait went by numbers",
-    ),
-    Mutant(
-        "what was lost need not come back",
-        ((fitness, "_is_lost", _returns(False)),),
-        ("progress",),
-        kept="what was lost had to come back",
-    ),
-    Mutant(
-        "who is of another cluster, or has nothing, serves nobody",
-        ((Topology, "belongs", _returns(True)), (Place, "reset_position", _takes_all)),
-        ("foreign",),
-        seed=102,
-    ),
-    Mutant(
-        "who is ahead of the primary serves nobody",
-        (
-            (fitness, "_is_ahead", _returns(False)),
-            (fitness, "_has_lost", _returns(False)),
-            (Topology, "ahead_by", _nothing_beyond),
-        ),
-        ("ahead",),
-        seed=40,
-    ),
-    Mutant(
-        "nobody serves behind a promotion before it was looked at",
-        ((failover, "doubt_replicas", _returns([])), (health, "doubt_replicas", _returns([]))),
-        ("ahead",),
-        seed=117,
-    ),
-    Mutant(
-        "a doubt from before a promotion proves nothing",
-        (
-            (failover, "doubt_replicas", _keeps_doubts),
-            (health, "doubt_replicas", _keeps_doubts),
-        ),
-        ("ahead",),
-        kept="a doubt from before a promotion",
-    ),
-    Mutant(
-        "another primary is found",
-        ((failover, "decide", _returns([])), (health, "decide", _returns([]))),
-        ("progress",),
-        seed=3,
-    ),
-    Mutant(
-        "a rest is over some day",
-        ((Server, "rest", _rests_for_ever),),
-        ("progress",),
-        seed=4,
-    ),
-    Mutant(
-        "a member is the same session",
-        ((Reads, "_run_after", _never_brings_state),),
-        ("state",),
-        seed=0,
-    ),
-    Mutant(
-        "a replica that can't be this session is left aside",
-        ((Chooser, "narrow", _narrow),),
-        ("aside",),
-        seed=63,
-    ),
-    Mutant(
-        "a snapshot is ended",
-        ((Reads, "ending", _no_flow),),
-        (*_STALE, "unity", "staleness"),
-        seed=0,
-    ),
-    Mutant(
-        "a snapshot is read where it was opened",
-        ((Reads, "reading_on", _reads_anywhere),),
-        ("unity",),
-        seed=4,
-    ),
-    Mutant(
-        "a snapshot that shows commits shows those that count",
-        ((Reads, "_needed", _shows_no_commits),),
-        _STALE,
-        seed=5,
+        "so is one whose BEGIN was lost, or a statement without autocommit",
+        ((recovering, "is_lost_with", returns(False)),),
+        _TORN,
     ),
 )
+_OF_OUTCOMES = (
+    Mutant(
+        "what may have been committed is not sent again",
+        ((Writing, "on_primary", _sends_again),),
+        ("twice", "half", "acknowledged"),
+    ),
+    Mutant(
+        "a COMMIT by method is not sent again",
+        ((Writing, "by_method", _does_again),),
+        ("half", "acknowledged", "outcome"),
+    ),
+    Mutant("an outcome is not known", ((recovering, "_commits", returns(False)),), ("outcome",)),
+    Mutant("other outcomes are", ((recovering, "_commits", returns(True)),), ("outcome",)),
+    Mutant(
+        "behind a deadlock it is not known, either",
+        ((writing, "may_end_transaction", returns(False)),),
+        ("outcome",),
+        kept="a deadlock had ended the transaction",
+    ),
+    Mutant(
+        "a primary that was demoted is left",
+        ((Holding, "has_left", _stays),),
+        (*STALE, "demoted", "progress"),
+    ),
+    Mutant(
+        "a write that was refused there goes to the new one",
+        ((writing, "refuses_writes", returns(False)),),
+        ("refused",),
+    ),
+    Mutant(
+        "a new connection to the primary is the same session",
+        ((State, "restored", returns([])),),
+        ("state", "level"),
+    ),
+)
+_OF_OTHERS = (
+    Mutant("a write is marked", ((Publishing, "beginning_write", no_flow),), STALE),
+    Mutant("a mark is ended", ((Publishing, "publishing", no_flow),), ("progress",)),
+    Mutant(
+        "what BEGIN and COMMIT AND CHAIN have committed is told",
+        ((Publishing, "publishing", _keeps_begun),),
+        STALE,
+        kept="what COMMIT AND CHAIN has committed was not told to the session id",
+    ),
+    Mutant("the store is asked", ((Publishing, "looking_at_store", _looks_nowhere),), STALE),
+    Mutant("others of the process are heard", ((Publishing, "hearing", no_flow),), STALE),
+    Mutant(
+        "a session begins where the primary is",
+        ((State, "begin_at", returns(None)),),
+        STALE,
+    ),
+    Mutant(
+        "a read that has something to see is not free",
+        ((Session, "is_free", _is_free),),
+        (*STALE, "own uncommitted"),
+    ),
+    Mutant(
+        "what a member knew of the statement before is kept",
+        ((Followed, "note_counts", returns(None)),),
+        ("counts",),
+    ),
+    Mutant(
+        "what went straight is learned from",
+        ((Straight, "settling", returns(None)),),
+        ("straight",),
+    ),
+    Mutant(
+        "a straight read is noted",
+        ((Followed, "note_read", returns(None)),),
+        ("straight", "counts"),
+    ),
+)
+
+
+MUTANTS = (*OF_READS, *_OF_TRANSACTIONS, *_OF_OUTCOMES, *_OF_OTHERS)
