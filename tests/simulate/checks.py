@@ -48,17 +48,19 @@ class Promises:
     """What is promised to one virtual connection.
 
     :param shared: with whom it is one session.
+    :param hears: whether they hear of each other's doubts.
     """
 
-    def __init__(self, world: World, shared: Shared) -> None:
+    def __init__(self, world: World, shared: Shared, hears: bool) -> None:
         self._world = world
         self.shared = shared
+        self._doubts = shared if hears else Shared()
         self.wrote = self.read = self.read_there = 0
 
     def has_committed(self, bits: int, unsure: bool = False) -> None:
         """Note commits of the session's; `unsure` where no answer came."""
         if unsure:
-            self.shared.unsure |= bits
+            self._doubts.unsure |= bits
         else:
             self.wrote |= bits
             self.shared.wrote |= bits
@@ -69,7 +71,7 @@ class Promises:
         is_known = world.knows_primary
         return Bounds(
             self.shared.wrote & kept,
-            self.shared.unsure & kept,
+            self._doubts.unsure & kept,
             self.read,
             self.read_there,
             world.primary.shown.mask,

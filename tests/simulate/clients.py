@@ -49,7 +49,9 @@ class Client:
         self.primary = Member(connection, "", None)
         self.members = Members(world.cluster, self.primary)
         self.hold = Hold(connection)
-        self.promises = Promises(world, world.shared_by(plan))
+        # A store in memory has no marks: others of the id do not hear of a lost answer.
+        hears = plan.session_id is None or world.store is not None
+        self.promises = Promises(world, world.shared_by(plan), hears)
         self.application = Application(plan.autocommit)
         self.turn = number
         """Who chooses, and for which statement."""
@@ -60,6 +62,8 @@ class Client:
         self.last_read = ""
         """The replica that served the last read."""
         self._statements = 0
+        self._primary_before = world.primary
+        """Who was the primary when this statement began."""
         self.hands = Hands(self)
 
     def __repr__(self) -> str:
@@ -160,6 +164,7 @@ class Client:
         self.turn = world.cluster.turns.who = (self._statements + 7 * self.number) * _GOLDEN >> 5
         self.journey.reads.chooser.turn = None
         self.is_away, self.sent = False, 0
+        self._primary_before = world.primary
         ledger.allow(commits or ())
         try:
             answer = yield from flow
@@ -196,7 +201,8 @@ class Client:
         where = "primary" if is_primary else reply.route.endpoint
         if is_primary:
             if reply.server is not self.world.primary:
-                if bounds.is_known and self.application.transaction is None:
+                was_left = bounds.is_known and reply.server is not self._primary_before
+                if was_left and self.application.transaction is None:
                     raise Broken("demoted", f"{reply.server.name} is the primary no more")
                 bounds = bounds._replace(is_known=False, own=0, lost=0)
         else:

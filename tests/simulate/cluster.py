@@ -15,7 +15,6 @@ from rwsplit._core.catalogue import Catalogue
 from rwsplit._core.cluster import failover, health
 from rwsplit._core.cluster.facts import PrimaryFacts
 from rwsplit._core.cluster.orders import Interrupt, Order, Then
-from rwsplit._core.cluster.probe import Miss, Missed, Probe
 from rwsplit._core.cluster.server import Server
 from rwsplit._core.cluster.serving import who_serves
 from rwsplit._core.cluster.topology import FiguresOf, Topology
@@ -23,21 +22,17 @@ from rwsplit._core.cluster.whereabouts import have_all
 from rwsplit._core.endpoint import Endpoint
 from rwsplit._core.options import ClusterOptions
 from rwsplit._core.policies import Policy
-from rwsplit._core.position import Position, parse_history, parse_position
-from rwsplit._core.wire import Fault
+from rwsplit._core.position import Position
 from rwsplit._shell.habits import Habits
 from rwsplit._shell.process import ProcessPosition
 from rwsplit._stores import MemoryStore
 
 from .clock import Clock
+from .looking import Looking
 from .server import Server as Model
-from .wire import Call, Wire
+from .wire import Wire
 
 __all__ = ["Cluster"]
-
-_INTERVAL = 1.0
-_HURRY = 0.1
-_PROBE_TIMEOUT = 1.0
 
 
 class Turns:
@@ -55,16 +50,6 @@ class Turns:
 
     def __next__(self) -> int:
         return self.who
-
-
-class Monitor:
-    """What looks at the servers: here it always does."""
-
-    def __init__(self, look_now: Callable[[], None]) -> None:
-        self.look_now = look_now
-
-    def watch(self) -> None:
-        """Somebody uses the cluster."""
 
 
 class Idle:
@@ -96,9 +81,8 @@ class Cluster:
         flavor: str,
         dial: Callable[[Model], Wire],
     ) -> None:
-        self._clock, self._dice, self._models, self._dial = clock, dice, models, dial
+        self._clock, self._dice, self._models = clock, dice, models
         self.dice = dice
-        self.monitor, self.watch = Monitor(self.look_now), self
         self.pool = Idle()
         self.habits, self.catalogue = Habits(), Catalogue()
         self.controls: dict[str, Any] = {}
@@ -128,11 +112,9 @@ class Cluster:
         """When another server was taken for the primary."""
         self._believed = primary
         self.refresh()
-        self._lines: dict[str, Wire | None] = dict.fromkeys(models)
-        self._failures = dict.fromkeys(models, 0)
-        self._rounds = dict.fromkeys(models, 0)
-        for name in models:
-            self._look_in(name, 0.0)
+        self._looking = Looking(self, clock, dice, models, dial)
+        self.monitor, self.watch = self._looking, self
+        self._looking.look_now()
 
     # What is known: see `Known` and `Candidates`.
 
@@ -163,7 +145,7 @@ class Cluster:
         self.topology.samples.note(position, self._clock() if asked_at is None else asked_at)
 
     def note_served(self, server: Server) -> None:
-        self._carry_out(health.serves_again(server, self._clock()))
+        self.carry_out(health.serves_again(server, self._clock()))
 
     def warn(self, message: str, *values: object) -> None:
         """Nobody reads what is logged here."""
@@ -215,7 +197,7 @@ class Cluster:
 
     def learn_primary(self, facts: PrimaryFacts, generation: int) -> int:
         if generation == self.generation:
-            self._carry_out(failover.learn_primary(self.topology, facts, self._clock()))
+            self.carry_out(failover.learn_primary(self.topology, facts, self._clock()))
             generation = self.generation
         return generation
 
@@ -225,14 +207,15 @@ class Cluster:
         self.look_now()
 
     def primary_is_read_only(self, generation: int) -> None:
-        self._carry_out(failover.note_read_only(self.topology, generation, self._clock()))
+        self.carry_out(failover.note_read_only(self.topology, generation, self._clock()))
         self.look_now()
 
     def rest(self, server: Server, why: str) -> None:
         dice = self._dice.random()
-        self._carry_out(health.rest(self.topology, server, why, self._clock(), dice))
+        self.carry_out(health.rest(self.topology, server, why, self._clock(), dice))
 
-    def _carry_out(self, orders: list[Order]) -> None:
+    def carry_out(self, orders: list[Order]) -> None:
+        """Do what has been decided."""
         if self._believed != self.topology.primary.name:
             self._believed, self.moved_at = self.topology.primary.name, self._clock()
         arrivals = orders.count(Then.COUNT_ARRIVAL)
@@ -250,6 +233,10 @@ class Cluster:
 
         if Then.TELL_WAITERS in orders:
             self._tell_waiters()
+
+    def look_now(self) -> None:
+        """Look at all servers without waiting for their turn."""
+        self._looking.look_now()
 
     # Waiting.
 
@@ -276,75 +263,3 @@ class Cluster:
             if has_come():
                 self._waiting.remove(waiter)
                 self._clock.at(0.0, done, True)
-
-    # Looking.
-
-    def look_now(self) -> None:
-        for name in self._models:
-            self._look_in(name, 0.0)
-
-    def _look_in(self, name: str, seconds: float) -> None:
-        self._rounds[name] += 1
-        self._clock.at(seconds, self._look, name, self._rounds[name])
-
-    def _look(self, name: str, turn: int) -> None:
-        if turn != self._rounds[name]:
-            return
-        server, model = self.topology.servers[name], self._models[name]
-        before = server.floor or server.position
-        wire = self._lines[name]
-        if wire is None or not wire.is_open:
-            if not model.is_up:
-                self._missed(name, "refused", timed_out=False)
-                return
-            wire = self._lines[name] = self._dial(model)
-        elif wire.call is not None:
-            self._look_in(name, _HURRY)
-            return
-        asked_at = self._clock()
-
-        def told(probe: Probe) -> None:
-            self._failures[name] = 0
-            known, now = self.topology, self._clock()
-            seen = probe._replace(seconds=now - asked_at)
-            self._carry_out(health.note_probe(known, server, seen, before, _INTERVAL, now))
-            self._next_look(name)
-
-        def failed(fault: Fault) -> None:
-            self._lines[name] = None
-            self._missed(name, fault.text, "timed out" in fault.text)
-
-        Call(
-            *(self._clock, self._dice, wire, lambda answer: answer(_probe(model, asked_at))),
-            *(told, failed, _PROBE_TIMEOUT),
-        )
-
-    def _missed(self, name: str, text: str, timed_out: bool) -> None:
-        self._failures[name] += 1
-        server, now, dice = self.topology.servers[name], self._clock(), self._dice.random()
-        missed = Missed(Miss.LOST, text, self._failures[name], timed_out)
-        self._carry_out(health.note_missed(self.topology, server, missed, now, dice))
-        self._next_look(name)
-
-    def _next_look(self, name: str) -> None:
-        pause, failures = _INTERVAL, self._failures[name]
-        if failures or not self.topology.primary_is_up:
-            pause = min(pause, _HURRY * 2 ** (failures // 4))
-        self._look_in(name, pause * self._dice.uniform(0.8, 1.1))
-
-
-def _probe(model: Model, asked_at: float) -> Probe:
-    """Return what a server tells a look at it."""
-    flavor = model.flavor
-    slave: Any = None if flavor == "mysql" else model.source is not None and not model.stops
-    return Probe(
-        model.identity,
-        model.is_writable,
-        parse_position(flavor, model.told.text),
-        parse_history(flavor, model.told.history),
-        slave,
-        len(model.wires),
-        1,
-        asked_at,
-        0.0,
-    )

@@ -176,7 +176,11 @@ _OF_OUTCOMES = (
 )
 _OF_OTHERS = (
     Mutant("a write is marked", ((Publishing, "beginning_write", no_flow),), STALE),
-    Mutant("a mark is ended", ((Publishing, "publishing", no_flow),), ("progress",)),
+    Mutant(
+        "what was committed is published",
+        ((Publishing, "publishing", no_flow),),
+        (*STALE, "progress"),
+    ),
     Mutant(
         "what BEGIN and COMMIT AND CHAIN have committed is told",
         ((Publishing, "publishing", _keeps_begun),),

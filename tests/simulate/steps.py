@@ -6,49 +6,27 @@ answer against that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from rwsplit._core.numbers import LOCK_DEADLOCK
-from rwsplit._core.wire import Fault, UnknownOutcome
+from rwsplit._core.wire import Fault
 
 from .application import COMMITTED
 from .broken import Broken
 from .commands import Pause
+from .doing import Doing, failed, note_end, row_of, tricked
 from .plan import Step
 from .replies import Reply
-from .table import ROWS
+from .transacting import autocommit, begin, commit, rollback, savepoint
 
 if TYPE_CHECKING:
     from .clients import Client
 
 __all__ = ["STEPS"]
 
-Doing = Generator[Any, Any, Any]
-_NO_SAVEPOINT, _LOCK_WAIT_TIMEOUT = 1305, 1205
 _STALENESS = 0.5
 _NOTICED_SECONDS = 3.0
 """After which it is known that a replica has less than before."""
-
-
-def _row(step: Step) -> int | None:
-    return step.size % (ROWS + 1) or None
-
-
-def _failed(client: Client, fault: Fault) -> None:
-    """Take in what an error does to the transaction."""
-    application = client.application
-    transaction = application.transaction
-    if application.next_level != "":
-        application.next_level = None
-    if transaction is None:
-        return
-    if fault.number == LOCK_DEADLOCK:
-        application.end()
-    elif fault.number == _LOCK_WAIT_TIMEOUT:
-        transaction.may_be_over = True
-    elif fault.is_lost:
-        transaction.may_be_lost = True
 
 
 # Reading and writing.
@@ -58,7 +36,7 @@ def read(client: Client, step: Step) -> Doing:
     """Read a row, or all; in a stream, with a lock, with a variable, or at another level."""
     application, session = client.application, client.session
     transaction = application.used()
-    row, how, level = _row(step), step.how, client.plan.level
+    row, how, level = row_of(step), step.how, client.plan.level
     if how in ("eventual", "session", "global") and transaction is None:
         level = how
     columns = "id,v" if row is None else "v"
@@ -86,12 +64,14 @@ def read(client: Client, step: Step) -> Doing:
     session.terms.say_in_block(None)
     session.look_at_terms()
     if isinstance(reply, Fault):
-        _failed(client, reply)
+        failed(client, reply)
         return None
     client.note_reply("read", reply)
     client.check(reply, bounds, "session" if locks else level)
     if transaction is None:
-        application.next_level = ""
+        # Lost amid a stream, the session does not know that its level is used up.
+        is_used = how != "stream" or application.next_level == ""
+        application.next_level = "" if is_used else None
     elif locks:
         _check_own(client, reply, row)
     else:
@@ -116,15 +96,15 @@ def write(client: Client, step: Step) -> Doing:
     """Write a row; see `Backend.trick`."""
     application, ledger = client.application, client.world.ledger
     transaction = application.used()
-    row, value = _row(step) or 1, ledger.new_value()
+    row, value = row_of(step) or 1, ledger.new_value()
     if step.how == "fails behind" and transaction is None:
         yield from _call(client, row, value)
         return None
     commits = (value,) if transaction is None else () if transaction.may_be_over else None
     sql = f"UPDATE t SET v = {value} WHERE id = {row}"
-    reply = yield from _tricked(client, step.how, client.run_sql(sql, commits))
+    reply = yield from tricked(client, step.how, client.run_sql(sql, commits))
     if isinstance(reply, Fault):
-        _failed(client, reply)
+        failed(client, reply)
         return None
     client.note_reply("write", reply)
     if transaction is None:
@@ -146,143 +126,7 @@ def _call(client: Client, row: int, value: int) -> Doing:
         client.promises.has_committed(ledger.bits_of((value,)), unsure=True)
     else:
         client.promises.has_committed(ledger.bits_of((value,)))
-    _failed(client, fault)
-
-
-def _tricked(client: Client, trick: str, doing: Doing) -> Doing:
-    """Have something done, with a trick where it commits."""
-    wire = client.primary.connection.wire
-    if wire is None or trick not in ("lost before", "lost behind"):
-        return (yield from doing)
-    wire.backend.trick = trick
-    answer = yield from doing
-    wire.backend.trick = ""
-    return answer
-
-
-# Transactions.
-
-
-def begin(client: Client, step: Step) -> Doing:
-    """Begin a transaction in one of many spellings; what is open is committed."""
-    application, how = client.application, step.how
-    before, bounds = application.transaction, client.promises.bounds()
-    commits: Collection[int] = before.values if before is not None else ()
-    if how == "method":
-        reply = yield from client.call("begin()", client.journey.moving.by_method("BEGIN"), commits)
-    else:
-        reply = yield from client.run_sql(how or "BEGIN", commits)
-    if isinstance(reply, Fault):
-        _ended_badly(client, reply)
-        yield from rollback(client, Step(0.0, "rollback"))
-        return
-    keeps = client.world.flavor == "mysql"
-    application.begin("READ ONLY" in how, keeps)
-    transaction = application.transaction
-    assert transaction is not None
-    if "SNAPSHOT" in how and transaction.is_repeatable:
-        transaction.bounds = bounds
-    _note_end(client, "begin", reply)
-
-
-def commit(client: Client, step: Step) -> Doing:
-    """Commit, in one of some spellings."""
-    application = client.application
-    before = application.transaction
-    commits: Collection[int] = before.values if before is not None else ()
-    if step.how == "method":
-        flow = client.journey.moving.by_method("COMMIT")
-        reply = yield from client.call("commit()", flow, commits)
-    else:
-        sql = "COMMIT AND CHAIN" if step.how == "chain" else "COMMIT"
-        reply = yield from _tricked(client, step.how, client.run_sql(sql, commits))
-    if isinstance(reply, Fault):
-        _ended_badly(client, reply)
-        if reply.is_lost:
-            application.end()
-        return
-    application.end(chains=step.how == "chain")
-    _note_end(client, "commit", reply)
-
-
-def _ended_badly(client: Client, fault: Fault) -> None:
-    """Take in that a transaction may have ended, with an error."""
-    application = client.application
-    if isinstance(fault, UnknownOutcome):
-        application.end()
-    else:
-        _failed(client, fault)
-
-
-def rollback(client: Client, step: Step) -> Doing:
-    """Roll back, until that succeeds."""
-    for _ in range(3):
-        application = client.application
-        if step.how == "method":
-            flow = client.journey.moving.by_method("ROLLBACK")
-            reply = yield from client.call("rollback()", flow)
-        else:
-            sql = "ROLLBACK AND CHAIN" if step.how == "chain" else "ROLLBACK"
-            reply = yield from client.run_sql(sql)
-        if not isinstance(reply, Fault):
-            application.end(chains=step.how == "chain")
-            _note_end(client, "rollback", reply)
-            return
-        if isinstance(reply, UnknownOutcome):
-            raise Broken("outcome", "that of a ROLLBACK is known")
-        _failed(client, reply)
-
-
-def _note_end(client: Client, what: str, answer: Any) -> None:
-    route = answer.route
-    client.world.note(client.number, what, route.endpoint, str(route))
-
-
-def savepoint(client: Client, step: Step) -> Doing:
-    """Set a savepoint, go back to one, or forget it."""
-    application, name = client.application, "ab"[step.size % 2]
-    transaction = application.used()
-    knows = transaction is not None and transaction.has(name)
-    sql = {"set": "SAVEPOINT", "back": "ROLLBACK TO", "release": "RELEASE SAVEPOINT"}[step.how]
-    reply = yield from client.run_sql(f"{sql} {name}")
-    if isinstance(reply, Fault):
-        if reply.number == _NO_SAVEPOINT and knows and not transaction.may_be_lost:
-            raise Broken("savepoint", f"{name} is not there any more")
-        _failed(client, reply)
-        return
-    _note_end(client, f"{step.how} {name}", reply)
-    if step.how == "set":
-        if transaction is not None:
-            transaction.save(name)
-    elif not knows:
-        raise Broken("savepoint", f"{name} is there, and was never set")
-    elif step.how == "back":
-        transaction.go_back(name)
-    else:
-        transaction.forget(name)
-
-
-def autocommit(client: Client, step: Step) -> Doing:
-    """Switch autocommit on, which ends the transaction, or off."""
-    application, on = client.application, step.how.endswith("1")
-    before = application.transaction
-    ends = on and not application.autocommit
-    commits = None
-    if ends:
-        commits = before.values if before is not None else frozenset()
-    if step.how.startswith("method"):
-        if on == application.autocommit:
-            return
-        reply = yield from client.call(f"autocommit({on})", client.methods.switching(on), commits)
-    else:
-        reply = yield from client.run_sql(f"SET autocommit = {int(on)}", commits)
-    if isinstance(reply, Fault):
-        _ended_badly(client, reply)
-        return
-    application.autocommit = on
-    if ends:
-        application.end()
-    _note_end(client, step.how, reply)
+    failed(client, fault)
 
 
 # The session.
@@ -302,9 +146,9 @@ def set_(client: Client, step: Step) -> Doing:
     reply = yield from client.run_sql(sql)
     client.application.state[name] = None if isinstance(reply, Fault) else value
     if isinstance(reply, Fault):
-        _failed(client, reply)
+        failed(client, reply)
     else:
-        _note_end(client, sql, reply)
+        note_end(client, sql, reply)
 
 
 def level(client: Client, step: Step) -> Doing:
@@ -321,16 +165,16 @@ def level(client: Client, step: Step) -> Doing:
     else:
         application.next_level = known
     if isinstance(reply, Fault):
-        _failed(client, reply)
+        failed(client, reply)
     else:
-        _note_end(client, sql, reply)
+        note_end(client, sql, reply)
 
 
 def ping(client: Client, step: Step) -> Doing:
     """Look whether the connection works."""
     fault = yield from client.call("ping()", client.methods.pinging())
     if isinstance(fault, Fault):
-        _failed(client, fault)
+        failed(client, fault)
 
 
 def wait(client: Client, step: Step) -> Doing:
@@ -380,7 +224,7 @@ def ask(client: Client, step: Step) -> Doing:
         expected, sql = 1, "SELECT ROW_COUNT()"
     answer = yield from client.run_sql(sql)
     if isinstance(answer, Fault):
-        _failed(client, answer)
+        failed(client, answer)
         return
     client.note_reply(sql, answer)
     if answer.rows[0][0] != expected:
