@@ -214,7 +214,8 @@ ALLOWED_OF_DRIVERS = {
     ("_shell/surface.py", "_closed"),
     ("_shell/surface.py", "_read_timeout"),
     # The result that the application sees: a field of the virtual connection, as of PyMySQL's.
-    ("_shell/running.py", "_result"),
+    ("_shell/connected.py", "_result"),
+    ("_shell/speaking.py", "_result"),
     ("_shell/connection.py", "_result"),
 }
 

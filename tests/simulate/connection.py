@@ -111,6 +111,9 @@ class Connection:
         if fault.number in (2006, 2013):
             self.kill()
 
+    def note_closed_transaction(self) -> None:
+        self.server_status &= ~1
+
 
 class Member:
     """A physical connection that a virtual connection holds."""
@@ -135,6 +138,12 @@ class Member:
 
     def brought(self, version: int) -> None:
         self.version = version
+
+    def note_asked(self, asked: bool = True) -> None:
+        self.asked = asked
+
+    def note_prepared(self, name: str, prepared: Any) -> None:
+        self.prepared[name] = prepared
 
     def rename(self, name: str) -> None:
         self.name = name

@@ -8,6 +8,7 @@ task's, that of a thread of `asyncio.to_thread`) has the value, and with it the 
 from __future__ import annotations
 
 import inspect
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from functools import wraps
@@ -44,16 +45,16 @@ class Context(NamedTuple):
 current: ContextVar[Context | None] = ContextVar("rwsplit", default=None)
 
 
-class Block:
+class Block(ABC):
     """A context manager, `with` and `async with`, and a decorator of functions of either kind.
 
     What it says ends with it wherever it is left: also in another context than it was entered in
     (generators that frameworks run in threads), where it does not hold and nothing is to be undone.
     """
 
+    @abstractmethod
     def within(self, outer: Context | None) -> Context:
         """Return what holds in this block, within another."""
-        raise NotImplementedError
 
     def _again(self) -> Block:
         """Return what a call of a decorated function enters."""

@@ -11,7 +11,6 @@ from rwsplit._core.flows.command import (
     Exchange,
     FinishPrevious,
     Open,
-    Publish,
     Share,
 )
 from rwsplit._core.options import parse_options
@@ -156,7 +155,6 @@ def test_the_block_is_looked_at(house):
         "SET @a = 1",
         asks(Share, sharing, key="provided:a"),
         asks(Exchange, member=house.primary),
-        asks(Publish, sharing=sharing),
     )
 
 
@@ -223,7 +221,6 @@ def test_a_session_id_behind_a_schema_s_name_is_taken(house):
         "USE `other?sessionId=a`",
         asks(Share, sharing, key="provided:a"),
         asks(Exchange, sql=b"USE `other`"),
-        asks(Publish, sharing=sharing),
     )
     assert house.identity.shared_id == "a"
 

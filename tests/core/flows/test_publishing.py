@@ -19,7 +19,9 @@ def house():
 
 @pytest.fixture
 def sharing(house):
-    return house.share()
+    made = house.share()
+    made.is_open = True  # a write is marked
+    return made
 
 
 def run(house, name, *script, args=()):
@@ -62,6 +64,11 @@ def test_what_could_not_be_told_is_told_the_next_time(house, sharing):
     house.state.has_committed(f"{UUID}:1-4")
     run(house, "publishing", asks(Publish, False))
     assert house.state.written == house.at(4)
+
+
+def test_where_no_write_is_marked_nothing_is_told(house, sharing):
+    sharing.is_open = False
+    run(house, "publishing")
 
 
 def test_in_a_transaction_nothing_is_committed_yet(house, sharing):

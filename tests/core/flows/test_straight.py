@@ -114,7 +114,9 @@ def test_what_a_free_read_told_is_what_the_next_must_see(house):
     member.connection.result = rows("1")
     tail = reports(gtids=f"{UUID}:1-6")
     member.connection.tails.append(tail)
-    route = house.straight.read(member, house.statement(READ), READ.encode())
+    route = house.straight.read(
+        member, house.statement(READ), READ.encode(), member.connection.result
+    )
     assert route.endpoint == "r1"
     assert house.session.seen.at == "r1"
     assert member.connection.tails == []
@@ -126,7 +128,9 @@ def test_a_free_read_that_changed_its_session_is_none(house):
     member = house.members["r1"]
     member.connection.result = Result([("1",)], server_status=SESSION_STATE_CHANGED)
     member.connection.tails.append(reports(changed=True))
-    fault = house.straight.read(member, house.statement(READ), READ.encode())
+    fault = house.straight.read(
+        member, house.statement(READ), READ.encode(), member.connection.result
+    )
     assert isinstance(fault, Fault)
     assert fault.number == 1792
     assert house.members.lost == ["r1"]
@@ -154,9 +158,10 @@ CLOSED = {
 
 @pytest.mark.parametrize("why", CLOSED)
 def test_the_roads_are_closed_with(house, why):
-    assert not house.straight.is_closed()
+    assert house.straight.statement(READ, None) is not None
     CLOSED[why](house)
-    assert house.straight.is_closed()
+    house.session.stir()
+    assert house.straight.statement(READ, None) is None
 
 
 # On the primary.

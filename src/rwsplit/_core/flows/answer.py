@@ -70,6 +70,10 @@ class Underway:
         """Go on with another text; `names` is what its columns are called for it."""
         self.statement, self.sql, self.names = statement, sql, names
 
+    def buffer(self) -> None:
+        """Have all of its rows read at once."""
+        self.unbuffered = False
+
     def __repr__(self) -> str:
         """Tell what it does."""
         return f"<Underway {self.statement.verb}>"

@@ -81,7 +81,7 @@ class Controlling:
         show = read_show(said, dialect)
         if show is None:
             return None
-        underway.unbuffered = False  # the rows are wanted here
+        underway.buffer()  # its rows are wanted here
         return self._shown(show, statement)
 
     def starting(self) -> Flow[None]:
