@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from rwsplit._core.classify import Classifier, Dialect
+from rwsplit._core.sql.classify import Classifier, Dialect
 
 POINT = "SELECT id, name, email FROM users WHERE id = {}"
 JOIN = (

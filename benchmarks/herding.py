@@ -12,9 +12,9 @@ from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from typing import Literal, NamedTuple
 
-from rwsplit._core.endpoint import Endpoint
-from rwsplit._core.figures import Figures, View, peak_ewma
-from rwsplit._core.policies import POLICIES, Policy
+from rwsplit._core.cluster.endpoint import Endpoint
+from rwsplit._core.cluster.figures import Figures, View, peak_ewma
+from rwsplit._core.cluster.policies import POLICIES, Policy
 
 PROCESSES = 1000
 REPLICAS = 10

@@ -37,10 +37,10 @@ from .times import (
 if TYPE_CHECKING:
     from . import connections
     from ._core.cause import Cause
-    from ._core.endpoint import Endpoint
-    from ._core.position import join_positions
-    from ._core.route import RouteTaken
-    from ._core.statement import Kind, Statement
+    from ._core.cluster.endpoint import Endpoint
+    from ._core.cluster.position import join_positions
+    from ._core.session.route import RouteTaken
+    from ._core.sql.statement import Kind, Statement
     from ._drivers.sources import Secured
     from ._patch import patch
     from ._pymysql import (
@@ -105,21 +105,21 @@ _LAZY = {
     "Cluster": "._shell.cluster",
     "Connect": ".connections",
     "Connection": ".connections",
-    "Endpoint": "._core.endpoint",
-    "Kind": "._core.statement",
+    "Endpoint": "._core.cluster.endpoint",
+    "Kind": "._core.sql.statement",
     "OutcomeUnknown": "._shell.outcome",
-    "RouteTaken": "._core.route",
+    "RouteTaken": "._core.session.route",
     "Scope": "._shell.scope",
     "Secured": "._drivers.sources",
     "SessionStore": "._stores",
-    "Statement": "._core.statement",
+    "Statement": "._core.sql.statement",
     "StoreError": "._stores",
     "Stored": "._stores",
     "connect": ".connections",
     "connections": ".connections",
     "patch": "._patch",
     "current_scope": "._shell.scope",
-    "join_positions": "._core.position",
+    "join_positions": "._core.cluster.position",
     "scope": "._shell.scope",
     "session_id": "._shell.context",
     "tags": "._shell.context",
@@ -154,7 +154,7 @@ def classify(
     Raises TypeError for what is neither str nor bytes, ValueError for another flavor, and for no
     text anything else.
     """
-    from ._core.classify import classify as read  # noqa: PLC0415 - a mere import spares it
+    from ._core.sql.classify import classify as read  # noqa: PLC0415 - a mere import spares it
 
     return read(sql, flavor, version, sql_mode)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ._core.classify import classify
-from ._core.position import empty
-from ._core.route import route
+from ._core.cluster.position import empty
+from ._core.session.route import route
 from ._core.session.state import State
-from ._core.statement import Statement
+from ._core.sql.classify import classify
+from ._core.sql.statement import Statement
 
 __all__ = ["explain"]
 

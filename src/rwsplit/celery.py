@@ -15,8 +15,8 @@ import celery
 from celery import signals
 from celery.exceptions import ImproperlyConfigured
 
-from ._core.options import CONNECT
-from ._core.position import join_positions
+from ._core.cluster.position import join_positions
+from ._core.setup.options import CONNECT
 from ._drivers import err
 from ._shell.context import using
 from ._shell.process import committed_here

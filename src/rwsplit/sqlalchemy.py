@@ -19,11 +19,11 @@ from sqlalchemy.engine.characteristics import ConnectionCharacteristic
 
 import rwsplit
 
-from ._core.comments import parse_hint
-from ._core.config import digest_of
-from ._core.problems import meant, shown
-from ._core.statement import Hint
-from ._core.url_query import read_query
+from ._core.setup.config import digest_of
+from ._core.setup.problems import meant, shown
+from ._core.setup.url_query import read_query
+from ._core.sql.comments import parse_hint
+from ._core.sql.statement import Hint
 from .connections import Connection
 
 __all__ = ["RWSplitDialect", "RWSplitMariaDBDialect"]

@@ -17,7 +17,7 @@ from contextlib import ExitStack
 from contextvars import Context, copy_context
 from typing import Any, NamedTuple
 
-from ._core.carrier import (
+from ._core.session.carrier import (
     LONGEST,
     PRIMARY,
     Carrier,
@@ -30,7 +30,7 @@ from ._core.carrier import (
     read_plain,
     read_secrets,
 )
-from ._core.session_id import is_session_id
+from ._core.session.session_id import is_session_id
 from ._shell.context import using
 from ._shell.log import logger
 from ._shell.scope import Scope

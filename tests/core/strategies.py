@@ -4,7 +4,7 @@ import random
 
 from hypothesis import strategies as st
 
-from rwsplit._core.position import BinlogState, GtidList, GtidSet
+from rwsplit._core.cluster.position import BinlogState, GtidList, GtidSet
 from tests.corpus import corpus
 
 VERSIONS = {"mysql": "9.7.4", "mariadb": "10.11.19-MariaDB"}

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwsplit._core.carrier import (
+from rwsplit._core.cluster.position import GtidSet, encode
+from rwsplit._core.session.carrier import (
     LONGEST,
     PRIMARY,
     Carrier,
@@ -16,7 +17,6 @@ from rwsplit._core.carrier import (
     read_plain,
     read_secrets,
 )
-from rwsplit._core.position import GtidSet, encode
 
 SERVER = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 ONE = f"my1.{SERVER}.1-5"

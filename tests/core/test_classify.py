@@ -2,7 +2,7 @@
 
 import pytest
 
-from rwsplit._core.classify import Classifier, Dialect
+from rwsplit._core.sql.classify import Classifier, Dialect
 from tests.corpus import corpus
 
 VERSIONS = {"mysql": "9.7.4", "mariadb": "10.11.19-MariaDB"}

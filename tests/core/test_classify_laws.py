@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rwsplit._core.classify import Classifier, Dialect
-from rwsplit._core.lexer import scan
-from rwsplit._core.statement import Kind, Statement
-from rwsplit._core.wordlist import words
+from rwsplit._core.sql.classify import Classifier, Dialect
+from rwsplit._core.sql.lexer import scan
+from rwsplit._core.sql.statement import Kind, Statement
+from rwsplit._core.sql.wordlist import words
 from tests.corpus import corpus
 
 from .strategies import VERSIONS, noise, statements

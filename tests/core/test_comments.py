@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwsplit._core import classify as module
-from rwsplit._core.classify import Classifier, Dialect
-from rwsplit._core.comments import bare
-from rwsplit._core.statement import Kind
+from rwsplit._core.sql import classify as module
+from rwsplit._core.sql.classify import Classifier, Dialect
+from rwsplit._core.sql.comments import bare
+from rwsplit._core.sql.statement import Kind
 
 from .strategies import VERSIONS, statements
 from .test_classify_laws import LAWS

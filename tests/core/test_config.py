@@ -7,12 +7,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from rwsplit._core.config import Config, ConfigError, digest_of, parse_config
-from rwsplit._core.config_values import Hidden, check_option
-from rwsplit._core.endpoint import Endpoint
-from rwsplit._core.keywords import CONNECT_KEYWORDS, OPTION_KEYWORDS, Holds
-from rwsplit._core.options import KEYWORDS
-from rwsplit._core.rules import Limit, Refuse, SendTo
+from rwsplit._core.cluster.endpoint import Endpoint
+from rwsplit._core.setup.config import Config, ConfigError, digest_of, parse_config
+from rwsplit._core.setup.config_values import Hidden, check_option
+from rwsplit._core.setup.keywords import CONNECT_KEYWORDS, OPTION_KEYWORDS, Holds
+from rwsplit._core.setup.options import KEYWORDS
+from rwsplit._core.setup.rules import Limit, Refuse, SendTo
 from rwsplit._drivers.pymysql import CONNECT_KEYWORDS as DRIVER_KEYWORDS
 
 ENVIRON = {"SHOP_PASSWORD": "sesame-env", "EMPTY": ""}

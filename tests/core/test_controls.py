@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwsplit._core.classify import classifier
-from rwsplit._core.controls import (
+from rwsplit._core.cluster.policies import POLICIES
+from rwsplit._core.sql.classify import classifier
+from rwsplit._core.sql.controls import (
     CONTROLS,
     Control,
     ControlError,
@@ -15,8 +16,7 @@ from rwsplit._core.controls import (
     read_set,
     read_show,
 )
-from rwsplit._core.dialect import Dialect
-from rwsplit._core.policies import POLICIES
+from rwsplit._core.sql.dialect import Dialect
 
 MYSQL = Dialect.of("mysql")
 ANSI = Dialect.of("mysql", None, "ANSI_QUOTES")

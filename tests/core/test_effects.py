@@ -5,8 +5,8 @@ import threading
 
 import pytest
 
-from rwsplit._core.classify import Classifier, Dialect, classifier, classify
-from rwsplit._core.statement import Hint, Kind, TableName
+from rwsplit._core.sql.classify import Classifier, Dialect, classifier, classify
+from rwsplit._core.sql.statement import Hint, Kind, TableName
 
 MYSQL = Classifier(Dialect.of("mysql", "8.4.0"))
 MARIADB = Classifier(Dialect.of("mariadb", "10.11.6-MariaDB"))

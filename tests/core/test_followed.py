@@ -2,9 +2,9 @@
 
 import pytest
 
-from rwsplit._core.classify import classifier
-from rwsplit._core.dialect import Dialect
 from rwsplit._core.session.followed import Followed
+from rwsplit._core.sql.classify import classifier
+from rwsplit._core.sql.dialect import Dialect
 
 
 class Member:

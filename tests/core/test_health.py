@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rwsplit._core.cluster import failover, health
+from rwsplit._core.cluster.endpoint import Endpoint
 from rwsplit._core.cluster.facts import PrimaryFacts
 from rwsplit._core.cluster.orders import (
     CloseIdle,
@@ -18,11 +19,10 @@ from rwsplit._core.cluster.orders import (
     Warn,
     WarnOnce,
 )
+from rwsplit._core.cluster.position import BinlogState, GtidList, GtidSet
 from rwsplit._core.cluster.probe import Miss, Missed, Probe
 from rwsplit._core.cluster.topology import FiguresOf, Topology
 from rwsplit._core.cluster.whereabouts import closest, common_position, floor_of, have_all
-from rwsplit._core.endpoint import Endpoint
-from rwsplit._core.position import BinlogState, GtidList, GtidSet
 
 DB1, DB2, DB3 = (f"{digit * 8}-0000-0000-0000-000000000000" for digit in "123")
 STRANGER = "99999999-0000-0000-0000-000000000000"

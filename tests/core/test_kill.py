@@ -2,7 +2,7 @@
 
 import pytest
 
-from rwsplit._core.kill import killed_thread
+from rwsplit._core.sql.kill import killed_thread
 
 
 @pytest.mark.parametrize(

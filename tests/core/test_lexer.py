@@ -7,10 +7,10 @@ from re import _parser as sre_parse
 
 import pytest
 
-from rwsplit._core import comments, lexer, templates
-from rwsplit._core.classify import Classifier
-from rwsplit._core.dialect import Dialect
-from rwsplit._core.lexer import NAME, ODD, USERVAR, WORD, scan, tokens
+from rwsplit._core.sql import comments, lexer, templates
+from rwsplit._core.sql.classify import Classifier
+from rwsplit._core.sql.dialect import Dialect
+from rwsplit._core.sql.lexer import NAME, ODD, USERVAR, WORD, scan, tokens
 
 MYSQL = Dialect.of("mysql", "9.7.4")
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from rwsplit._core.position import GtidList, GtidSet
+from rwsplit._core.cluster.position import GtidList, GtidSet
 from rwsplit._stores.memory import MemoryStore
 
 SERVER = "3e11fa47-71ca-11e1-9e33-c80aa9429562"

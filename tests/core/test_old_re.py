@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 import rwsplit
-from rwsplit._core.classify import classify
-from rwsplit._core.statement import Kind
+from rwsplit._core.sql.classify import classify
+from rwsplit._core.sql.statement import Kind
 
 PACKAGE = Path(rwsplit.__file__).parent
 READ = re._parser  # type: ignore[attr-defined]
@@ -45,10 +45,10 @@ for module in pkgutil.walk_packages(rwsplit.__path__, "rwsplit."):
             if error.name.partition(".")[0] == "rwsplit":
                 raise
 
-from rwsplit._core import classify, comments, controls, lexer, templates
-from rwsplit._core.dialect import Dialect
-from rwsplit._core.rule_tables import _pattern
-from rwsplit._core.rules import Glob
+from rwsplit._core.sql import classify, comments, controls, lexer, templates
+from rwsplit._core.sql.dialect import Dialect
+from rwsplit._core.setup.rule_tables import _pattern
+from rwsplit._core.setup.rules import Glob
 for flavor in ("mysql", "mariadb"):
     for sql_mode in ("", "ANSI_QUOTES", "NO_BACKSLASH_ESCAPES", "ANSI", "ORACLE"):
         dialect = Dialect.of(flavor, None, sql_mode)

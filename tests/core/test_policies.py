@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rwsplit._core import figures, policies
-from rwsplit._core.endpoint import Endpoint
-from rwsplit._core.figures import Figures, View, peak_ewma
-from rwsplit._core.policies import POLICIES, narrow
+from rwsplit._core.cluster import figures, policies
+from rwsplit._core.cluster.endpoint import Endpoint
+from rwsplit._core.cluster.figures import Figures, View, peak_ewma
+from rwsplit._core.cluster.policies import POLICIES, narrow
 
 LAWS = settings(deadline=None, max_examples=50)
 

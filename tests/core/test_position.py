@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwsplit._core import position
-from rwsplit._core.position import (
+from rwsplit._core.cluster import position
+from rwsplit._core.cluster.position import (
     BinlogState,
     GtidList,
     GtidSet,

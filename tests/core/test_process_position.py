@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from rwsplit._core.position import GtidList, GtidSet, empty, within
+from rwsplit._core.cluster.position import GtidList, GtidSet, empty, within
 from rwsplit._core.session.state import State
 from rwsplit._shell.process import ProcessPosition
 

@@ -5,11 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rwsplit._core.cause import Cause
-from rwsplit._core.classify import classify
-from rwsplit._core.position import GtidSet
-from rwsplit._core.route import OPEN, Destination, route
+from rwsplit._core.cluster.position import GtidSet
+from rwsplit._core.session.route import OPEN, Destination, route
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION, State
-from rwsplit._core.statement import Kind
+from rwsplit._core.sql.classify import classify
+from rwsplit._core.sql.statement import Kind
 
 PRIMARY, REPLICA, LAST = Destination
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from rwsplit._core.classify import Classifier, Dialect
-from rwsplit._core.routines import Routine, with_functions
-from rwsplit._core.statement import Kind
+from rwsplit._core.sql.classify import Classifier, Dialect
+from rwsplit._core.sql.routines import Routine, with_functions
+from rwsplit._core.sql.statement import Kind
 
 MYSQL = Dialect.of("mysql", "8.4.0")
 CLASSIFIER = Classifier(MYSQL)

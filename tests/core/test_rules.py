@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwsplit._core.config import digest_of
-from rwsplit._core.problems import Problems
-from rwsplit._core.rule_tables import parse_rules
-from rwsplit._core.rules import (
+from rwsplit._core.setup.config import digest_of
+from rwsplit._core.setup.problems import Problems
+from rwsplit._core.setup.rule_tables import parse_rules
+from rwsplit._core.setup.rules import (
     LEVELS,
     LONGEST_TEXT,
     Conditions,

@@ -5,8 +5,8 @@ from math import inf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rwsplit._core.cluster.position import GtidSet
 from rwsplit._core.cluster.samples import Samples
-from rwsplit._core.position import GtidSet
 
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 

@@ -7,9 +7,9 @@ import threading
 import pytest
 
 import rwsplit
-from rwsplit._core.options import Choice
-from rwsplit._core.position import GtidList, GtidSet, encode, strange
+from rwsplit._core.cluster.position import GtidList, GtidSet, encode, strange
 from rwsplit._core.session.state import State
+from rwsplit._core.setup.options import Choice
 from rwsplit._shell.context import current
 from rwsplit._shell.process import ProcessPosition
 from rwsplit._shell.scope import Listeners, Scope

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rwsplit._core.cluster.place import UNTOLD_SECONDS
-from rwsplit._core.position import GtidSet, empty
+from rwsplit._core.cluster.position import GtidSet, empty
 from rwsplit._core.session.seen import Seen, Sight
 
 SOURCE = "3e11fa47-71ca-11e1-9e33-c80aa9429562"

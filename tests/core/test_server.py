@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rwsplit._core.cluster import load, pauses
+from rwsplit._core.cluster.endpoint import Endpoint
+from rwsplit._core.cluster.figures import Figures
 from rwsplit._core.cluster.load import Load, Usual
 from rwsplit._core.cluster.place import UNTOLD_SECONDS
+from rwsplit._core.cluster.position import GtidSet
 from rwsplit._core.cluster.server import FULL_SECONDS, Server
-from rwsplit._core.endpoint import Endpoint
-from rwsplit._core.figures import Figures
-from rwsplit._core.position import GtidSet
 from tests.core.strategies import gtid_sets
 
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"

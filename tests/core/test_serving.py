@@ -1,10 +1,10 @@
 """Who may be asked now, by group, rank and zone."""
 
+from rwsplit._core.cluster.endpoint import Endpoint
+from rwsplit._core.cluster.policies import POLICIES, round_robin
 from rwsplit._core.cluster.server import Server
 from rwsplit._core.cluster.serving import GroupPolicies, who_serves
-from rwsplit._core.endpoint import Endpoint
-from rwsplit._core.options import ClusterOptions, GroupOptions
-from rwsplit._core.policies import POLICIES, round_robin
+from rwsplit._core.setup.options import ClusterOptions, GroupOptions
 
 NOW = 1000.0
 

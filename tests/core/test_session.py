@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from rwsplit._core.classify import classify
-from rwsplit._core.position import GtidList, GtidSet, intersection
+from rwsplit._core.cluster.position import GtidList, GtidSet, intersection
 from rwsplit._core.session.state import (
     AUTOCOMMIT,
     IN_TRANSACTION,
@@ -19,7 +18,8 @@ from rwsplit._core.session.state import (
     runs_code,
     spelt,
 )
-from rwsplit._core.statement import Kind
+from rwsplit._core.sql.classify import classify
+from rwsplit._core.sql.statement import Kind
 from rwsplit._core.tracking import Changes
 
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"

@@ -12,7 +12,7 @@ import pytest
 from pymysql import err
 
 import rwsplit
-from rwsplit._core.endpoint import Endpoint
+from rwsplit._core.cluster.endpoint import Endpoint
 from rwsplit._drivers import sources
 from rwsplit._drivers.pymysql import PhysicalConnection, is_of_tls, lost
 from rwsplit._drivers.sources import (

@@ -1,8 +1,8 @@
 """On what terms reads are split."""
 
 from rwsplit._core.cause import ONLY_ASKED, Cause, Reason
-from rwsplit._core.options import Choice, Options
 from rwsplit._core.session.terms import Terms
+from rwsplit._core.setup.options import Choice, Options
 
 OFF = Reason("switched off", Cause.SWITCHED_OFF)
 

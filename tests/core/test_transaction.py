@@ -6,13 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwsplit._core import fingerprint, habit
-from rwsplit._core.classify import classify
-from rwsplit._core.fingerprint import Fingerprint
-from rwsplit._core.habit import Habit
-from rwsplit._core.position import GtidSet
+from rwsplit._core.cluster.position import GtidSet
+from rwsplit._core.session import habit
+from rwsplit._core.session.habit import Habit
 from rwsplit._core.session.state import AUTOCOMMIT, State
 from rwsplit._core.session.transaction import MOST_READS, Step, Transaction, is_compared, is_ordered
+from rwsplit._core.sql import fingerprint
+from rwsplit._core.sql.classify import classify
+from rwsplit._core.sql.fingerprint import Fingerprint
 
 rows = st.lists(st.binary(max_size=4), max_size=6)
 

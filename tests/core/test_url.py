@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rwsplit._core.keywords import CONNECT_KEYWORDS, OPTION_KEYWORDS, Holds
-from rwsplit._core.url import SCHEMES, parse_url
+from rwsplit._core.setup.keywords import CONNECT_KEYWORDS, OPTION_KEYWORDS, Holds
+from rwsplit._core.setup.url import SCHEMES, parse_url
 
 
 @pytest.mark.parametrize(

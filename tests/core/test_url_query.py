@@ -2,8 +2,8 @@
 
 import pytest
 
-from rwsplit._core.keywords import OPTION_KEYWORDS
-from rwsplit._core.url_query import read_query
+from rwsplit._core.setup.keywords import OPTION_KEYWORDS
+from rwsplit._core.setup.url_query import read_query
 
 READ = {
     "replicas": ("db2,db3:3307", ["db2", "db3:3307"]),

@@ -8,7 +8,7 @@ import pytest
 
 import rwsplit
 from rwsplit import web
-from rwsplit._core.carrier import Carrier
+from rwsplit._core.session.carrier import Carrier
 from rwsplit._shell.context import current
 from tests.core.test_scope import Cluster, Replica, gtids
 

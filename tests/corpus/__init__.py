@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
-from rwsplit._core.statement import Kind
+from rwsplit._core.sql.statement import Kind
 
 FOLDER = Path(__file__).parent
 _LINE = re.compile(r"(?P<kind>[a-z_]+)(?:\[(?P<mode>[A-Z_,]+)\])?(?P<dry>!?)\s+(?P<sql>.*)")

@@ -15,7 +15,7 @@ import pytest
 
 import rwsplit
 from rwsplit import Cause
-from rwsplit._core.config import parse_config
+from rwsplit._core.setup.config import parse_config
 from rwsplit._shell.configuring import _warn_once
 
 READ = "SELECT COUNT(*) FROM t"

@@ -9,7 +9,7 @@ import itertools
 import pymysql
 import pytest
 
-from rwsplit._core import classify as module
+from rwsplit._core.sql import classify as module
 
 TRACE = "traceparent='00-5bd66ef5095369c7b0d1f8f4bd33716a-{:016x}-01'"
 

@@ -15,9 +15,9 @@ from pathlib import Path
 import pytest
 
 import rwsplit
-from rwsplit._core.config import ConfigError, parse_config
-from rwsplit._core.endpoint import parse_primary, parse_replicas
-from rwsplit._core.options import ClusterOptions, Options, parse_options
+from rwsplit._core.cluster.endpoint import parse_primary, parse_replicas
+from rwsplit._core.setup.config import ConfigError, parse_config
+from rwsplit._core.setup.options import ClusterOptions, Options, parse_options
 from rwsplit._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection
 from rwsplit._shell.account import Account
 from rwsplit._stores import open_store
@@ -327,7 +327,7 @@ def path(tmp_path):
 
 def use(path: Path) -> None:
     store = SQLiteStore(str(path))
-    store.begin(rwsplit._core.position.parse_position("mariadb", "0-1-5"))
+    store.begin(rwsplit._core.cluster.position.parse_position("mariadb", "0-1-5"))
     store.publish("a web session's id", store.open("a web session's id"), None)
     globals()["_kept"] = store  # its -wal and -shm are there while it is open
 
@@ -360,7 +360,7 @@ def test_a_file_that_is_there_is_never_opened_wider(path, before, after):
 
 def test_a_store_in_memory_makes_no_file(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    SQLiteStore(":memory:").begin(rwsplit._core.position.parse_position("mariadb", "0-1-5"))
+    SQLiteStore(":memory:").begin(rwsplit._core.cluster.position.parse_position("mariadb", "0-1-5"))
     assert not [*tmp_path.iterdir()]
 
 

@@ -19,7 +19,7 @@ import time
 import pytest
 
 import rwsplit
-from rwsplit._core.position import GtidList, GtidSet, decode, encode
+from rwsplit._core.cluster.position import GtidList, GtidSet, decode, encode
 from rwsplit._stores import Stored
 from rwsplit.constants import CLIENT
 from tests.inside import ask_primary

@@ -22,8 +22,8 @@ from pymysql.constants import COMMAND
 from pymysql.cursors import DictCursor, SSCursor
 
 import rwsplit
-from rwsplit._core.options import parse_options
-from rwsplit._core.url import parse_url
+from rwsplit._core.setup.options import parse_options
+from rwsplit._core.setup.url import parse_url
 
 from .oracle import kill_primary
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pymysql
 from pymysql.constants import CLIENT
 
-from rwsplit._core.wordlist import words
+from rwsplit._core.sql.wordlist import words
 
 SCHEMA = (
     "DROP TABLE IF EXISTS t, u, t7, t8, t9, u7",

@@ -5,9 +5,9 @@ import contextlib
 import pymysql
 import pytest
 
-from rwsplit._core.classify import Dialect, classifier
-from rwsplit._core.functions import ANY_SOME, builtins_of
-from rwsplit._core.statement import Kind
+from rwsplit._core.sql.classify import Dialect, classifier
+from rwsplit._core.sql.functions import ANY_SOME, builtins_of
+from rwsplit._core.sql.statement import Kind
 
 # Words of the grammar that might be taken for one, and are in no table.
 MORE = {

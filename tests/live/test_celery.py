@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 import rwsplit
-from rwsplit._core.position import decode
+from rwsplit._core.cluster.position import decode
 from rwsplit._shell import process
 
 celery = pytest.importorskip("celery")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rwsplit._core.classify import Dialect, classifier
-from rwsplit._core.statement import Kind
+from rwsplit._core.sql.classify import Dialect, classifier
+from rwsplit._core.sql.statement import Kind
 from rwsplit.sandbox import Sandbox
 from tests.corpus import corpus
 

@@ -11,7 +11,7 @@ import pymysql
 import pytest
 
 import rwsplit
-from rwsplit._core.fingerprint import Fingerprint
+from rwsplit._core.sql.fingerprint import Fingerprint
 
 from . import histories
 

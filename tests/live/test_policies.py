@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 import rwsplit
-from rwsplit._core.policies import POLICIES
+from rwsplit._core.cluster.policies import POLICIES
 
 READ = "SELECT COUNT(*) FROM t"
 

@@ -6,7 +6,7 @@ import pymysql
 import pytest
 from hypothesis import HealthCheck, given, settings
 
-from rwsplit._core.position import GtidList, GtidSet, encode
+from rwsplit._core.cluster.position import GtidList, GtidSet, encode
 from rwsplit.sandbox import Sandbox
 from tests.core.strategies import UUIDS, gtid_lists, gtid_texts
 

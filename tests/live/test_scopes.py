@@ -9,7 +9,7 @@ import time
 import pytest
 
 import rwsplit
-from rwsplit._core.position import GtidList, GtidSet, decode, encode
+from rwsplit._core.cluster.position import GtidList, GtidSet, decode, encode
 
 READ = "SELECT v FROM t WHERE id = 1"
 LATE = 0.3

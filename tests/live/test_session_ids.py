@@ -7,8 +7,8 @@ import time
 import pytest
 
 import rwsplit
-from rwsplit._core.position import GtidList, GtidSet, decode
-from rwsplit._core.session_id import check_session_id, parse_database, parse_use
+from rwsplit._core.cluster.position import GtidList, GtidSet, decode
+from rwsplit._core.session.session_id import check_session_id, parse_database, parse_use
 from rwsplit._stores.memory import MemoryStore
 
 _numbers = iter(range(10**9))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import rwsplit
 from rwsplit._core.session.state import State
-from rwsplit._core.statement import Kind
+from rwsplit._core.sql.statement import Kind
 from rwsplit.sandbox import Sandbox
 
 from .programs import FRESH, SCHEMA, Step, changes, run, steps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rwsplit._core.whereabouts import POSITION_SQL
+from rwsplit._core.flavors.positions import POSITION_SQL
 
 from .replies import Changes, Field, Reply
 from .server import Server

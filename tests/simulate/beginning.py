@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rwsplit._core.cluster.facts import PrimaryFacts
-from rwsplit._core.figures import View
+from rwsplit._core.cluster.figures import View
+from rwsplit._core.cluster.position import empty
+from rwsplit._core.flavors.trackers import default_tracking
 from rwsplit._core.flows.choosing import Chooser
 from rwsplit._core.flows.command import Connect, Flow
 from rwsplit._core.flows.journey import Journey
 from rwsplit._core.flows.methods import Methods
-from rwsplit._core.options import Options
-from rwsplit._core.position import empty
 from rwsplit._core.session.identity import Identity
 from rwsplit._core.session.session import Session
 from rwsplit._core.session.state import State
 from rwsplit._core.session.terms import Terms
-from rwsplit._core.trackers import default_tracking
+from rwsplit._core.setup.options import Options
 from rwsplit._core.wire import Fault
 
 from .commands import Pause

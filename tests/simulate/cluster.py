@@ -11,18 +11,18 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from rwsplit._core.catalogue import Catalogue
 from rwsplit._core.cluster import failover, health
+from rwsplit._core.cluster.endpoint import Endpoint
 from rwsplit._core.cluster.facts import PrimaryFacts
 from rwsplit._core.cluster.orders import Interrupt, Order, Then
+from rwsplit._core.cluster.policies import Policy
+from rwsplit._core.cluster.position import Position
 from rwsplit._core.cluster.server import Server
 from rwsplit._core.cluster.serving import who_serves
 from rwsplit._core.cluster.topology import FiguresOf, Topology
 from rwsplit._core.cluster.whereabouts import have_all
-from rwsplit._core.endpoint import Endpoint
-from rwsplit._core.options import ClusterOptions
-from rwsplit._core.policies import Policy
-from rwsplit._core.position import Position
+from rwsplit._core.setup.options import ClusterOptions
+from rwsplit._core.sql.catalogue import Catalogue
 from rwsplit._shell.habits import Habits
 from rwsplit._shell.process import ProcessPosition
 from rwsplit._stores import MemoryStore

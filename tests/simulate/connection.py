@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from rwsplit._core.cause import Reason
 from rwsplit._core.cluster.server import Server
-from rwsplit._core.fingerprint import Fingerprint
-from rwsplit._core.route import RouteTaken
+from rwsplit._core.session.route import RouteTaken
 from rwsplit._core.session.state import AUTOCOMMIT
+from rwsplit._core.sql.fingerprint import Fingerprint
 from rwsplit._core.wire import Fault
 
 from .replies import Reply

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from rwsplit._core.cluster import joining
 from rwsplit._core.cluster.facts import PrimaryFacts
+from rwsplit._core.cluster.position import parse_history, parse_position
 from rwsplit._core.cluster.server import Server
+from rwsplit._core.flavors.positions import POSITION_SQL, told_position
 from rwsplit._core.flows.command import AskAllAside, AskAside, Connect, Open, WaitAside
 from rwsplit._core.flows.reading import Aside
 from rwsplit._core.numbers import BAD_DB, CON_COUNT
-from rwsplit._core.position import parse_history, parse_position
-from rwsplit._core.whereabouts import POSITION_SQL, told_position
 from rwsplit._core.wire import Fault, Kind
 
 from .answers import begun_with

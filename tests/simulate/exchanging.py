@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from rwsplit._core.fingerprint import Fingerprint
 from rwsplit._core.flows.command import (
     Ask,
     ByMethod,
@@ -16,6 +15,7 @@ from rwsplit._core.flows.command import (
     ReportLate,
     Settle,
 )
+from rwsplit._core.sql.fingerprint import Fingerprint
 from rwsplit._core.wire import Fault
 
 from .connection import Connection

@@ -7,8 +7,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from rwsplit._core.cluster import health
+from rwsplit._core.cluster.position import parse_history, parse_position
 from rwsplit._core.cluster.probe import Miss, Missed, Probe
-from rwsplit._core.position import parse_history, parse_position
 from rwsplit._core.wire import Fault
 
 from .clock import Clock

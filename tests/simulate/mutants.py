@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rwsplit._core.fingerprint import Fingerprint
 from rwsplit._core.flows import moving, recovering, straight, writing
 from rwsplit._core.flows.command import ByMethod
 from rwsplit._core.flows.holding import Holding
@@ -18,7 +17,8 @@ from rwsplit._core.session.owed import Owed
 from rwsplit._core.session.session import Session
 from rwsplit._core.session.state import State
 from rwsplit._core.session.transaction import Step, Transaction
-from rwsplit._core.statement import Kind
+from rwsplit._core.sql.fingerprint import Fingerprint
+from rwsplit._core.sql.statement import Kind
 from rwsplit._core.wire import UnknownOutcome
 
 from .mutant import STALE, Doing, Mutant, no_flow, returns

@@ -10,13 +10,13 @@ from typing import Any
 
 from rwsplit._core.cluster import failover, fitness, health, place
 from rwsplit._core.cluster.place import Place
+from rwsplit._core.cluster.position import parse_history
 from rwsplit._core.cluster.samples import Samples
 from rwsplit._core.cluster.server import Server
 from rwsplit._core.cluster.topology import Topology
 from rwsplit._core.flows import reading
 from rwsplit._core.flows.choosing import Chooser
 from rwsplit._core.flows.reading import Away, Reads
-from rwsplit._core.position import parse_history
 from rwsplit._core.session import seen
 from rwsplit._core.session.seen import Seen
 from rwsplit._core.session.state import State

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from rwsplit._core.fingerprint import Fingerprint
+from rwsplit._core.sql.fingerprint import Fingerprint
 from rwsplit._core.wire import Fault, Kind
 
 __all__ = ["Changes", "Field", "Reply", "lost", "tail_of"]

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rwsplit._core.cluster.position import Position, within
 from rwsplit._core.flows.command import Flow
 from rwsplit._core.numbers import UNREACHABLE
-from rwsplit._core.position import Position, within
 from rwsplit._core.wire import Fault
 from rwsplit._stores import MemoryStore, Stored, StoreError, StoreIsEmpty
 

@@ -14,7 +14,7 @@ from time import monotonic
 import pytest
 
 from rwsplit._core.cluster import place
-from rwsplit._core.position import GtidSet, parse_position
+from rwsplit._core.cluster.position import GtidSet, parse_position
 
 from .broken import Broken
 from .gtids import Commit, Has, parse_wanted

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from rwsplit._core import classify
-from rwsplit._core.position import Position
+from rwsplit._core.cluster.position import Position
+from rwsplit._core.sql import classify
 
 from .backend import Backend
 from .broken import Broken

@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 from pymysql.constants import CR
 
-from .._core.endpoint import Endpoint
-from .._core.problems import shown
+from .._core.cluster.endpoint import Endpoint
+from .._core.setup.problems import shown
 from . import err
 
 __all__ = [

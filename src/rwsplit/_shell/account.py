@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .._core.endpoint import Endpoint
+from .._core.cluster.endpoint import Endpoint
 from .._drivers.pymysql import PhysicalConnection
 
 __all__ = ["Account"]

@@ -6,12 +6,12 @@ import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from .._core.endpoint import Endpoint
-from .._core.options import ClusterOptions
+from .._core.cluster.endpoint import Endpoint
+from .._core.setup.options import ClusterOptions
 from .pool import Pool
 
 if TYPE_CHECKING:
-    from .._core.rules import Rule
+    from .._core.setup.rules import Rule
 
 __all__ = ["limits_of", "pool_of"]
 
@@ -34,7 +34,7 @@ def limits_of(rules: Sequence[Rule]) -> dict[str, threading.Semaphore]:
     """Return, by rule, what bounds how many of its statements run at a time."""
     if not rules:
         return {}
-    from .._core.rules import Limit  # noqa: PLC0415 - who has none does not pay for them
+    from .._core.setup.rules import Limit  # noqa: PLC0415 - who has none does not pay for them
 
     return {
         rule.name: threading.BoundedSemaphore(rule.action.running)

@@ -14,14 +14,14 @@ from random import Random
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from .._core.catalogue import Catalogue
+from .._core.cluster.endpoint import DEFAULT_PORT, Endpoint, parse_primary
+from .._core.cluster.policies import Policy, needs_load
 from .._core.cluster.server import Server
 from .._core.cluster.serving import GroupPolicies, who_serves
 from .._core.cluster.topology import FiguresOf, Topology
 from .._core.cluster.whereabouts import have_all
-from .._core.endpoint import DEFAULT_PORT, Endpoint, parse_primary
-from .._core.options import ClusterOptions, parse_cluster_options, read_replicas
-from .._core.policies import Policy, needs_load
+from .._core.setup.options import ClusterOptions, parse_cluster_options, read_replicas
+from .._core.sql.catalogue import Catalogue
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection
 from .bounds import limits_of, pool_of
 from .clusters import Asked, Clusters, memory_of
@@ -37,11 +37,11 @@ from .watch import Watch
 
 if TYPE_CHECKING:
     from .._core.cluster.facts import PrimaryFacts
-    from .._core.config import ClusterConfig
-    from .._core.controls import Control
-    from .._core.figures import Figures
-    from .._core.position import Position
-    from .._core.rules import Rule
+    from .._core.cluster.figures import Figures
+    from .._core.cluster.position import Position
+    from .._core.setup.config import ClusterConfig
+    from .._core.setup.rules import Rule
+    from .._core.sql.controls import Control
 
 __all__ = ["Cluster", "all_users", "cluster_of", "configured"]
 

@@ -11,8 +11,8 @@ from weakref import WeakValueDictionary
 
 from cachetools import LRUCache
 
-from .._core.endpoint import Endpoint
-from .._core.options import ClusterOptions
+from .._core.cluster.endpoint import Endpoint
+from .._core.setup.options import ClusterOptions
 from .._drivers.sources import Whose, key_of
 from .._stores import MemoryStore
 from .pool import LOST_FUNCTIONS, Pool, warn_of_functions

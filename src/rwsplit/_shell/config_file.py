@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .._core.config import Config
+    from .._core.setup.config import Config
 
 __all__ = ["current_config", "read_config", "reads_are_switched_off"]
 
@@ -41,7 +41,7 @@ def read_config(path: str | os.PathLike[str]) -> Config:
     Raises ConfigError with all that is wrong with it, and OSError if it can't be read.
     """
     # Who has no file does not pay for it.
-    from .._core.config import ConfigError, parse_config  # noqa: PLC0415
+    from .._core.setup.config import ConfigError, parse_config  # noqa: PLC0415
 
     file = Path(path)
     try:

@@ -7,10 +7,10 @@ import warnings
 from functools import cache
 from typing import Any
 
-from .._core.endpoint import DEFAULT_PORT, Endpoint, address
-from .._core.options import SHARED_KEYWORDS, ClusterOptions, Options, parse_options
-from .._core.problems import shown
-from .._core.session_id import parse_database
+from .._core.cluster.endpoint import DEFAULT_PORT, Endpoint, address
+from .._core.session.session_id import parse_database
+from .._core.setup.options import SHARED_KEYWORDS, ClusterOptions, Options, parse_options
+from .._core.setup.problems import shown
 from .._drivers import err
 from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection
 from .cluster import Cluster, cluster_of, configured
@@ -49,7 +49,7 @@ def checked_options(own: dict[str, Any], connect_options: dict[str, Any]) -> Opt
 
 
 def from_url(url: str) -> dict[str, Any]:
-    from .._core.url import parse_url  # noqa: PLC0415 - who has no URL does not pay for it
+    from .._core.setup.url import parse_url  # noqa: PLC0415 - who has no URL does not pay for it
 
     if not isinstance(url, str):
         raise TypeError(f"connect() takes a URL, or keywords, but got {type(url).__name__}")

@@ -17,8 +17,8 @@ from .starting import Begun
 from .surface import Surface
 
 if TYPE_CHECKING:
-    from .._core.options import Options
-    from .._core.route import RouteTaken
+    from .._core.session.route import RouteTaken
+    from .._core.setup.options import Options
 
 __all__ = ["Connected"]
 

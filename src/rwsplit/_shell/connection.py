@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from .._core.controls import mentions_controls
-from .._core.endpoint import check_no_account
-from .._core.statement import Hint
-from .._core.values import as_text
+from .._core.cluster.endpoint import check_no_account
+from .._core.sql.controls import mentions_controls
+from .._core.sql.statement import Hint
+from .._core.sql.values import as_text
 from .._drivers import err
 from .._drivers.cursors import Cursor
 from .._drivers.pymysql import CONNECT_KEYWORDS, in_use

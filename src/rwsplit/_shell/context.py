@@ -14,8 +14,8 @@ from contextvars import ContextVar
 from functools import wraps
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
-from .._core.options import Choice, parse_choice
-from .._core.session_id import check_session_id
+from .._core.session.session_id import check_session_id
+from .._core.setup.options import Choice, parse_choice
 from .._drivers import err
 
 if TYPE_CHECKING:

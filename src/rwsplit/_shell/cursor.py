@@ -8,7 +8,7 @@ from typing import Any
 
 from pymysql.cursors import Cursor, SSCursor
 
-from .._core.route import RouteTaken
+from .._core.session.route import RouteTaken
 from .._drivers.pymysql import in_use
 
 __all__ = ["RoutedCursor", "routed"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from .._core.endpoint import address
-from .._core.values import as_text
+from .._core.cluster.endpoint import address
+from .._core.sql.values import as_text
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection
 from .log import logger

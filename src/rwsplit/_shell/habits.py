@@ -6,7 +6,7 @@ import threading
 
 from cachetools import LRUCache
 
-from .._core.habit import Habit
+from .._core.session.habit import Habit
 
 __all__ = ["Habits"]
 

@@ -15,8 +15,8 @@ from .._core.flows.command import (
     WatchSnapshot,
 )
 from .._core.flows.journey import Journey
-from .._core.options import Options
 from .._core.session.session import Session
+from .._core.setup.options import Options
 from .._stores import SessionStore
 from .account import Account
 from .cluster import Cluster

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
-from .._core.policies import Policy
+from .._core.cluster.policies import Policy
 from .._drivers.sources import Dial, PasswordSource
 from .._stores import SessionStore
 from .cluster import Cluster

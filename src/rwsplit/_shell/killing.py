@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, Protocol
 
-from .._core.kill import killed_thread
 from .._core.numbers import NO_SUCH_THREAD
-from .._core.values import as_text
+from .._core.sql.kill import killed_thread
+from .._core.sql.values import as_text
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection
 from .account import Account

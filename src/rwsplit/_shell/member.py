@@ -9,10 +9,7 @@ from typing import Any
 from .._core.cause import Reason
 from .._core.cluster import joining
 from .._core.cluster.facts import PrimaryFacts
-from .._core.cluster.server import Server
-from .._core.defaults import DEFAULTS, packed, unpacked
-from .._core.options import SystemValue
-from .._core.position import (
+from .._core.cluster.position import (
     GtidList,
     GtidSet,
     History,
@@ -20,11 +17,14 @@ from .._core.position import (
     parse_history,
     parse_position,
 )
-from .._core.route import RouteTaken
+from .._core.cluster.server import Server
+from .._core.flavors.defaults import DEFAULTS, packed, unpacked
+from .._core.flavors.positions import POSITION_SQL, told_position
+from .._core.flavors.trackers import TRACK_PRIMARY, TRACK_REPLICA, UNTOLD
+from .._core.session.route import RouteTaken
 from .._core.session.state import Prepared, State, spelt
-from .._core.trackers import TRACK_PRIMARY, TRACK_REPLICA, UNTOLD
-from .._core.values import literal
-from .._core.whereabouts import POSITION_SQL, told_position
+from .._core.setup.options import SystemValue
+from .._core.sql.values import literal
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, Setup
 from .account import Account

@@ -12,14 +12,14 @@ from random import SystemRandom
 from time import monotonic
 from typing import Any, Protocol
 
+from .._core.cluster.endpoint import Endpoint
+from .._core.cluster.position import parse_history, parse_position
 from .._core.cluster.probe import Miss, Missed, Probe
 from .._core.cluster.server import Server
 from .._core.cluster.topology import Topology
-from .._core.endpoint import Endpoint
 from .._core.numbers import CON_COUNT
-from .._core.options import ClusterOptions
-from .._core.position import parse_history, parse_position
-from .._core.values import as_text
+from .._core.setup.options import ClusterOptions
+from .._core.sql.values import as_text
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, lost
 from .account import Account

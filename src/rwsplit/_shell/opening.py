@@ -10,9 +10,9 @@ from .._core.failure import refuses_account
 from .._core.flows.command import Open, WaitAside
 from .._core.flows.reading import Aside
 from .._core.numbers import BAD_DB, CON_COUNT, HOST_IS_BLOCKED, HOST_NOT_PRIVILEGED
-from .._core.options import Options
 from .._core.session.state import State
-from .._core.values import as_text
+from .._core.setup.options import Options
+from .._core.sql.values import as_text
 from .._drivers import err
 from .._drivers.pymysql import is_of_tls, lost
 from .._drivers.sources import key_of

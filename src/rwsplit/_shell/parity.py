@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .._core.cluster.orders import WarnOnce
-from .._core.defaults import DEFAULTS, UNMENDED, packed, unpacked
-from .._core.values import as_text
+from .._core.flavors.defaults import DEFAULTS, UNMENDED, packed, unpacked
+from .._core.sql.values import as_text
 from .._drivers import err
 
 __all__ = ["ASK_PARITY", "Parities", "Parity", "filters_of"]

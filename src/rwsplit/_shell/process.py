@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-from .._core.endpoint import Endpoint
-from .._core.position import Position, empty, encode, join_positions, parse_position, within
+from .._core.cluster.endpoint import Endpoint
+from .._core.cluster.position import Position, empty, encode, join_positions, parse_position, within
 
 __all__ = ["Heard", "ProcessPosition", "committed_here", "doubt_number", "position_of"]
 

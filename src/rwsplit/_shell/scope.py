@@ -6,8 +6,8 @@ import os
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from .._core.options import CONNECT, parse_after
-from .._core.position import Position, decode, encode, strange, within
+from .._core.cluster.position import Position, decode, encode, strange, within
+from .._core.setup.options import CONNECT, parse_after
 from .context import Block, Context, checked_id, current
 from .member import ask_aside
 from .process import Heard, ProcessPosition, doubt_number

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from .._core.options import CONNECT
-from .._core.position import encode
-from .._core.problems import shown
-from .._core.session_id import check_session_id
+from .._core.cluster.position import encode
+from .._core.session.session_id import check_session_id
+from .._core.setup.options import CONNECT
+from .._core.setup.problems import shown
 from .._drivers import err
 from .connected import Connected
 from .starting import position_of_text

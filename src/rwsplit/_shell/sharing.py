@@ -8,8 +8,8 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
+from .._core.cluster.position import GtidList, GtidSet, Position
 from .._core.numbers import UNREACHABLE
-from .._core.position import GtidList, GtidSet, Position
 from .._drivers import err
 from .._stores import MemoryStore, SessionStore, Stored, StoreError, StoreIsDamaged, StoreIsEmpty
 from .log import logger

@@ -7,19 +7,19 @@ from typing import Any, NamedTuple
 
 from .._core.cause import not_split
 from .._core.cluster.facts import PrimaryFacts
-from .._core.figures import View
+from .._core.cluster.figures import View
+from .._core.cluster.position import Position, decode, empty
+from .._core.flavors.trackers import default_tracking
 from .._core.flows.choosing import Chooser
 from .._core.flows.journey import Journey
 from .._core.flows.methods import Methods
-from .._core.options import CONNECT, Options
-from .._core.position import Position, decode, empty
 from .._core.session.identity import Identity
 from .._core.session.session import Session
 from .._core.session.state import State
 from .._core.session.terms import Terms
-from .._core.trackers import default_tracking
+from .._core.setup.options import CONNECT, Options
+from .._core.sql.values import as_text
 from .._core.tracking import Changes
-from .._core.values import as_text
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, lost
 from .._stores import SessionStore

@@ -12,13 +12,13 @@ from random import Random
 from time import monotonic
 
 from .._core.cluster import failover, health
+from .._core.cluster.endpoint import Endpoint
 from .._core.cluster.facts import PrimaryFacts
 from .._core.cluster.orders import Order, Then
+from .._core.cluster.position import History, Position
 from .._core.cluster.probe import Missed, Probe
 from .._core.cluster.server import Server
 from .._core.cluster.topology import Topology
-from .._core.endpoint import Endpoint
-from .._core.position import History, Position
 from .errands import Errands
 from .parity import Parities, Parity
 

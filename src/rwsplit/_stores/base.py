@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-from .._core.position import Position, decode, within
+from .._core.cluster.position import Position, decode, within
 
 __all__ = [
     "MARK_SECONDS",

@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable
 
-from .._core.position import Position, within
+from .._core.cluster.position import Position, within
 from .base import MOST_ENTRIES, Stored
 
 __all__ = ["MemoryStore"]

@@ -8,7 +8,7 @@ from time import time
 from typing import Any, ClassVar
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from .._core.position import Position, encode
+from .._core.cluster.position import Position, encode
 from .base import (
     MARK_SECONDS,
     MOST_ENTRIES,

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from time import time
 from typing import ClassVar
 
-from .._core.position import Position, encode
+from .._core.cluster.position import Position, encode
 from .base import (
     MARK_SECONDS,
     MOST_ENTRIES,

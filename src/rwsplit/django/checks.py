@@ -15,7 +15,7 @@ from django.db.utils import DEFAULT_DB_ALIAS
 
 import rwsplit
 
-from .._core.session_id import parse_database
+from .._core.session.session_id import parse_database
 
 __all__ = ["check_databases", "register"]
 

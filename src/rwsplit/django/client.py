@@ -9,8 +9,8 @@ from django.db.backends.mysql import client
 
 import rwsplit
 
-from .._core.endpoint import Endpoint, address
-from .._core.values import as_text
+from .._core.cluster.endpoint import Endpoint, address
+from .._core.sql.values import as_text
 from .._drivers.sources import token_of
 
 __all__ = ["DatabaseClient", "shell_settings"]

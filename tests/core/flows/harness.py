@@ -12,12 +12,14 @@ from collections import Counter
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from rwsplit._core.catalogue import Catalogue
 from rwsplit._core.cause import not_split
+from rwsplit._core.cluster.endpoint import Endpoint
 from rwsplit._core.cluster.facts import PrimaryFacts
+from rwsplit._core.cluster.figures import View
+from rwsplit._core.cluster.policies import POLICIES
+from rwsplit._core.cluster.position import empty, parse_history, parse_position
 from rwsplit._core.cluster.topology import FiguresOf, Topology
-from rwsplit._core.endpoint import Endpoint
-from rwsplit._core.figures import View
+from rwsplit._core.flavors.trackers import default_tracking
 from rwsplit._core.flows.answer import Underway
 from rwsplit._core.flows.choosing import Chooser
 from rwsplit._core.flows.command import (
@@ -34,15 +36,13 @@ from rwsplit._core.flows.command import (
 from rwsplit._core.flows.journey import Journey
 from rwsplit._core.flows.methods import Methods
 from rwsplit._core.flows.straight import Straight
-from rwsplit._core.options import ClusterOptions, Options
-from rwsplit._core.policies import POLICIES
-from rwsplit._core.position import empty, parse_history, parse_position
-from rwsplit._core.route import RouteTaken
 from rwsplit._core.session.identity import Identity
+from rwsplit._core.session.route import RouteTaken
 from rwsplit._core.session.session import Session
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION, State
 from rwsplit._core.session.terms import Terms
-from rwsplit._core.trackers import default_tracking
+from rwsplit._core.setup.options import ClusterOptions, Options
+from rwsplit._core.sql.catalogue import Catalogue
 from rwsplit._core.wire import Fault, Kind
 from rwsplit._shell.habits import Habits
 from rwsplit._shell.process import ProcessPosition

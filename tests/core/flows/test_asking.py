@@ -12,7 +12,7 @@ from rwsplit._core.flows.command import (
     Exchange,
     FinishPrevious,
 )
-from rwsplit._core.statement import Kind
+from rwsplit._core.sql.statement import Kind
 from rwsplit._core.wire import Fault
 
 from .harness import OK, House, Result, about, asks, did, fails, lost, rows

@@ -3,8 +3,8 @@
 import pytest
 
 from rwsplit._core.flows.choosing import LOOK_SECONDS, NOT_CAUGHT_UP, Chosen, Lacks, Nobody
-from rwsplit._core.route import Destination, Route
-from rwsplit._core.statement import Kind, because
+from rwsplit._core.session.route import Destination, Route
+from rwsplit._core.sql.statement import Kind, because
 
 from .harness import UUID, House, reports
 

@@ -3,9 +3,9 @@
 import pytest
 
 from rwsplit._core.cause import Cause
+from rwsplit._core.cluster.policies import POLICIES
 from rwsplit._core.flows.answer import EMPTY
 from rwsplit._core.flows.command import Ask, Exchange, Share
-from rwsplit._core.policies import POLICIES
 from rwsplit._core.wire import Fault
 
 from .harness import House, Result, Sharing, asks

@@ -4,8 +4,8 @@ import pytest
 
 from rwsplit._core.flows.command import Ask, Connect, Look
 from rwsplit._core.flows.deciding import PRIMARYS_SHARE
-from rwsplit._core.route import Destination
-from rwsplit._core.statement import Hint
+from rwsplit._core.session.route import Destination
+from rwsplit._core.sql.statement import Hint
 
 from .harness import House, Stored, about, asks, rows
 

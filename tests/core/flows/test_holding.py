@@ -2,8 +2,8 @@
 
 import pytest
 
+from rwsplit._core.cluster.position import parse_history
 from rwsplit._core.flows.command import Ask, Connect, WaitForPrimary
-from rwsplit._core.position import parse_history
 from rwsplit._core.session.state import AUTOCOMMIT
 from rwsplit._core.wire import Fault, Kind
 

@@ -5,8 +5,8 @@ from typing import NamedTuple
 import pytest
 
 from rwsplit._core.flows.command import AskAside, FinishPrevious, Post, Publish, Settle, Share
-from rwsplit._core.options import Choice
 from rwsplit._core.session.identity import AGAIN
+from rwsplit._core.setup.options import Choice
 from rwsplit._core.wire import Fault
 
 from .harness import UUID, House, Sharing, asks, lost

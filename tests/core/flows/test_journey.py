@@ -13,8 +13,8 @@ from rwsplit._core.flows.command import (
     Open,
     Share,
 )
-from rwsplit._core.options import parse_options
-from rwsplit._core.statement import Hint
+from rwsplit._core.setup.options import parse_options
+from rwsplit._core.sql.statement import Hint
 from rwsplit._core.wire import Fault, Kind
 
 from .harness import OK, House, Result, Sharing, about, asks, did, lost, reports, rows
@@ -260,7 +260,7 @@ class Turns:
 @pytest.fixture
 def limited(house, monkeypatch):
     from rwsplit._core.flows import ruling
-    from rwsplit._core.rules import Limit
+    from rwsplit._core.setup.rules import Limit
 
     limit = Limit(running=1, wait=0.5)
     house.cluster.rules = ("a rule",)

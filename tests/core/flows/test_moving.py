@@ -3,7 +3,6 @@
 import pytest
 
 from rwsplit._core.cause import Cause
-from rwsplit._core.fingerprint import Fingerprint
 from rwsplit._core.flows.answer import EMPTY, Underway
 from rwsplit._core.flows.command import (
     Ask,
@@ -20,6 +19,7 @@ from rwsplit._core.flows.command import (
 )
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
 from rwsplit._core.session.transaction import MOST_READS
+from rwsplit._core.sql.fingerprint import Fingerprint
 from rwsplit._core.wire import Fault
 
 from .harness import House, Result, asks, did, fails, lost, ran, read_only, rows

@@ -4,8 +4,8 @@ import pytest
 
 from rwsplit._core.cause import Cause
 from rwsplit._core.flows.command import AskAside, Look, Mark, Publish
-from rwsplit._core.route import Destination, Route
-from rwsplit._core.statement import Kind, because
+from rwsplit._core.session.route import Destination, Route
+from rwsplit._core.sql.statement import Kind, because
 
 from .harness import UUID, House, Stored, asks, lost
 

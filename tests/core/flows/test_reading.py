@@ -16,8 +16,8 @@ from rwsplit._core.flows.command import (
     WaitAside,
 )
 from rwsplit._core.flows.reading import Aside, Read, Served, Unserved
-from rwsplit._core.route import Destination, Route
-from rwsplit._core.statement import Kind, because
+from rwsplit._core.session.route import Destination, Route
+from rwsplit._core.sql.statement import Kind, because
 from rwsplit._core.tracking import SESSION_STATE_CHANGED
 from rwsplit._core.wire import Fault
 

@@ -7,7 +7,7 @@ from rwsplit._core.flows.answer import Answer
 from rwsplit._core.flows.command import Ask, Claim, Exchange, Open
 from rwsplit._core.flows.reading import Unserved
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
-from rwsplit._core.statement import Hint
+from rwsplit._core.sql.statement import Hint
 from rwsplit._core.tracking import SESSION_STATE_CHANGED
 from rwsplit._core.wire import Fault
 

@@ -3,10 +3,10 @@
 import pytest
 
 from rwsplit._core.cause import Cause
-from rwsplit._core.options import Choice
-from rwsplit._core.route import Destination
+from rwsplit._core.session.route import Destination
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
-from rwsplit._core.statement import Hint
+from rwsplit._core.setup.options import Choice
+from rwsplit._core.sql.statement import Hint
 from rwsplit._core.wire import Fault, Kind
 from tests.core.flows.harness import House
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rwsplit._core.position import GtidSet
+from rwsplit._core.cluster.position import GtidSet
 from rwsplit._core.session.identity import AGAIN, Identity
 from rwsplit._core.session.seen import Seen
 from rwsplit._core.session.state import State

@@ -2,10 +2,10 @@
 
 import pytest
 
-from rwsplit._core.position import GtidList, GtidSet
+from rwsplit._core.cluster.position import GtidList, GtidSet
 from rwsplit._core.session.language import Language
 from rwsplit._core.session.state import State
-from rwsplit._core.statement import Kind
+from rwsplit._core.sql.statement import Kind
 
 
 class Topology:

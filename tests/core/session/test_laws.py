@@ -9,8 +9,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rwsplit._core.options import Choice
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
+from rwsplit._core.setup.options import Choice
 from rwsplit._core.tracking import Changes
 from tests.core.flows.harness import UUID, House, Result, Sharing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ..position import History, Position
+from .position import History, Position
 
 __all__ = ["PrimaryFacts"]
 

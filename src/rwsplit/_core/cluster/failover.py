@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ..position import beyond, whole
 from .facts import PrimaryFacts
 from .orders import CloseIdle, Interrupt, Order, Then, Warn, WarnOnce
+from .position import beyond, whole
 from .roles import find_primary
 from .server import Server
 from .topology import Topology

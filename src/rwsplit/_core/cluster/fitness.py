@@ -6,8 +6,8 @@ not seen to hold transactions of the primary's lineage.
 
 from __future__ import annotations
 
-from ..position import BinlogState, GtidSet, Position, beyond, includes, whole
 from .place import UNTOLD_SECONDS
+from .position import BinlogState, GtidSet, Position, beyond, includes, whole
 from .probe import Probe
 from .server import Server
 from .topology import Topology

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from math import inf, isfinite
 
-from ..position import Position, includes
 from .failover import another_answers, decide, doubt_replicas
 from .fitness import why_unfit
 from .orders import Interrupt, LeftOut, Order, Say, Then, WarnOnce
+from .position import Position, includes
 from .probe import Miss, Missed, Probe
 from .server import Server
 from .topology import Topology

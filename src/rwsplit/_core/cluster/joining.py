@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from ..position import Position
+from .position import Position
 from .server import Server
 from .topology import Topology
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..figures import peak_ewma
+from .figures import peak_ewma
 
 __all__ = ["Load", "Usual"]
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from math import inf
 
-from ..position import Position, parse_position
 from ..tracking import parse, state_block
 from .pauses import MOST_TIMES, growing
+from .position import Position, parse_position
 
 __all__ = ["UNTOLD_SECONDS", "Place"]
 

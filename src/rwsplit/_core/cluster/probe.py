@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from ..position import History, Position
+from .position import History, Position
 
 __all__ = ["Miss", "Missed", "Probe"]
 

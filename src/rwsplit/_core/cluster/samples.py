@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from math import inf
 
-from ..position import Position
+from .position import Position
 
 __all__ = ["Samples"]
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from math import inf, isfinite
 
-from ..endpoint import Endpoint
-from ..figures import Figures
-from ..position import History
+from .endpoint import Endpoint
+from .figures import Figures
 from .load import Load
 from .pauses import MOST_TIMES, growing, spread
 from .place import Place
+from .position import History
 from .probe import Probe
 from .refusals import Refusals
 from .roles import Sight

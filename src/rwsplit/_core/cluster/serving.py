@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from ..endpoint import Endpoint
-from ..options import ClusterOptions, GroupOptions
-from ..policies import POLICIES, Policy, narrow
+from ..setup.options import ClusterOptions, GroupOptions
+from .endpoint import Endpoint
+from .policies import POLICIES, Policy, narrow
 from .server import Server
 
 __all__ = ["GroupPolicies", "Serving", "who_serves"]

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from math import inf
 
-from ..endpoint import Endpoint
-from ..figures import Figures
-from ..position import BinlogState, GtidList, History, Position, beyond, lineage, parse_history
+from .endpoint import Endpoint
 from .facts import PrimaryFacts
+from .figures import Figures
+from .position import BinlogState, GtidList, History, Position, beyond, lineage, parse_history
 from .samples import Samples
 from .server import Server
 from .whereabouts import floor_of

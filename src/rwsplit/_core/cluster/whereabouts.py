@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ..endpoint import Endpoint
-from ..position import GtidSet, Position, empty, intersection
+from .endpoint import Endpoint
+from .position import GtidSet, Position, empty, intersection
 from .server import Server
 
 __all__ = ["closest", "common_position", "floor_of", "have_all"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from ..route import RouteTaken
-from ..statement import Statement
+from ..session.route import RouteTaken
+from ..sql.statement import Statement
 
 __all__ = ["EMPTY", "Answer", "Made", "Underway"]
 

@@ -12,16 +12,16 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from ..catalogue import Unknown
 from ..cause import Cause, Reason
-from ..following import ASKED, asks_more, questions_of, resets_warnings
+from ..cluster.position import Position
+from ..flavors.positions import POSITION_SQL, told_position
 from ..numbers import UNREACHABLE
-from ..position import Position
 from ..session.followed import FOUND_ROWS, ROW_COUNT, WARNINGS
 from ..session.session import Session
-from ..statement import Kind, Statement
-from ..values import as_text
-from ..whereabouts import POSITION_SQL, told_position
+from ..sql.catalogue import Unknown
+from ..sql.following import ASKED, asks_more, questions_of, resets_warnings
+from ..sql.statement import Kind, Statement
+from ..sql.values import as_text
 from ..wire import Fault, Member, raise_first, unsupported
 from ..wire import Kind as Kind_
 from .answer import Answer, Made, Underway
@@ -218,7 +218,7 @@ class Asking:
         ):
             return None
         # Few programs ask so, and it brings the classifier.
-        from ..asking import answer  # noqa: PLC0415
+        from ..sql.asking import answer  # noqa: PLC0415
 
         text = None
         dialect = session.language.dialect

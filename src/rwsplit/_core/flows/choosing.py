@@ -12,13 +12,13 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from ..cause import ASIDE, RESERVED, Cause, Reason, none_usable
+from ..cluster.endpoint import Endpoint
+from ..cluster.figures import View
+from ..cluster.policies import Policy, narrow
+from ..cluster.position import Position
 from ..cluster.server import Server
 from ..cluster.whereabouts import closest, common_position
-from ..endpoint import Endpoint
-from ..figures import View
-from ..policies import Policy, narrow
-from ..position import Position
-from ..route import Route
+from ..session.route import Route
 from ..session.seen import Seen
 from ..session.state import State
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any, Generic, TypeVar, cast
 
 from ..cluster.facts import PrimaryFacts
-from ..position import Position
+from ..cluster.position import Position
 
 __all__ = [
     "Acquire",

@@ -6,7 +6,11 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ..cause import Cause, Reason, not_split
-from ..controls import (
+from ..cluster.policies import POLICIES, name_of
+from ..session.route import RouteTaken
+from ..session.session import Session
+from ..setup.options import Options
+from ..sql.controls import (
     CONSISTENCY,
     POLICY,
     RATIO,
@@ -19,12 +23,8 @@ from ..controls import (
     read_set,
     read_show,
 )
-from ..options import Options
-from ..policies import POLICIES, name_of
-from ..route import RouteTaken
-from ..session.session import Session
-from ..statement import Statement
-from ..values import as_text
+from ..sql.statement import Statement
+from ..sql.values import as_text
 from ..wire import Fault
 from .answer import EMPTY, Answer, Made, Underway
 from .command import Flow

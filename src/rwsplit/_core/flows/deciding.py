@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..cause import Cause, Reason
-from ..route import Destination, Route
+from ..session.route import Destination, Route
 from ..session.session import Session
 from .answer import Underway
 from .command import Flow

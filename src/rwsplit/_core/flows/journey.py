@@ -11,15 +11,15 @@ import re
 from typing import Any
 
 from ..cause import Reason
-from ..following import questions_of
 from ..numbers import READ_ONLY_TRANSACTION
-from ..route import OPEN, Destination
 from ..session.followed import WARNINGS
+from ..session.route import OPEN, Destination
 from ..session.session import Session
+from ..session.session_id import parse_use
 from ..session.state import AUTOCOMMIT, LEXING
-from ..session_id import parse_use
-from ..statement import Kind, Statement
-from ..values import quote_identifier
+from ..sql.following import questions_of
+from ..sql.statement import Kind, Statement
+from ..sql.values import quote_identifier
 from ..wire import Fault, Member
 from ..wire import Kind as FaultKind
 from . import ruling
@@ -91,7 +91,7 @@ class Journey:
         session = self._session
         if not session.cluster.rules:
             return (yield from self._running(sql, unbuffered, template))
-        from ..rules import Limit  # noqa: PLC0415 - it brings the classifier
+        from ..setup.rules import Limit  # noqa: PLC0415 - it brings the classifier
 
         yield from self.joining.preparing()
         rule = ruling.matched(session, sql)

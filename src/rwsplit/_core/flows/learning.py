@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..following import runs_more
+from ..flavors.trackers import ask_tracking, own
 from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION, LEXING, runs_code
-from ..statement import Kind, Statement
-from ..trackers import ask_tracking, own
+from ..sql.following import runs_more
+from ..sql.statement import Kind, Statement
 from ..tracking import only_gtid, parse_tails
 from ..wire import Fault, raise_first
 from .asking import Asking

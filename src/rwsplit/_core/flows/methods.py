@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..cause import Cause, Reason
-from ..position import Position
-from ..route import Destination, Route
+from ..cluster.position import Position
+from ..session.route import Destination, Route
 from ..session.session import Session
-from ..statement import Kind, Statement, because
+from ..sql.statement import Kind, Statement, because
 from ..wire import Fault
 from .answer import Answer
 from .command import ByMethod, Flow

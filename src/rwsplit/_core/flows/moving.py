@@ -10,13 +10,13 @@ from __future__ import annotations
 from typing import Any
 
 from ..cause import Cause, Reason
-from ..fingerprint import Fingerprint
-from ..route import LEVELS, Destination, Route
 from ..session.followed import FOUND_ROWS
+from ..session.route import LEVELS, Destination, Route
 from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION
 from ..session.transaction import Step, begins_on_mariadb, is_compared, is_ordered
-from ..statement import Kind, Statement, because
+from ..sql.fingerprint import Fingerprint
+from ..sql.statement import Kind, Statement, because
 from ..wire import Fault, raise_first
 from .answer import EMPTY, Answer, Underway
 from .asking import Asking

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..cause import Cause, Reason
-from ..route import Destination, Route
+from ..session.route import Destination, Route
 from ..session.session import Session
 from ..wire import Fault
 from .answer import Underway

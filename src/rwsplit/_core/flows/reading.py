@@ -12,19 +12,18 @@ from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
 from ..cause import Cause, Reason
+from ..cluster.policies import Policy
+from ..cluster.position import Position, within
 from ..cluster.server import Server
 from ..cluster.topology import Topology
 from ..cluster.whereabouts import closest
-from ..deadline import Deadline, limit_of
 from ..failure import Meaning, meaning, was_killed
-from ..fingerprint import Fingerprint
+from ..flavors.positions import POSITION_SQL, told_position, wait_sql
 from ..numbers import NET_PACKET_TOO_LARGE, QUERY_INTERRUPTED, READ_ONLY_TRANSACTION
-from ..policies import Policy
-from ..position import Position, within
-from ..route import Destination, Route
+from ..session.route import Destination, Route
 from ..session.session import Session
+from ..sql.fingerprint import Fingerprint
 from ..tracking import SESSION_STATE_CHANGED, changes_session
-from ..whereabouts import POSITION_SQL, told_position, wait_sql
 from ..wire import Fault, Kind
 from .asking import Asking
 from .choosing import LOOK_SECONDS, NOT_CAUGHT_UP, Candidates, Chooser, Lacks, Nobody
@@ -39,6 +38,7 @@ from .command import (
     Settle,
     WaitAside,
 )
+from .deadline import Deadline, limit_of
 from .holding import Holding
 
 __all__ = ["Aside", "Members", "Read", "Reads", "Served", "Unserved"]

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ..session.state import LARGEST_VALUE, TABLES_MADE, State
-from ..statement import Statement
-from ..values import literal, quote_identifier, user_value
+from ..sql.statement import Statement
+from ..sql.values import literal, quote_identifier, user_value
 from ..wire import Fault
 from .command import Flow
 

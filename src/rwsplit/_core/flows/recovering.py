@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..cluster.position import encode
 from ..failure import is_read_only
 from ..numbers import LOCK_DEADLOCK, SERVER_GONE, SERVER_LOST
-from ..position import encode
 from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION, can_write
 from ..session.transaction import is_lost_with
-from ..statement import Kind, Statement, because
+from ..sql.statement import Kind, Statement, because
 from ..wire import Fault, UnknownOutcome
 from ..wire import Kind as FaultKind
 from .command import FinishPrevious, Flow

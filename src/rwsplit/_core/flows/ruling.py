@@ -9,7 +9,7 @@ from ..session.session import Session
 from ..wire import Fault
 
 if TYPE_CHECKING:
-    from ..rules import Limit, Matched
+    from ..setup.rules import Limit, Matched
 
 __all__ = ["matched", "refused", "rewritten"]
 
@@ -17,8 +17,8 @@ __all__ = ["matched", "refused", "rewritten"]
 def matched(session: Session, sql: Any) -> Matched | None:
     """Return the first rule that matches a text."""
     # Who has no rules does not pay for them, nor for the classifier of their digests.
-    from ..config import digest_of  # noqa: PLC0415
-    from ..rules import Facts, match  # noqa: PLC0415
+    from ..setup.config import digest_of  # noqa: PLC0415
+    from ..setup.rules import Facts, match  # noqa: PLC0415
 
     cluster, identity = session.cluster, session.identity
     text = sql
@@ -40,7 +40,7 @@ def matched(session: Session, sql: Any) -> Matched | None:
 
 def rewritten(session: Session, rule: Matched, sql: Any) -> Any:
     """Return the text that runs instead; raises 1148 for a statement that the rule refuses."""
-    from ..rules import Refuse  # noqa: PLC0415
+    from ..setup.rules import Refuse  # noqa: PLC0415
 
     action = rule.rule.action
     if isinstance(action, Refuse):

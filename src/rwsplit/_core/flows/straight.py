@@ -12,12 +12,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..cause import Reason
-from ..fingerprint import Fingerprint
-from ..route import OPEN, Destination, Route
+from ..session.route import OPEN, Destination, Route
 from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION
 from ..session.transaction import Step
-from ..statement import Kind, Statement
+from ..sql.fingerprint import Fingerprint
+from ..sql.statement import Kind, Statement
 from ..wire import Fault, Member
 from .answer import Answer, Underway
 from .journey import Journey

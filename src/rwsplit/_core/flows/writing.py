@@ -9,21 +9,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..catalogue import changes_functions
 from ..cause import Cause, Reason
-from ..deadline import Deadline
 from ..failure import may_end_transaction, was_killed
-from ..following import runs_more, shows_data, shows_tracking
+from ..flavors.positions import POSITION_SQL, told_position
 from ..numbers import BAD_DB, NET_PACKET_TOO_LARGE, NO_SUCH_TABLE, PARSE_ERROR
-from ..route import Destination, Route
+from ..session.route import Destination, Route
 from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION, can_commit, can_write, changes_globals
-from ..statement import Kind, Statement
-from ..whereabouts import POSITION_SQL, told_position
+from ..sql.catalogue import changes_functions
+from ..sql.following import runs_more, shows_data, shows_tracking
+from ..sql.statement import Kind, Statement
 from ..wire import Fault, Member, raise_first
 from .answer import Answer, Underway
 from .asking import Asking
 from .command import ByMethod, Exchange, Flow, KillElsewhere, WaitForAnyone
+from .deadline import Deadline
 from .holding import Holding
 from .joining import Joining
 from .learning import Learning

@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from ..following import (
+from ..sql.following import (
     changes_rows,
     counts_rows,
     counts_rows_late,
     may_count_rows,
     resets_warnings,
 )
-from ..statement import Statement
+from ..sql.statement import Statement
 
 __all__ = ["FOUND_ROWS", "ROW_COUNT", "WARNINGS", "Followed"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..position import Position
+from ..cluster.position import Position
 from .seen import Seen, Sight
 from .state import State
 

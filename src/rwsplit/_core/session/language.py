@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..dialect import Dialect
-from ..statement import Statement
+from ..sql.dialect import Dialect
+from ..sql.statement import Statement
 from .state import State
 
 if TYPE_CHECKING:
-    from ..classify import Classifier
+    from ..sql.classify import Classifier
 
 __all__ = ["Language"]
 
@@ -35,7 +35,7 @@ class Language:
         if lexing != self._lexing:
             self._lexing = lexing
             # Imported when first needed: it makes up a third of the import otherwise.
-            from ..classify import classifier  # noqa: PLC0415
+            from ..sql.classify import classifier  # noqa: PLC0415
 
             sql_mode, charset = lexing
             flavor, version = state.origin.flavor, self._topology.version

@@ -19,7 +19,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from ..cluster.place import UNTOLD_SECONDS
-from ..position import GtidSet, Position, parse_position
+from ..cluster.position import GtidSet, Position, parse_position
 from ..tracking import parse, state_block
 
 __all__ = ["Seen", "Sight"]

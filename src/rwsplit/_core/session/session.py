@@ -10,15 +10,15 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..cause import Cause, Reason
-from ..following import ASKED
-from ..options import Options
-from ..route import OPEN, Route, RouteTaken, route
-from ..statement import Hint, Kind, Statement
+from ..setup.options import Options
+from ..sql.following import ASKED
+from ..sql.statement import Hint, Kind, Statement
 from ..wire import Member, unusable
 from .followed import Followed
 from .identity import Identity
 from .language import Language
 from .owed import Owed
+from .route import OPEN, Route, RouteTaken, route
 from .seen import Seen
 from .state import AUTOCOMMIT, IN_TRANSACTION, State
 from .terms import Terms

@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from ..following import ASKED
-from ..position import Position, parse_position, within
-from ..statement import Kind, Statement, TableName
+from ..cluster.position import Position, parse_position, within
+from ..sql.following import ASKED
+from ..sql.statement import Kind, Statement, TableName
+from ..sql.values import literal, quote_identifier, simple_assignments
 from ..tracking import Changes
-from ..values import literal, quote_identifier, simple_assignments
 
 __all__ = [
     "AUTOCOMMIT",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..cause import ONLY_ASKED, Cause, Reason
-from ..options import Choice, Options
+from ..setup.options import Choice, Options
 
 __all__ = ["Terms"]
 

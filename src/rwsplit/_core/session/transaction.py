@@ -12,9 +12,9 @@ from enum import Enum
 from typing import NamedTuple
 
 from ..cause import Cause, Reason
-from ..fingerprint import Fingerprint
-from ..following import shows_data
-from ..statement import Kind, Statement
+from ..sql.fingerprint import Fingerprint
+from ..sql.following import shows_data
+from ..sql.statement import Kind, Statement
 from .state import AUTOCOMMIT, State
 
 __all__ = [

@@ -19,10 +19,10 @@ from pymysql.connections import MAX_PACKET_LEN, Connection, MySQLResult
 from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
 from pymysql.protocol import FieldDescriptorPacket
 
-from ..._core.endpoint import Endpoint, address
-from ..._core.fingerprint import Fingerprint
+from ..._core.cluster.endpoint import Endpoint, address
+from ..._core.sql.fingerprint import Fingerprint
+from ..._core.sql.values import quote_identifier
 from ..._core.tracking import SESSION_STATE_CHANGED
-from ..._core.values import quote_identifier
 from .. import err
 from ..sources import Dial, check_dial, check_password, dialed, key_of, protects, token_of
 from .identity import Identity, Secret, frozen

@@ -12,7 +12,7 @@ from pymysql.constants import CLIENT, CR, ER, FIELD_TYPE, SERVER_STATUS
 from pymysql.converters import through
 from pymysql.protocol import FieldDescriptorPacket
 
-from ..._core.fingerprint import Fingerprint
+from ..._core.sql.fingerprint import Fingerprint
 from ..._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
 from .. import err
 from .errors import in_use, lost

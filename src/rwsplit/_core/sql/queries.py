@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .cause import Cause, Reason
+from ..cause import Cause, Reason
 from .dialect import Dialect
 from .effects import Effects, walk
 from .lexer import WORD, Token

@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from .endpoint import DEFAULT_PORT, parse_primary
+from ..cluster.endpoint import DEFAULT_PORT, parse_primary
 from .keywords import ALIASES, CONNECT_KEYWORDS, OPTION_KEYWORDS, Holds, from_text
 
 __all__ = ["read_query"]

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from operator import lt
 
-from .problems import shown
+from ..setup.problems import shown
 
 __all__ = [
     "BinlogState",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .cause import Cause
+from ..cause import Cause
 from .dialect import Dialect
 from .effects import Effects, walk
 from .lexer import NAME, WORD, Token
 from .names import name_at
-from .reading import is_word
+from .queries import is_word
 from .statement import Kind, because
 
 __all__ = ["show"]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from functools import cache
 
-from .cause import Reason
+from ..cause import Reason
 from .comments import NO_HINTS, Hints, bare, has_code, has_comments, has_hints, hints, resolve
 from .controls import mentions_controls
 from .dialect import Dialect

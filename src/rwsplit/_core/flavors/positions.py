@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from .position import GtidList, GtidSet, Position, parse_position
-from .values import as_text
+from ..cluster.position import GtidList, GtidSet, Position, parse_position
+from ..sql.values import as_text
 
 __all__ = ["POSITION_SQL", "told_position", "wait_sql"]
 

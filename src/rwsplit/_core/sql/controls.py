@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import NamedTuple
 
+from ..cluster.policies import POLICIES
 from .dialect import Dialect
-from .policies import POLICIES
 
 __all__ = [
     "CONSISTENCY",

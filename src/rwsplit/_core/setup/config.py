@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..cluster.endpoint import DEFAULT_PORT, Endpoint, address
+from ..session.route import LEVELS
 from .config_endpoints import (
     check_replicas,
     may_be_one,
@@ -24,15 +26,13 @@ from .config_values import (
     read_option,
     split,
 )
-from .endpoint import DEFAULT_PORT, Endpoint, address
 from .options import CLUSTER_KEYWORDS, ClusterOptions, GroupOptions, Options, parse_cluster_options
 from .problems import ConfigError, Hidden, Problems, below, meant, shown
-from .route import LEVELS
 from .rule_tables import parse_rules
 from .rules import Rule
 
 if TYPE_CHECKING:
-    from .classify import Classifier
+    from ..sql.classify import Classifier
 
 __all__ = [
     "ClusterConfig",
@@ -167,8 +167,8 @@ def digest_of(sql: str) -> str:
 
 @cache
 def _classifier() -> Classifier:
-    from .classify import classifier  # noqa: PLC0415 - only a rule with a digest needs it
-    from .dialect import Dialect  # noqa: PLC0415
+    from ..sql.classify import classifier  # noqa: PLC0415 - only a rule with a digest needs it
+    from ..sql.dialect import Dialect  # noqa: PLC0415
 
     return classifier(Dialect.of("mysql"))
 

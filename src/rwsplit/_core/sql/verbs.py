@@ -20,7 +20,7 @@ from .dialect import Dialect
 from .effects import Effects, walk
 from .lexer import NAME, ODD, OP, USERVAR, WORD
 from .names import name_at
-from .reading import Tokens, build, is_word, leading, unknown, words_of
+from .queries import Tokens, build, is_word, leading, unknown, words_of
 from .setting import Assignments, assignments
 from .show import show
 from .statement import Kind, Statement, because

@@ -8,7 +8,7 @@ from .dialect import Dialect
 from .effects import Effects, walk
 from .lexer import NAME, WORD
 from .names import name_at
-from .reading import Tokens, build, is_word, leading, words_of
+from .queries import Tokens, build, is_word, leading, words_of
 from .statement import Kind, Statement, TableName
 from .wordlist import words
 

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from math import ceil
 from typing import NamedTuple
 
-from .position import join_positions
-from .problems import shown
+from ..cluster.position import join_positions
+from ..setup.problems import shown
 
 __all__ = [
     "LONGEST",

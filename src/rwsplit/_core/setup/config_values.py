@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from .endpoint import DEFAULT_PORT
+from ..cluster.endpoint import DEFAULT_PORT
 from .keywords import (
     ALIASES,
     CONNECT_KEYWORDS,

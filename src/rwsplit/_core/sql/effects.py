@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from .cause import Cause, Reason
+from ..cause import Cause, Reason
 from .dialect import Dialect
 from .functions import ANY_SOME, GEOMETRY, SPECIAL, VARYING, builtins_of
 from .lexer import LITERAL, NAME, ODD, OP, SYSVAR, USERVAR, WORD, Token

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import NamedTuple
 
-from .cause import Cause, Reason
+from ..cause import Cause, Reason
 
 __all__ = ["Hint", "Kind", "Statement", "TableName", "because"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, NamedTuple
 
-from .problems import Hidden, shown
+from ..setup.problems import Hidden, shown
 
 __all__ = [
     "DEFAULT_PORT",

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from .values import literal
-from .wire import Fault
+from ..sql.values import literal
+from ..wire import Fault
 
 __all__ = ["TRACK_PRIMARY", "TRACK_REPLICA", "UNTOLD", "ask_tracking", "default_tracking", "own"]
 

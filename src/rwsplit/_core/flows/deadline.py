@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from .numbers import QUERY_INTERRUPTED, QUERY_TIMEOUT
-from .session.state import State
-from .wire import Fault
+from ..numbers import QUERY_INTERRUPTED, QUERY_TIMEOUT
+from ..session.state import State
+from ..wire import Fault
 
 __all__ = ["Deadline", "limit_of"]
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 from ipaddress import IPv6Address
 from posixpath import normpath
 
+from ..cluster.endpoint import DEFAULT_PORT, Endpoint, parse_replicas
 from .config_values import CONNECT, Sources, split
-from .endpoint import DEFAULT_PORT, Endpoint, parse_replicas
 from .problems import Problems, shown
 
 __all__ = [

@@ -5,10 +5,10 @@ from __future__ import annotations
 from enum import Enum
 from typing import NamedTuple
 
-from .cause import Cause, Reason
-from .following import shows_data
-from .session.state import AUTOCOMMIT, IN_TRANSACTION, State
-from .statement import Kind, Statement
+from ..cause import Cause, Reason
+from ..sql.following import shows_data
+from ..sql.statement import Kind, Statement
+from .state import AUTOCOMMIT, IN_TRANSACTION, State
 
 __all__ = ["OPEN", "Destination", "Route", "RouteTaken", "route"]
 

@@ -6,13 +6,13 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from .endpoint import Endpoint, parse_replicas
-from .policies import POLICIES, Policy, checked
-from .position import decode
+from ..cluster.endpoint import Endpoint, parse_replicas
+from ..cluster.policies import POLICIES, Policy, checked
+from ..cluster.position import decode
+from ..session.session_id import KINDS, SPELT, check_session_id
+from ..session.state import begins_with
+from ..sql.statement import Hint
 from .problems import shown
-from .session.state import begins_with
-from .session_id import KINDS, SPELT, check_session_id
-from .statement import Hint
 
 if TYPE_CHECKING:
     from .rules import Rule
@@ -354,7 +354,7 @@ def _functions(key: str, value: object) -> Mapping[str, str]:
 
 
 def _hints(key: str, value: object) -> Mapping[str, Hint]:
-    from .comments import parse_foreign_hint, parse_hint  # noqa: PLC0415 - only few need them
+    from ..sql.comments import parse_foreign_hint, parse_hint  # noqa: PLC0415 - only few need them
 
     if not isinstance(value, Mapping):
         raise ValueError(f"{key}: expected a dict of hints, got {type(value).__name__}")

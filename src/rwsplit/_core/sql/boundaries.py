@@ -6,13 +6,13 @@ import re
 from typing import Any
 
 from . import wordlist
-from .cause import Cause, Reason
+from ..cause import Cause, Reason
 from .dialect import Dialect
 from .effects import Effects, walk
 from .functions import builtins_of
 from .lexer import NAME, OP, WORD
 from .names import name_at
-from .reading import Tokens, build, is_word, leading, unknown, words_of
+from .queries import Tokens, build, is_word, leading, unknown, words_of
 from .statement import Kind, Statement, because
 
 __all__ = [

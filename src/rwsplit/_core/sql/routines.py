@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .cause import Cause, Reason
+from ..cause import Cause, Reason
 from .dialect import Dialect
 from .effects import Effects, walk
 from .functions import GEOMETRY, MYSQL_UNTIL

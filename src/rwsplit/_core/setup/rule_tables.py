@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, TypeGuard
 
+from ..session.route import LEVELS
 from .problems import Problems, below, meant, shown
-from .route import LEVELS
 from .rules import Action, Conditions, Glob, Limit, Refuse, Rewrite, Rule, SendTo
 
 __all__ = ["parse_rules"]

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
-from .route import LEVELS, Route
-from .statement import Statement
+from ..session.route import LEVELS, Route
+from ..sql.statement import Statement
 
 __all__ = [
     "LONGEST_TEXT",

@@ -1,0 +1,1 @@
+"""What MySQL and MariaDB are asked, told to track, and begin with."""

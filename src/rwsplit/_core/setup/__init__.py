@@ -1,0 +1,1 @@
+"""What a connection and a cluster are given: keywords, URLs, files, rules."""

@@ -1,0 +1,1 @@
+"""The language wing: texts become statements, with their effects."""
