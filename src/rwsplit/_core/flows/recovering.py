@@ -26,6 +26,8 @@ from .publishing import Publishing
 __all__ = ["NOTHING", "Recovering", "deadlock", "loss", "refuses_writes"]
 
 NOTHING = Statement(Kind.READ, because(Kind.READ, "nothing was sent"))
+_LAST = ("commit", "rollback", "commit release", "rollback release")
+"""Behind one of these there is no transaction."""
 _INTERRUPTED = Statement(
     Kind.UNKNOWN, because(Kind.UNKNOWN, "it was interrupted"), implicit_commit=True
 )
@@ -83,8 +85,9 @@ class Recovering:
         session.primary.connection.note_closed_transaction()
         owed.lose()
         session.followed.forget(session.primary)
+        if begun or statement.transaction in _LAST:
+            state.forget_next()  # it was for the transaction that is over
         if begun and session.hold.revives:
-            state.forget_next()
             said = ", ".join(map(str, _said(fault)))
             transaction.lose(f"{session.primary.name} ({said})")
         return found
