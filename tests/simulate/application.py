@@ -85,7 +85,7 @@ class Transaction:
                 raise Broken("own uncommitted", text)
         if not self.is_repeatable or self.level != reply.level:
             return
-        self.servers.add(reply.server)
+        self.servers.add((reply.server, reply.route.role))
         if not moves and len(self.servers) > 1:
             return
         saw = reply.saw or 0

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from rwsplit._core.numbers import LOCK_DEADLOCK
 from rwsplit._core.wire import Fault
 
 from .answers import QUESTIONS
@@ -22,7 +23,8 @@ from .transactions import Cut, Transactions
 
 __all__ = ["Backend", "Cut"]
 
-_SIGNALLED, _ROLLED_BACK = 1644, 1213
+_SIGNALLED = 1644
+_OF_LOCKS = (LOCK_DEADLOCK, 1205)
 
 
 class Backend(Transactions):
@@ -77,7 +79,7 @@ class Backend(Transactions):
 
     def select(self, columns: str, variable: str | None, row: str | None, locks: str) -> Reply:
         """Read one row, or all."""
-        self._fail()
+        self._fail(bool(locks))
         self._use()
         mask = self.server.shown.mask
         level = self._level if self.is_open else self.level
@@ -103,7 +105,7 @@ class Backend(Transactions):
     def update(self, value: str, row: str) -> Reply:
         """Write one row."""
         self._check_writable()
-        self._fail()
+        self._fail(locks=True)
         self._use()
         self.writes.append((int(row), int(value)))
         if not self.is_open:
@@ -120,12 +122,14 @@ class Backend(Transactions):
         self.commit_writes()
         raise Fault(_SIGNALLED, "it was signalled")
 
-    def _fail(self) -> None:
-        if self.errors:
-            fault = self.errors.pop()
-            if fault.number == _ROLLED_BACK:
-                self._forget()
-            raise fault
+    def _fail(self, locks: bool) -> None:
+        """Fail, if that is due; what takes no locks waits for none."""
+        for number, fault in enumerate(self.errors):
+            if locks or fault.number not in _OF_LOCKS:
+                del self.errors[number]
+                if fault.number == LOCK_DEADLOCK:
+                    self._forget()
+                raise fault
 
 
 _TABLE = (

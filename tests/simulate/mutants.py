@@ -213,6 +213,7 @@ _OF_OTHERS = (
         "a straight read is noted",
         ((Followed, "note_read", returns(None)),),
         ("straight", "counts"),
+        kept="rows of straight reads are asked for",
     ),
 )
 

@@ -161,4 +161,16 @@ KEPT: dict[str, Plan] = {
         session_id="8", max_snapshot=0.05)), mishaps=(Mishap(0.1082, "kill primary", 1, 0.787),),
         others=(0.0181, 0.0286, 0.0372, 0.0599, 0.0663, 0.0759, 0.0792, 0.0969, 0.0993, 0.1161,
         0.1209), store=True),
+    "a level was left by a COMMIT that was lost":
+        Plan(seed=2133, flavor="mysql", replicas=1, clients=(ClientPlan(level="session",
+        shares=True, waits=True, timeout=None, steps=(Step(0.003, "snapshot", "committed", 3),
+        Step(0.001, "read", size=1))),), mishaps=(Mishap(0.0446, "restart primary", 4, 0.822),),
+        others=()),
+    "rows of straight reads are asked for":
+        Plan(seed=0, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
+        shares=False, waits=True, timeout=None, steps=(Step(0.02, "read", size=1), Step(0.02,
+        "read", size=1), Step(0.02, "read", size=1), Step(0.02, "read", size=1), Step(0.02,
+        "ask", "found", 5), Step(0.02, "ask", "found", 5), Step(0.02, "ask", "found", 5),
+        Step(0.02, "ask", "found", 5), Step(0.02, "ask", "found", 5), Step(0.02, "ask", "found",
+        5))),), mishaps=(), others=()),
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rwsplit._core.wire import Fault, UnknownOutcome
 
+from .application import COMMITTED
 from .broken import Broken
 from .doing import Doing, failed, note_end, tricked
 from .plan import Step
@@ -36,7 +37,7 @@ def begin(client: Client, step: Step) -> Doing:
     application.begin("READ ONLY" in how, keeps)
     transaction = application.transaction
     assert transaction is not None
-    if "SNAPSHOT" in how and transaction.is_repeatable:
+    if "SNAPSHOT" in how and transaction.level != COMMITTED:
         transaction.bounds = bounds
     note_end(client, "begin", reply)
 
@@ -74,8 +75,10 @@ def rollback(client: Client, step: Step) -> Doing:
     """Roll back, until that succeeds."""
     for attempt in range(3):
         application = client.application
+        before = application.transaction
         # Behind a loss there is nothing to chain to.
-        chains = step.how == "chain" and not attempt
+        was_lost = attempt or (before is not None and before.may_be_lost)
+        chains = step.how == "chain" and not was_lost
         if step.how == "method":
             flow = client.journey.moving.by_method("ROLLBACK")
             reply = yield from client.call("rollback()", flow)
@@ -120,9 +123,10 @@ def autocommit(client: Client, step: Step) -> Doing:
     application, on = client.application, step.how.endswith("1")
     before = application.transaction
     ends = on and not application.autocommit
-    commits = None
-    if ends:
-        commits = before.values if before is not None else frozenset()
+    # Who commits nothing by it may hear all the same that the outcome is not known.
+    commits: Collection[int] = ()
+    if ends and before is not None:
+        commits = before.values
     if step.how.startswith("method"):
         if on == application.autocommit:
             return
