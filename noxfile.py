@@ -48,7 +48,10 @@ def slow(session: nox.Session) -> None:
 
 @nox.session
 def simulate(session: nox.Session) -> None:
-    """Schedules of a simulated cluster for a minute, or RWSPLIT_TEST_SECONDS; no servers."""
+    """Schedules of a simulated cluster, each on both roads, for a minute; no servers.
+
+    Or for RWSPLIT_TEST_SECONDS; RWSPLIT_TEST_SEED says where to begin.
+    """
     session.install("-e", ".", *TEST)
     env = {"RWSPLIT_TEST_SECONDS": os.environ.get("RWSPLIT_TEST_SECONDS", "60")}
     session.run("pytest", "-rP", "tests/simulate", *session.posargs, env=env)

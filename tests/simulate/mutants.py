@@ -214,16 +214,19 @@ _OF_OTHERS = (
         "a read that has something to see is not free",
         ((Session, "is_free", _is_free),),
         (*STALE, "own uncommitted"),
+        seed=3,
     ),
     Mutant(
         "what a member knew of the statement before is kept",
         ((Followed, "note_counts", returns(None)),),
         ("counts",),
+        seed=37,
     ),
     Mutant(
         "what went straight is learned from",
         ((Straight, "settling", returns(None)),),
         ("straight",),
+        seed=5,
     ),
 )
 
