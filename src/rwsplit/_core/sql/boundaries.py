@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from . import wordlist
 from ..cause import Cause, Reason
+from . import wordlist
 from .dialect import Dialect
 from .effects import Effects, walk
 from .functions import builtins_of
