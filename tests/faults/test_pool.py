@@ -264,7 +264,7 @@ def test_one_virtual_connection_is_one_account(tmp_path):
     primary = PhysicalConnection(None, **given, defer_connect=True)
     account = Account(given, primary, 1.0)
     option_file(path, {"client": BOB})
-    (endpoint,) = rwsplit._core.endpoint.parse_replicas(["db2"], 3306, frozenset())
+    (endpoint,) = rwsplit._core.cluster.endpoint.parse_replicas(["db2"], 3306, frozenset())
     for options in (
         account.options(endpoint),
         account.primary_options(endpoint),
