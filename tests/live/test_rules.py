@@ -629,7 +629,7 @@ def test_a_group_has_its_own_policy_pool_and_interval(shop, configure, opened):
     cluster.policies["canary"] = counted
     assert where(connection, ORDERS, 4) == {canary: 4}
     assert calls["canary"] >= 1
-    assert rwsplit._core.policies.name_of(cluster.policy) == "random"
+    assert rwsplit._core.cluster.policies.name_of(cluster.policy) == "random"
     assert cluster.monitor.interval_of(cluster.servers[canary].endpoint) == 9
     assert cluster.monitor.interval_of(cluster.primary) == 1
     connection.close()
