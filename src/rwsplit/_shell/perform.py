@@ -10,7 +10,7 @@ from .._core.wire import Fault
 from .._drivers import err
 from .._drivers.pymysql import error_of, fault_of
 
-__all__ = ["HANDS", "Hands", "perform"]
+__all__ = ["HANDS", "Hands", "perform", "with_faults"]
 
 T = TypeVar("T")
 Hands = Mapping[type[Command[Any]], Callable[[Any], Any]]
@@ -62,18 +62,19 @@ def _exchange(command: Exchange) -> None:
 def _run(command: Exchange, connection: Any) -> None:
     sql = command.sql
     if sql is None:
-        command.accept(_with_faults(connection.run_all(command.before)))
+        command.accept(with_faults(connection.run_all(command.before)))
         return
     replies = connection.query_after(command.before, sql)
     try:
-        command.accept(_with_faults(replies))
+        command.accept(with_faults(replies))
     except Exception:
         connection.discard_query()
         raise
     connection.finish_query(command.unbuffered, command.fingerprint)
 
 
-def _with_faults(replies: list[Any]) -> list[Any]:
+def with_faults(replies: list[Any]) -> list[Any]:
+    """Return replies with the drivers' errors among them as faults."""
     return [fault_of(each) if isinstance(each, err.MySQLError) else each for each in replies]
 
 

@@ -23,7 +23,7 @@ from .cluster import Cluster
 from .member import Member, ask_aside, ask_position
 from .members import Members
 from .opening import Opener
-from .perform import HANDS, Hands, perform
+from .perform import HANDS, Hands, perform, with_faults
 
 __all__ = ["Replicas"]
 
@@ -56,7 +56,7 @@ class Replicas:
         self._hands: Hands = {
             **HANDS,
             Open: opener.open,
-            WaitAside: opener.run_aside,
+            WaitAside: lambda command: with_faults(opener.run_aside(command)),
             HavePrimary: lambda _: has_primary(),
             AskAside: lambda _: ask_aside(cluster, account),
             AskPosition: lambda command: ask_position(
