@@ -16,8 +16,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import rwsplit
 from rwsplit.sandbox import Sandbox
+
+from .measure import fill
 
 ROADS = Path(__file__).with_name("roads.py")
 
@@ -61,12 +62,7 @@ class Side:
 
 def compared(trees: tuple[str, str], cluster: Sandbox, rounds: int) -> str:
     """The table of one flavor, as Markdown."""
-    with rwsplit.connect(autocommit=True, **cluster.connect_options) as connection:
-        cursor = connection.cursor()
-        cursor.execute("DROP TABLE IF EXISTS roads")
-        cursor.execute("CREATE TABLE roads (id INT PRIMARY KEY, v INT)")
-        cursor.executemany("INSERT INTO roads VALUES (%s, %s)", [(i, i) for i in range(100)])
-    cluster.wait_caught_up()
+    fill(cluster, "roads", 100)
     sides = [Side(tree, cluster.connect_options) for tree in trees]
     lines = [
         "| road | CPU, old | CPU, new | new / old (quartiles) |",

@@ -8,7 +8,9 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import NamedTuple
 
+import rwsplit
 from rwsplit._drivers.pymysql import PhysicalConnection
+from rwsplit.sandbox import Sandbox
 
 
 class Row(NamedTuple):
@@ -23,6 +25,17 @@ class Row(NamedTuple):
     @property
     def ratios(self) -> list[float]:
         return [ours / plain for plain, ours in zip(self.plain, self.ours, strict=True)]
+
+
+def fill(cluster: Sandbox, table: str, rows: int) -> None:
+    """Make a table of so many rows (`id`, `v`) anew, and let the replicas have it."""
+    with rwsplit.connect(autocommit=True, **cluster.connect_options) as connection:
+        cursor = connection.cursor()
+        cursor.execute(f"DROP TABLE IF EXISTS {table}")
+        cursor.execute(f"CREATE TABLE {table} (id INT PRIMARY KEY, v INT)")
+        numbers = [(i, i) for i in range(rows)]
+        cursor.executemany(f"INSERT INTO {table} VALUES (%s, %s)", numbers)
+    cluster.wait_caught_up()
 
 
 def compare(

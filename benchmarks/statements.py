@@ -12,7 +12,7 @@ import pymysql
 import rwsplit
 from rwsplit.sandbox import Sandbox
 
-from .measure import Row, compare
+from .measure import Row, compare, fill
 
 _READ = "SELECT v FROM bench WHERE id = %s"
 _WRITE = "UPDATE bench SET v = v + 1 WHERE id = %s"
@@ -20,21 +20,12 @@ _WRITE = "UPDATE bench SET v = v + 1 WHERE id = %s"
 
 def rows(cluster: Sandbox, rounds: int) -> Iterator[Row]:
     """Run all comparisons on a running cluster."""
-    _prepare(cluster)
+    fill(cluster, "bench", 1000)
     yield _reads(cluster, rounds)
     yield _writes(cluster, rounds)
     yield _read_after_write(cluster, rounds)
     yield _connects(cluster, rounds)
     yield _processes(cluster, max(rounds // 8, 3))
-
-
-def _prepare(cluster: Sandbox) -> None:
-    with rwsplit.connect(autocommit=True, **cluster.connect_options) as connection:
-        cursor = connection.cursor()
-        cursor.execute("DROP TABLE IF EXISTS bench")
-        cursor.execute("CREATE TABLE bench (id INT PRIMARY KEY, v INT)")
-        cursor.executemany("INSERT INTO bench VALUES (%s, %s)", [(i, i) for i in range(1000)])
-    cluster.wait_caught_up()
 
 
 def _plain(cluster: Sandbox, server: Any) -> Any:

@@ -949,3 +949,31 @@ def _highest(position):
     """The number of the last transaction of the one server that writes."""
     (interval,) = [part.split(":", 1)[1] for part in str(position).split(",")]
     return int(re.split(r"[-:]", interval)[-1])
+
+
+def test_a_wait_that_is_killed_says_so(cluster, connect, stalled):
+    waiting, writer = connect(), connect()
+    run(writer, "UPDATE t SET v = 1 WHERE id = 1")
+    position, errors = writer.position, []
+
+    def wait():
+        try:
+            waiting.wait_for(position, 20)
+        except rwsplit.err.MySQLError as error:
+            errors.append(error.args[0])
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    sql = "SELECT id FROM information_schema.processlist WHERE info LIKE '%GTID%WAIT%' OR info LIKE"
+    until = time.monotonic() + 20
+    while thread.is_alive() and time.monotonic() < until:
+        for replica in cluster.replicas:
+            with cluster.admin(replica) as admin, admin.cursor() as cursor:
+                cursor.execute(f"{sql} 'SELECT%WAIT_FOR_EXECUTED%'")
+                for (number,) in cursor.fetchall():
+                    if number != admin.thread_id():
+                        with contextlib.suppress(rwsplit.err.MySQLError):
+                            cursor.execute(f"KILL QUERY {number}")
+        time.sleep(0.05)
+    thread.join(20)
+    assert errors == [1317]

@@ -407,10 +407,15 @@ class Run:
                 raise Difference("error 1213 under READ COMMITTED")
             if not self._rerun():
                 raise Difference("error 1213, and what was read is the same")
+        self._roll_back()
         for connection in (self.ours, self.plain):
             connection.rollback()
         self._rerun_since_read = self._refused = True
         self._log.note("ROLLBACK", (), 0)
+
+    def _roll_back(self) -> None:
+        """Roll the plain connection back as a server does at a deadlock: nothing is chained."""
+        self.plain.query("ROLLBACK AND NO CHAIN NO RELEASE")
 
     def _begin_again(self) -> None:
         """Begin the plain connection's transaction again, as the other was begun now."""
@@ -422,7 +427,7 @@ class Run:
 
     def _rerun(self) -> str:
         """Run a transaction's steps again on the plain connection; tells what is other now."""
-        self.plain.rollback()
+        self._roll_back()
         different = ""
         for step, answer in self._log.steps:
             again = perform(self.plain, PLAIN, step)
@@ -538,6 +543,18 @@ _OF_RESULT = re.compile(r"warnings|insert_id|affected_rows", re.IGNORECASE)
 _FOLLOWING = re.compile(r"ROW_COUNT|FOUND_ROWS|LAST_INSERT_ID|warnings", re.IGNORECASE)
 
 FOUND = {
+    "a READ ONLY transaction that could not go on is not chained": (
+        {"autocommit": False},
+        [
+            "SET completion_type = 1",
+            "START TRANSACTION READ ONLY",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+        ],
+    ),
     "what is asked about a stored function uses up no level": (
         {"autocommit": True},
         [
