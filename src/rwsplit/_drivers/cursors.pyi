@@ -2,7 +2,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from .._core.route import RouteTaken
+from .._core.session.route import RouteTaken
 
 __all__ = ["Cursor", "DictCursor", "DictCursorMixin", "SSCursor", "SSDictCursor"]
 
