@@ -104,7 +104,7 @@ _OF_TRANSACTIONS = (
     Mutant("what is kept is sent first", ((Owed, "send_first", returns(None)),), _TORN),
     Mutant(
         "what goes straight to the primary has nothing before it",
-        ((Straight, "on_primary", lambda self, statement: _reason(statement)),),
+        ((Straight, "on_primary", lambda self, underway: _reason(underway.statement)),),
         _TORN,
     ),
     Mutant(

@@ -55,7 +55,7 @@ class Roads:
             reading = straight.in_snapshot(underway)
             if reading is not None:
                 return (yield from self._read_in_snapshot(reading))
-        reason = straight.on_primary(statement)
+        reason = straight.on_primary(underway)
         if reason is None:
             return self._result_of((yield from self._journey.going(underway)))
         status = session.state.status

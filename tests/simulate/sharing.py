@@ -91,6 +91,7 @@ class Sharing:
     ) -> None:
         self.key = key
         self._store, self._ask, self.failed = store, ask, failed
+        self.is_local = isinstance(store, MemoryStore)
         self._mark: Any = None
         self.is_open = False
         """A write is marked."""
@@ -103,6 +104,15 @@ class Sharing:
     def forget(self, position: Position) -> None:
         if isinstance(self._store, MemoryStore):
             self._store.forget(self.key, position)
+
+    @property
+    def latest(self) -> object:
+        """What there is; in this process only."""
+        return self._store.get(self.key).position
+
+    def publish_here(self, position: Position) -> None:
+        """Tell others at once, without a mark; in this process only."""
+        self._store.publish(self.key, None, position)
 
     def looking(self, flavor: str) -> Flow[Stored | str]:
         """Return what must be seen, or why that is not known."""

@@ -58,7 +58,7 @@ class Roads:
             reading = straight.in_snapshot(underway)
             if reading is not None:
                 return self._read_in_snapshot(reading)
-        reason = straight.on_primary(statement)
+        reason = straight.on_primary(underway)
         if reason is None:
             return self._finish(self._journey.going(underway))
         status = session.state.status

@@ -33,6 +33,8 @@ class Sharing:
     def __init__(self, store: SessionStore, key: str, ask: Callable[[], Position]) -> None:
         self.key = key
         self._store = store
+        self.is_local = type(store) is MemoryStore
+        """Whether it is kept in this process: there is nothing to wait for, and no mark to set."""
         self._ask = ask
         self._mark: Any = None
         self._owner = 0
@@ -50,6 +52,17 @@ class Sharing:
     def is_open(self) -> bool:
         """Whether a write is marked. What a parent process has marked, it ends itself."""
         return self._owner == os.getpid()
+
+    @property
+    def latest(self) -> object:
+        """What there is, to be compared with what there was; in this process only."""
+        if _abandoned.qsize():
+            return _abandoned
+        return self._store.get(self.key).position
+
+    def publish_here(self, position: Position) -> None:
+        """Tell others at once what was committed, without a mark; in this process only."""
+        self._store.publish(self.key, None, position)
 
     def look(self, flavor: str) -> Stored | str:
         """Return what the session must see, or why that is not known: then the primary reads."""

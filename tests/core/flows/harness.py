@@ -255,8 +255,10 @@ class Hold:
 class Sharing:
     """What is shared under a session id."""
 
-    def __init__(self) -> None:
+    def __init__(self, is_local: bool = False) -> None:
+        self.is_local = is_local
         self.is_open = self.awaits = False
+        self.latest: object = None
         self.published: list[Any] = []
         self.forgotten: list[Any] = []
 
@@ -265,6 +267,9 @@ class Sharing:
 
     def forget(self, position: Any) -> None:
         self.forgotten.append(position)
+
+    def publish_here(self, position: Any) -> None:
+        self.published.append(position)
 
 
 class Stored(NamedTuple):
@@ -573,9 +578,9 @@ class House:
     def underway(self, sql: str, **others: Any) -> Underway:
         return Underway(self.statement(sql), sql.encode(), **others)
 
-    def share(self) -> Sharing:
-        """Share the session under an id."""
-        sharing = Sharing()
+    def share(self, is_local: bool = False) -> Sharing:
+        """Share the session under an id; `is_local` is whether it is kept in this process."""
+        sharing = Sharing(is_local)
         self.identity.take_key("provided:a")
         self.identity.share(sharing)
         self.identity.share_process()

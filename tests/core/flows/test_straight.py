@@ -3,15 +3,15 @@
 import pytest
 
 from rwsplit._core.cause import Cause
-from rwsplit._core.flows.answer import Answer
-from rwsplit._core.flows.command import Ask, Claim, Exchange, Open
+from rwsplit._core.flows.answer import Answer, Underway
+from rwsplit._core.flows.command import Ask, AskAside, Claim, Exchange, Look, Mark, Open, Publish
 from rwsplit._core.flows.reading import Unserved
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
 from rwsplit._core.sql.statement import Hint
 from rwsplit._core.tracking import SESSION_STATE_CHANGED
 from rwsplit._core.wire import Fault
 
-from .harness import OK, UUID, House, Result, about, asks, fails, lost, reports, rows
+from .harness import OK, UUID, House, Result, Stored, about, asks, fails, lost, reports, rows
 
 READ = "SELECT v FROM t"
 WRITE = "UPDATE t SET v = 1"
@@ -167,8 +167,8 @@ def test_the_roads_are_closed_with(house, why):
 # On the primary.
 
 
-def on_primary(house, sql=WRITE):
-    return house.straight.on_primary(house.statement(sql))
+def on_primary(house, sql=WRITE, unbuffered=False):
+    return house.straight.on_primary(Underway(house.statement(sql), sql.encode(), unbuffered))
 
 
 def test_a_write_goes_straight_to_the_primary(house):
@@ -255,6 +255,106 @@ def test_a_write_that_failed_goes_on_as_any_other(house):
     with pytest.raises(Fault) as caught:
         house.run(flow)
     assert caught.value.number == 1146
+
+
+# Under a session id that is kept in this process.
+
+
+def test_a_read_under_an_id_that_is_kept_here_is_free_until_something_is_told(house):
+    sharing = house.share(is_local=True)
+    assert reader(house) is house.members["r1"]
+    sharing.latest = house.at(5)
+    assert reader(house) is None
+    house.identity.hear(sharing.latest)
+    assert reader(house) is house.members["r1"]
+
+
+def test_a_read_looks_at_what_is_kept_here_once(house):
+    sharing = house.share(is_local=True)
+    sharing.latest = house.at(5)
+    decision = house.session.route(house.statement(READ))
+    stored = asks(Look, Stored(house.at(5)))
+    house.run(house.journey.publishing.looking_at_store(decision), stored)
+    assert reader(house) is house.members["r1"]
+
+
+def test_what_can_not_be_known_of_a_store_here_is_looked_at_again(house):
+    sharing = house.share(is_local=True)
+    sharing.latest = house.at(5)
+    decision = house.session.route(house.statement(READ))
+    unknown = asks(Look, "of another flavor")
+    house.run(house.journey.publishing.looking_at_store(decision), unknown)
+    assert reader(house) is None
+
+
+def test_a_read_that_must_not_see_a_write_under_an_id_does_not_look(house):
+    sharing = house.share(is_local=True)
+    sharing.latest = house.at(5)
+    house.terms.say("eventual")
+    house.session.look_at_terms()
+    assert reader(house) is house.members["r1"]
+
+
+def test_a_read_is_not_free_while_a_write_is_marked(house):
+    house.share(is_local=True).is_open = True
+    assert reader(house) is None
+
+
+def test_a_write_under_an_id_that_is_kept_here_is_told_at_once(house):
+    sharing = house.share(is_local=True)
+    assert on_primary(house).cause is Cause.WRITE
+    answer = wrote(house, reports(gtids=f"{UUID}:1-7"))
+    assert house.straight.settling(answer) is None
+    assert sharing.published == [house.at(7)]
+    assert not house.state.written
+
+
+def test_what_is_not_committed_yet_is_not_told(house):
+    sharing = house.share(is_local=True)
+    house.open_transaction()
+    assert on_primary(house).cause is Cause.WRITE
+    house.state.lose_position()
+    answer = wrote(house)
+    assert house.straight.settling(answer) is None
+    assert not sharing.published
+
+
+def test_what_was_committed_is_asked_where_it_was_not_told(house):
+    sharing = house.share(is_local=True)
+    house.state.lose_position()
+    answer = wrote(house, reports(changed=True))
+    made = rows("Com_create_table", "0")
+    house.run(
+        house.straight.settling(answer),
+        asks(Mark, None),
+        asks(AskAside, house.at(8)),
+        asks(Publish, True),
+        asks(Ask, about(rows("NONE"), made, OK)),
+    )
+    assert sharing.published == [house.at(8)]
+    assert not house.state.is_unsettled
+
+
+def test_a_stream_under_an_id_is_marked(house):
+    house.share(is_local=True)
+    assert on_primary(house, unbuffered=True) is None
+
+
+def test_a_write_under_an_id_that_has_failed_is_marked_all_the_same(house):
+    sharing = house.share(is_local=True)
+    underway = house.underway(WRITE)
+    flow = house.straight.failing(underway, underway.statement.reason, lost())
+    with pytest.raises(Fault):
+        house.run(flow, asks(Mark, None))
+    assert sharing.is_open
+
+
+def wrote(house, *tails):
+    connection = house.primary.connection
+    connection.result = OK
+    connection.tails += tails
+    statement = house.statement(WRITE)
+    return house.straight.ran(statement, WRITE.encode(), statement.reason, house.state.status)
 
 
 # In a snapshot.

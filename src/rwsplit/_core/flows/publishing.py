@@ -48,6 +48,28 @@ class Publishing:
         if (yield from Publish(sharing, state.written or None)):
             state.published()
 
+    def publish_here(self) -> bool:
+        """Tell at once what was committed under a session id that is kept in this process.
+
+        False where that has to be asked first; see `publishing`.
+        """
+        session = self._session
+        state = session.state
+        written = state.written
+        if not written and session.in_transaction:
+            return True
+        if not state.position_known:
+            return False
+        if written:
+            session.identity.sharing.publish_here(written)
+            state.published()
+        return True
+
+    def publishing_late(self) -> Flow[None]:
+        """Ask what was committed without a mark, and tell it."""
+        yield from self.beginning_write()
+        yield from self.publishing()
+
     def publishing_at_last(self) -> Flow[None]:
         """End a mark whose outcome a read had to find out."""
         session = self._session
@@ -127,12 +149,15 @@ class Publishing:
         if decision.consistency == "eventual":
             return decision
         session = self._session
-        sharing, cluster = session.identity.sharing, session.cluster
+        identity, cluster = session.identity, session.cluster
+        sharing, latest = identity.sharing, identity.process.latest
         stored = yield from Look(sharing, cluster.flavor)
         if isinstance(stored, str):
             return decision._replace(
                 destination=Destination.PRIMARY, reason=Reason(stored, Cause.STORE)
             )
+        if not identity.needs_store:
+            identity.hear(latest)
         position = stored.position
         if position is not None:
             if self._chooser.all_have(position):

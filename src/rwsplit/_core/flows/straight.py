@@ -20,6 +20,7 @@ from ..sql.fingerprint import Fingerprint
 from ..sql.statement import Kind, Statement
 from ..wire import Fault, Member
 from .answer import Answer, Underway
+from .command import Flow
 from .journey import Journey
 from .moving import why_not_in
 from .reading import Read, Served, Unserved
@@ -143,9 +144,10 @@ class Straight:
 
     # A statement that the primary runs as it is.
 
-    def on_primary(self, statement: Statement) -> Reason | None:
+    def on_primary(self, underway: Underway) -> Reason | None:
         """Return why a statement runs on the primary as it is; None if there is more to it."""
-        session = self._session
+        session, statement = self._session, underway.statement
+        identity = session.identity
         state, transaction = session.state, session.transaction
         status = state.status
         in_open = status & IN_TRANSACTION and session.transacts
@@ -157,7 +159,8 @@ class Straight:
             and not transaction.is_open
             and not transaction.lost
             and _is_simple(statement)
-            and session.identity.sharing is None
+            # What a stream has committed is known at its end: until then it is marked.
+            and (identity.sharing is None or not (identity.needs_store or underway.unbuffered))
             and session.owed.nothing
             and not session.followed.skipped
             and not state.is_unsettled
@@ -179,10 +182,20 @@ class Straight:
 
     def settling(self, answer: Answer) -> Any:
         """Return what has to be asked behind it, as a flow; None for nothing."""
-        result = answer.result
-        if not self._session.state.is_unsettled or result.unbuffered_active:
+        session, journey, result = self._session, self._journey, answer.result
+        settles = session.state.is_unsettled and not result.unbuffered_active
+        if session.identity.sharing is not None and not journey.publishing.publish_here():
+            return self._publishing(answer, settles)
+        if not settles:
             return None
-        return self._journey.learning.settling(keep_warnings=bool(result.warning_count))
+        return journey.learning.settling(keep_warnings=bool(result.warning_count))
+
+    def _publishing(self, answer: Answer, settles: bool) -> Flow[None]:
+        """Tell those who share the session id what has to be asked first."""
+        yield from self._journey.publishing.publishing_late()
+        if settles:
+            warned = bool(answer.result.warning_count)
+            yield from self._journey.learning.settling(keep_warnings=warned)
 
     def failing(self, underway: Underway, reason: Reason, fault: Fault) -> Any:
         """Let the journey go on with a statement that has failed there: a flow."""
@@ -203,7 +216,7 @@ class Straight:
             or transaction.lost
             or state.is_unsettled
             or session.owed.foreign
-            or identity.sharing is not None
+            or identity.needs_store
             or (identity.process.latest is not identity.heard and session.must_see)
             or not (transaction.begin or not state.status & AUTOCOMMIT)
             or not session.terms.splits

@@ -106,6 +106,8 @@ class Writing:
                         continue
                 if self._has_preceding(statement):
                     yield from self._preceding(statement)
+            elif session.identity.sharing is not None and can_commit(statement):
+                yield from self._publishing.beginning_write()
             status, unsent = state.status, owed.unsent
             begun = status | IN_TRANSACTION if unsent else status
             before = unsent or self._stand_ins(statement)

@@ -76,7 +76,8 @@ class Identity:
         self._outside: dict[str | None, Sight] = {}
         """By replica, what reads have seen that do not bind those of the scope."""
         self.process: Any = _NOBODY
-        """What others have committed that share the session: of this process, or of a scope."""
+        """What others have committed that share the session: of this process, of a scope, or of a
+        session id that is kept in this process."""
         self.heard: object = None
         """What there was of that when it was last looked at."""
         self.share_process()
@@ -87,8 +88,22 @@ class Identity:
 
     @property
     def has_news(self) -> bool:
-        """Whether others have committed something since it was last looked at."""
-        return self.process.latest is not self.heard
+        """Whether others have committed something since it was last looked at.
+
+        What a store has is looked at by itself.
+        """
+        return self.process is not self.sharing and self.process.latest is not self.heard
+
+    @property
+    def needs_store(self) -> bool:
+        """Whether a store must be asked, which may take its time, or not be there."""
+        return self.sharing is not None and self.sharing is not self.process
+
+    @property
+    def is_free(self) -> bool:
+        """Whether a read has nobody to ask, and nothing to tell of what was written."""
+        sharing = self.sharing
+        return sharing is None or (sharing is self.process and not sharing.is_open)
 
     @property
     def shared_id(self) -> str | None:
@@ -144,6 +159,8 @@ class Identity:
         """Share the session of the scope, or of the process where no session id says otherwise."""
         if self.part is not None:
             self.process = self.part
+        elif self.sharing is not None and self.sharing.is_local:
+            self.process = self.sharing
         else:
             shares = self.key is None and self.kind == "process"
             self.process = self.of_process if shares else _NOBODY

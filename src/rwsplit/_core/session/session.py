@@ -196,7 +196,7 @@ class Session:
             self.may_be_free
             and self.asked is None
             and not self.only_reads
-            and self.identity.sharing is None
+            and self.identity.is_free
             and not transaction.begin
             and not transaction.lost
             and not owed.unsent
