@@ -3,9 +3,15 @@
 import inspect
 
 import pymysql
+import pytest
 from pymysql import connections, converters, cursors, protocol
 
-from rwsplit._drivers.pymysql import CONNECT_KEYWORDS, DEFAULT_ENCODERS, PYMYSQL_KEYWORDS
+from rwsplit._drivers.pymysql import (
+    CONNECT_KEYWORDS,
+    DEFAULT_ENCODERS,
+    PYMYSQL_KEYWORDS,
+    PhysicalConnection,
+)
 
 
 def test_the_version_is_one_that_was_read():
@@ -59,6 +65,19 @@ def test_the_escaping_that_templates_rely_on_is_pymysqls_default():
     assert converters.encoders == DEFAULT_ENCODERS
     defaults = {key: value for key, value in converters.conversions.items() if type(key) is not int}
     assert defaults == DEFAULT_ENCODERS
+
+
+@pytest.mark.parametrize("conv", [None, {int: str, 3: int}])
+def test_a_connection_has_the_converters_that_pymysql_gives_it(conv, monkeypatch):
+    for value in (None, str):
+        if value is not None:
+            monkeypatch.setitem(converters.conversions, pymysql.FIELD_TYPE.DATE, value)
+        plain = pymysql.Connection(defer_connect=True, conv=conv)
+        ours = [PhysicalConnection(defer_connect=True, conv=conv) for _ in range(2)]
+        for each in ours:
+            assert (each.encoders, each.decoders) == (plain.encoders, plain.decoders)
+        ours[0].decoders.clear()
+        assert ours[1].decoders == plain.decoders
 
 
 def test_every_keyword_of_pymysql_is_known():

@@ -45,7 +45,7 @@ class Roads:
             session.stir()
             return self._result_of((yield from self._journey.running(sql, unbuffered)))
         encoded = sql.encode()
-        if statement.plain:
+        if statement.plain and session.snapshot is None:
             member: Any = straight.reader(statement)
             if member is not None:
                 return (yield from self._read(member, statement, encoded, unbuffered))

@@ -48,7 +48,7 @@ class Roads:
         encoded = sql
         if not isinstance(sql, bytes):
             encoded = sql.encode(primary.encoding) if isinstance(sql, str) else bytes(sql)
-        if statement.plain:
+        if statement.plain and session.snapshot is None:
             member: Any = straight.reader(statement)
             if member is not None:
                 return self._read(member, statement, encoded, unbuffered, template)

@@ -7,7 +7,7 @@ A flow yields nothing while it holds a lock, and nothing in a `finally`: it may 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from ..cluster.facts import PrimaryFacts
 from ..cluster.position import Position
@@ -50,7 +50,8 @@ class Command(Generic[T]):
     __slots__ = ()
 
     def __iter__(self) -> Generator[Command[Any], Any, T]:
-        return cast(T, (yield self))
+        reply: T = yield self
+        return reply
 
 
 Flow = Generator[Command[Any], Any, T]

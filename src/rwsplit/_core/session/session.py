@@ -191,12 +191,13 @@ class Session:
         Asked of what is there, whenever anything but such a read has run: nobody has to say what
         has changed.
         """
-        transaction, owed = self.transaction, self.owed
+        transaction, owed, sharing = self.transaction, self.owed, self.identity.sharing
         return (
             self.may_be_free
+            and self.state.is_free(self.must_see)
             and self.asked is None
             and not self.only_reads
-            and self.identity.is_free
+            and (sharing is None or self.identity.is_free)
             and not transaction.begin
             and not transaction.lost
             and not owed.unsent
@@ -205,7 +206,6 @@ class Session:
             # The statement before may still be asked about where this one would go.
             and self.followed.is_free
             and self.seen.is_free
-            and self.state.is_free(self.must_see)
         )
 
     @property

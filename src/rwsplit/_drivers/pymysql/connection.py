@@ -26,7 +26,7 @@ from ..._core.tracking import SESSION_STATE_CHANGED
 from .. import err
 from ..sources import Dial, check_dial, check_password, dialed, key_of, protects, token_of
 from .identity import Identity, Secret, frozen
-from .keywords import DEFAULT_ENCODERS
+from .keywords import DEFAULT_ENCODERS, converters
 from .results import Compared, Fingerprinted, Result
 from .tls import tls_context
 from .wires import HANDSHAKE_FACTS, RESET_CONNECTION, Wire, is_readable
@@ -48,6 +48,8 @@ _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 _MOST_COLUMNS = 1000
 _MOST_PACKET = 1 << 30
 """No server takes more."""
+
+_NO_CONVERTERS: dict[Any, Any] = {}
 
 _KEPT = ("encoders", "decoders", "use_unicode", "charset", "collation", "encoding", "tails")
 """What the application may have changed of a connection, and keeps when it is led elsewhere."""
@@ -128,8 +130,19 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         """What it was connected with: see `take_identity`."""
         self.made_at = 0.0
         """When the connection to the server was made (monotonic seconds)."""
+        self._converts = options.get("conv") is None
+        """It is to have PyMySQL's own converters."""
+        if self._converts:
+            options["conv"] = _NO_CONVERTERS
         super().__init__(**{**options, "client_flag": self._asked_flags | _WANTED})
+        self._take_converters()
         check_password(self.password)
+
+    def _take_converters(self) -> None:
+        """Take PyMySQL's converters, which it sorts for each connection anew."""
+        if self._converts:
+            self._converts = False
+            self.encoders, self.decoders = converters()
 
     # Connecting.
 
@@ -218,6 +231,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
     def connect(self, sock: Any = None) -> None:
         """Connect, authenticate and run the set-up (PyMySQL's errors)."""
+        self._take_converters()
         sock = self._ask_sources(sock)
         self._connecting = True
         patience = self._read_timeout

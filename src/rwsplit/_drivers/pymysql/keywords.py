@@ -11,6 +11,7 @@ from typing import Any
 from pymysql.connections import Connection
 from pymysql.converters import (
     Decimal2Literal,
+    conversions,
     escape_bool,
     escape_bytes,
     escape_date,
@@ -25,7 +26,13 @@ from pymysql.converters import (
     escape_timedelta,
 )
 
-__all__ = ["CONNECT_KEYWORDS", "DEFAULT_ENCODERS", "PYMYSQL_KEYWORDS", "PlainConnection"]
+__all__ = [
+    "CONNECT_KEYWORDS",
+    "DEFAULT_ENCODERS",
+    "PYMYSQL_KEYWORDS",
+    "PlainConnection",
+    "converters",
+]
 
 PlainConnection = Connection
 """PyMySQL's own class, whatever `rwsplit.patch()` has put under its name."""
@@ -56,3 +63,23 @@ DEFAULT_ENCODERS: dict[Any, Any] = {
     Decimal: Decimal2Literal,
 }
 """PyMySQL's own escaping, written out: applications put functions of theirs into its table."""
+
+_Sorted = tuple[dict[Any, Any], dict[Any, Any], dict[int, Any]]
+
+_sorted: _Sorted = {}, {}, {}
+"""PyMySQL's table of converters as it was when last looked at, its encoders, and its decoders."""
+
+
+def converters() -> tuple[dict[Any, Any], dict[int, Any]]:
+    """Return PyMySQL's encoders and decoders as it sorts its table of them, in dicts of their own.
+
+    Applications put functions of theirs into that table.
+    """
+    global _sorted  # noqa: PLW0603
+    known = _sorted
+    if known[0] != conversions:
+        table = dict(conversions)
+        encoders = {key: each for key, each in table.items() if type(key) is not int}
+        decoders = {key: each for key, each in table.items() if type(key) is int}
+        known = _sorted = table, encoders, decoders
+    return known[1].copy(), known[2].copy()
