@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from rwsplit._core.flows.answer import EMPTY, Answer, Underway
-from rwsplit._core.flows.command import Exchange, Flow
+from rwsplit._core.flows.command import ByMethod, Exchange, Flow
 from rwsplit._core.flows.journey import Journey
 from rwsplit._core.flows.straight import InSnapshot, Straight
 from rwsplit._core.session.session import Session
@@ -69,6 +69,25 @@ class Roads:
         if asking is not None:
             yield from asking
         return self._result_of(answer)
+
+    def end(self, verb: str) -> Flow[Answer]:
+        """COMMIT or ROLLBACK by method."""
+        straight, session = self._straight, self._session
+        if not (self._is_open and straight.ends()):
+            session.stir()
+            return (yield from self._journey.moving.by_method(verb))
+        session.stir()
+        status = session.state.status
+        self.taken += 1
+        try:
+            yield from ByMethod(session.primary, verb.lower())
+        except Fault as fault:
+            return (yield from straight.not_ended(verb, fault, status))
+        answer = straight.ended(verb)
+        asking = straight.settling_end()
+        if asking is not None:
+            yield from asking
+        return answer
 
     def _read(self, member: Any, statement: Any, sql: bytes, unbuffered: bool) -> Flow[Reply]:
         connection: Connection = member.connection

@@ -280,12 +280,14 @@ class Connection(Seeing, Living, Speaking, Generic[C]):
     def commit(self) -> None:
         """Commit the transaction; what it wrote is then part of the session's position."""
         with self._having_turn() as begun:
-            self._do(begun, begun.journey.moving.by_method("COMMIT"))
+            self._result = None
+            self.route = begun.roads.end("COMMIT").route
 
     def rollback(self) -> None:
         """Roll the transaction back."""
         with self._having_turn() as begun:
-            self._do(begun, begun.journey.moving.by_method("ROLLBACK"))
+            self._result = None
+            self.route = begun.roads.end("ROLLBACK").route
 
     def autocommit(self, value: Any) -> None:
         """Switch autocommit on or off."""

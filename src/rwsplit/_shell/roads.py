@@ -129,6 +129,26 @@ class Roads:
             return self.result_of(answer)
         return self._finish(self._straight.leaving(reading.underway, answer))
 
+    def end(self, verb: str) -> Answer:
+        """COMMIT or ROLLBACK by method."""
+        straight, session, primary = self._straight, self._session, self._primary
+        if not (self.is_open and straight.ends()):
+            return self.perform(self._journey.moving.by_method(verb))
+        session.stir()
+        status = session.state.status
+        try:
+            if verb == "COMMIT":
+                primary.commit()
+            else:
+                primary.rollback()
+        except err.MySQLError as error:
+            return self.perform(straight.not_ended(verb, fault_of(error), status))
+        answer = straight.ended(verb)
+        asking = straight.settling_end()
+        if asking is not None:
+            self.perform(asking)
+        return answer
+
     # By the journey.
 
     def perform(self, flow: Flow[T]) -> T:

@@ -349,6 +349,56 @@ def test_a_write_under_an_id_that_has_failed_is_marked_all_the_same(house):
     assert sharing.is_open
 
 
+# The end of a transaction, by method.
+
+
+NOT_ENDED_STRAIGHT = {
+    "no transaction": lambda house: house.set_status(AUTOCOMMIT),
+    "a snapshot": lambda house: house.snapshot(),
+    "a store that is asked": lambda house: house.share(),
+    "a write that is marked": lambda house: setattr(house.share(is_local=True), "is_open", True),
+    "what was not sent": lambda house: house.session.owed.send_first([b"BEGIN"]),
+    "pending results": lambda house: house.session.owed.note_pending(True),
+    "a doubt": lambda house: house.state.doubt_variable("time_zone"),
+    "a transaction that was lost": lambda house: house.session.transaction.lose("db"),
+    "a position to be asked": lambda house: (
+        house.session.seen.read_on_primary(),
+        setattr(house.session.seen, "asked_late", True),
+    ),
+    "another primary": lambda house: house.fail_over(),
+}
+
+
+@pytest.mark.parametrize("why", NOT_ENDED_STRAIGHT)
+def test_a_transaction_does_not_end_straight_with(house, why):
+    house.open_transaction()
+    assert house.straight.ends()
+    NOT_ENDED_STRAIGHT[why](house)
+    assert not house.straight.ends()
+
+
+def test_what_ends_straight_is_told_and_asked_as_any_other(house):
+    sharing = house.share(is_local=True)
+    house.open_transaction()
+    connection = house.primary.connection
+    connection.server_status = AUTOCOMMIT
+    connection.tails.append(reports(gtids=f"{UUID}:1-7"))
+    answer = house.straight.ended("COMMIT")
+    assert answer.route.reason.cause is Cause.TRANSACTION
+    assert house.straight.settling_end() is None
+    assert not house.session.in_transaction
+    assert sharing.published == [house.at(7)]
+
+
+def test_a_commit_that_was_lost_may_have_happened(house):
+    house.share(is_local=True)
+    house.open_transaction()
+    flow = house.straight.not_ended("COMMIT", lost(), house.state.status)
+    with pytest.raises(Fault, match="is not known"):
+        house.run(flow, asks(Mark, None))
+    assert not house.state.position_known
+
+
 def wrote(house, *tails):
     connection = house.primary.connection
     connection.result = OK

@@ -160,7 +160,8 @@ class Straight:
             and not transaction.lost
             and _is_simple(statement)
             # What a stream has committed is known at its end: until then it is marked.
-            and (identity.sharing is None or not (identity.needs_store or underway.unbuffered))
+            and (identity.is_free or (in_open and not identity.needs_store))
+            and (identity.sharing is None or not underway.unbuffered)
             and session.owed.nothing
             and not session.followed.skipped
             and not state.is_unsettled
@@ -185,21 +186,59 @@ class Straight:
         session, journey, result = self._session, self._journey, answer.result
         settles = session.state.is_unsettled and not result.unbuffered_active
         if session.identity.sharing is not None and not journey.publishing.publish_here():
-            return self._publishing(answer, settles)
+            return self._publishing(settles, bool(result.warning_count))
         if not settles:
             return None
         return journey.learning.settling(keep_warnings=bool(result.warning_count))
 
-    def _publishing(self, answer: Answer, settles: bool) -> Flow[None]:
+    def _publishing(self, settles: bool, warned: bool) -> Flow[None]:
         """Tell those who share the session id what has to be asked first."""
         yield from self._journey.publishing.publishing_late()
         if settles:
-            warned = bool(answer.result.warning_count)
             yield from self._journey.learning.settling(keep_warnings=warned)
 
     def failing(self, underway: Underway, reason: Reason, fault: Fault) -> Any:
         """Let the journey go on with a statement that has failed there: a flow."""
         return self._journey.writing.on_primary(underway, reason, failed=fault)
+
+    # The end of a transaction on the primary, by method.
+
+    def ends(self) -> bool:
+        """Tell whether the primary can end its transaction by a method that needs nothing else."""
+        session, journey = self._session, self._journey
+        identity = session.identity
+        return (
+            session.in_transaction
+            and session.snapshot is None
+            and identity.is_free
+            and session.owed.nothing
+            and not session.state.is_unsettled
+            and journey.joining.is_prepared()
+            and not journey.writing.asks_at_end()
+            and not journey.holding.lacks_primary()
+        )
+
+    def ended(self, verb: str) -> Answer:
+        """Take in that it was ended."""
+        self._session.followed.note_sent()
+        return self._journey.writing.method_ran(verb)
+
+    def settling_end(self) -> Any:
+        """Return what has to be asked behind it, as a flow; None for nothing."""
+        session, journey = self._session, self._journey
+        warned = bool(session.primary.connection.warnings)
+        settles = session.state.is_unsettled
+        if session.identity.sharing is not None and not journey.publishing.publish_here():
+            return self._publishing(settles, warned)
+        return journey.learning.settling(keep_warnings=warned) if settles else None
+
+    def not_ended(self, verb: str, fault: Fault, status: int) -> Flow[Answer]:
+        """Let the journey go on with what could not be ended so; raises what has become of it."""
+        session, journey = self._session, self._journey
+        session.followed.note_sent()
+        if session.identity.sharing is not None:
+            yield from journey.publishing.beginning_write()
+        return (yield from journey.writing.method_failed(verb, fault, status))
 
     # A read in a snapshot that is in step.
 

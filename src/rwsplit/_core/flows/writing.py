@@ -7,7 +7,7 @@ answers it; nothing else is ever sent twice unless the server has said that it d
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Never
 
 from ..cause import Cause, Reason
 from ..failure import may_end_transaction, was_killed
@@ -418,6 +418,23 @@ class Writing:
         try:
             yield from action
         except Fault as fault:
+            return (yield from self.method_failed(what, fault, status))
+        answer = self.method_ran(what)
+        if session.identity.sharing is not None:
+            yield from self._publishing.publishing()
+        if state.is_unsettled:
+            warned = bool(primary.connection.warnings)
+            yield from self._learning.settling(keep_warnings=warned)
+        return answer
+
+    def method_failed(self, what: str, fault: Fault, status: int) -> Flow[Never]:
+        """Take in that a method has failed; raises what the application is to get.
+
+        :param status: the server status before it.
+        """
+        session = self._session
+        state = session.state
+        try:
             if fault.is_lost:
                 statement = session.language.statement(what)
                 raise (yield from self._recovering.losing(fault, statement, status)) from fault
@@ -426,23 +443,27 @@ class Writing:
             state.lose_position()
             if may_end_transaction(fault.number):
                 session.transaction.doubt(True)
-            followed.note_last(primary)
+            session.followed.note_last(session.primary)
             self._learning.learn()
             yield from self._publishing.publishing()
-            raise
+            raise fault
         finally:
-            # COM_INIT_DB is no statement, and clears no warnings.
-            followed.note_last(primary, not followed.keeps_warnings and what != "USE")
-            self._learning.learn()
-        if session.identity.sharing is not None:
-            yield from self._publishing.publishing()
-        if state.is_unsettled:
-            warned = bool(primary.connection.warnings)
-            yield from self._learning.settling(keep_warnings=warned)
+            self._note_method(what)
+
+    def method_ran(self, what: str) -> Answer:
+        """Take in that a method has done what it does."""
+        session = self._session
+        self._note_method(what)
         if what in _BY_METHOD:
             session.transaction.forget_primary()
         self._look_at_end()
-        return Answer(primary.taken(_BY_METHOD.get(what) or Reason(what, Cause.SESSION)))
+        return Answer(session.primary.taken(_BY_METHOD.get(what) or Reason(what, Cause.SESSION)))
+
+    def _note_method(self, what: str) -> None:
+        followed = self._session.followed
+        # COM_INIT_DB is no statement, and clears no warnings.
+        followed.note_last(self._session.primary, not followed.keeps_warnings and what != "USE")
+        self._learning.learn()
 
     def beginning_or_ending(self, verb: str) -> Flow[Answer]:
         """BEGIN, COMMIT or ROLLBACK by method.
@@ -450,12 +471,17 @@ class Writing:
         Where reads ran there, and a replica is to read next, the primary's position comes in the
         same round trip as the end.
         """
-        session = self._session
-        seen, primary = session.seen, session.primary
-        asks = verb != "BEGIN" and seen.asked_late and seen.on_primary and session.must_see
-        if not (asks and session.terms.splits and primary.connection.tracks):
+        primary = self._session.primary
+        if verb == "BEGIN" or not self.asks_at_end():
             return self.by_method(verb, iter(ByMethod(primary, verb.lower())))
         return self._ending_with_position(verb)
+
+    def asks_at_end(self) -> bool:
+        """Tell whether the primary's position is asked for as a transaction ends there."""
+        session = self._session
+        seen = session.seen
+        asks = seen.asked_late and seen.on_primary and session.must_see
+        return bool(asks and session.terms.splits and session.primary.connection.tracks)
 
     def _ending_with_position(self, verb: str) -> Flow[Answer]:
         session = self._session
