@@ -175,4 +175,18 @@ KEPT: dict[str, Plan] = {
         shares=False, waits=True, timeout=None, steps=(Step(0.01, "begin", "BEGIN"), Step(0.01,
         "write", "", 1), *(Step(0.0, "write", "", 2),) * 12, Step(0.0, "commit"))),),
         mishaps=(Mishap(0.0235, "kill primary", 0, 0.9),), others=()),
+    "a stream has used up the level":
+        Plan(seed=8168, flavor="mysql", replicas=1, clients=(ClientPlan(level="session",
+        shares=False, waits=True, timeout=2.0, steps=(Step(0.0038, "level",
+        "next READ COMMITTED"), Step(0.0003, "read", "whole", 4), Step(0.0037, "snapshot",
+        "repeatable", 6))),), mishaps=(), others=()),
+    "a read waited for a look at a late replica":
+        Plan(seed=26271, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
+        shares=False, waits=False, timeout=10.0, steps=(Step(0.0084, "read", "", 7), Step(0.28,
+        "read", "", 4))), ClientPlan(level="session", shares=True, waits=True, timeout=10.0,
+        steps=(Step(0.012, "read", "", 7), Step(0.0567, "read", "lock", 5), Step(0.0124,
+        "snapshot", "repeatable", 3), Step(0.0715, "read", "eventual", 1), Step(0.0058, "read",
+        "", 3))), ClientPlan(level="session", shares=True, waits=True, timeout=None,
+        steps=(Step(0.0043, "write", "", 7), Step(0.0009, "read", "session", 7)))),
+        mishaps=(Mishap(0.0111, "slow", 1, 0.203),), others=(0.054,)),
 }

@@ -122,6 +122,18 @@ def test_a_late_replica_is_asked_whether_it_has_advanced(house):
     assert choose(house, house.at(7)) == Lacks("r1")
 
 
+def test_a_read_waits_for_a_look_at_a_late_replica_only_at_its_turn(house):
+    replica = late(house)
+    house.member("r1")
+    house.replica("r2", at=7)
+    house.clock.now = replica._probe_at + 1
+    house.chooser.turn = 1
+    assert choose(house, house.at(7)) == Chosen(house.replica("r2"), 0.0)
+    house.chooser.turn = 0
+    assert choose(house, house.at(7)) == Lacks("r1")
+    assert choose(house, house.at(7)) == Chosen(house.replica("r2"), 0.0)
+
+
 def test_a_late_replica_that_is_not_open_is_late_no_more_once_it_is_due(house):
     replica = late(house)
     house.clock.now = replica._probe_at + 1

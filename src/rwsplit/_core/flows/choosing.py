@@ -167,10 +167,14 @@ class Chooser:
         ready = {end.name for end in usable if self.serves(servers[end.name], needed, route)}
         patience = self.max_wait - waited
         patient = not ready and self._waits
+        policy = cluster.policy_of(route.group, self.policy)
+        turn = self.turn = next(cluster.turns) if self.turn is None else self.turn
+        name = policy(usable, turn, self.view).name
         if len(ready) == len(usable):
             if route.consistency != "eventual":
                 self._prune()
-        else:
+        elif name not in ready:
+            # A late one is looked at when it is its turn: no other read waits for that.
             late = self._late_one(usable, ready, now) if patience > 0 else None
             if late is not None:
                 return Lacks(late)
@@ -179,10 +183,8 @@ class Chooser:
                 return Nobody(NOT_CAUGHT_UP)
             if not ready and len(usable) > 1 and not self._moves:
                 usable = closest(servers, usable)
-            self._moves = False
-        turn = next(cluster.turns) if self.turn is None else self.turn
-        self.turn = None
-        name = cluster.policy_of(route.group, self.policy)(usable, turn, self.view).name
+            name = policy(usable, turn, self.view).name
+        self.turn, self._moves = None, False
         if name in ready:
             return Chosen(servers[name], 0.0)
         # Where another replica or the primary can answer at once, a look is enough.
