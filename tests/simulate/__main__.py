@@ -26,8 +26,8 @@ _BATCH = 50
 """After so many schedules a worker reports."""
 _TOLD = 10_000
 """After so many a line says how far it is."""
-_OBJECTS = 100_000
-"""How many more there may be before garbage is looked for: that is a quarter of the time else."""
+_OBJECTS = 10_000
+"""How many more there may be before garbage is looked for: that is a fifth of the time else."""
 
 
 class Report(NamedTuple):
@@ -90,7 +90,7 @@ def _shares(first: int, count: int, workers: int) -> list[Iterable[int]]:
 
 def _work(seeds: Iterable[int], until: float | None, reports: Queue[Report]) -> None:
     gc.freeze()
-    gc.set_threshold(_OBJECTS, 50, 50)
+    gc.set_threshold(_OBJECTS, 10, 10)
     count = 0
     for seed in seeds:
         trouble = trouble_of(make_plan(seed))

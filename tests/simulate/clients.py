@@ -109,10 +109,12 @@ class Client:
 
     def _finishing(self) -> Doing:
         """End what is open, write, and read: everything is well now."""
-        for does, how in (("rollback", ""), ("autocommit", "1"), ("rollback", "")) * 3:
-            yield from self._take(Step(0.0, does, how))
-        application = self.application
-        if application.transaction is not None or not application.autocommit:
+        for _ in range(3):
+            for does, how in (("rollback", ""), ("autocommit", "1"), ("rollback", "")):
+                yield from self._take(Step(0.0, does, how))
+            if self.application.transaction is None and self.application.autocommit:
+                break
+        else:
             raise Broken("progress", f"{self!r} can't end its transaction, though all is well")
         before = self.promises.wrote
         yield from self._take(Step(0.0, "write"))
