@@ -115,6 +115,8 @@ class Chooser:
         """The cluster's, when a session on an untold replica last looked who is there."""
         self._moves = False
         """A replica has come, and it is as good as the one that is known to be closest."""
+        self._back = ""
+        """The replica of the last read, to go back to though its connection was lost."""
 
     # What it goes by.
 
@@ -137,6 +139,10 @@ class Chooser:
     def note_passed(self, name: str, position: Position) -> None:
         """Note a position that a replica was found to have."""
         self.passed[name] = position
+
+    def go_back(self, name: str) -> None:
+        """Let the next choice go back to a replica whose connection was lost: nobody knows more."""
+        self._back = name
 
     # Who serves.
 
@@ -301,7 +307,10 @@ class Chooser:
         here = tuple([endpoint for endpoint in usable if endpoint.name == name])
         arrivals, self.arrivals = self.arrivals, self._cluster.arrivals
         self._moves = arrivals != self.arrivals
-        if here and not self._moves:
+        back, self._back = self._back, ""
+        # Who was lost may be back with less, or be another server.
+        may_have_less = name not in self._members and name != back
+        if here and not (self._moves or may_have_less):
             replica = self._cluster.servers[name]
             if self.has(replica, needed) or not replica.late or len(usable) == 1:
                 return here
