@@ -409,6 +409,16 @@ def test_the_old_primary_serves_once_it_replicates_and_has_lost_nothing(world):
     assert world.serving() == ["db1"]
 
 
+def test_who_was_set_up_anew_may_be_the_primary_again(world):
+    promoted(world)
+    for _ in range(2):
+        world.probe("db2", gtids(DB1, 5))
+        world.probe("db1", GtidSet())
+    assert world.server("db1").is_foreign
+    world.probe("db1", gtids(DB1, 5), writable=True)
+    assert not world.server("db1").is_foreign
+
+
 def test_the_old_primary_serves_nobody_with_what_was_lost(world):
     promoted(world)
     for _ in range(3):

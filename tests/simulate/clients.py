@@ -62,8 +62,8 @@ class Client:
         self.last_read = ""
         """The replica that served the last read."""
         self._statements = 0
-        self._primary_before = world.primary
-        """Who was the primary when this statement began."""
+        self._primaries_before = 0
+        """How many primaries there were before the one with which this statement began."""
         self.hands = Hands(self)
 
     def __repr__(self) -> str:
@@ -109,10 +109,12 @@ class Client:
 
     def _finishing(self) -> Doing:
         """End what is open, write, and read: everything is well now."""
-        for does, how in (("rollback", ""), ("autocommit", "1"), ("rollback", "")) * 3:
-            yield from self._take(Step(0.0, does, how))
-        application = self.application
-        if application.transaction is not None or not application.autocommit:
+        for _ in range(3):
+            for does, how in (("rollback", ""), ("autocommit", "1"), ("rollback", "")):
+                yield from self._take(Step(0.0, does, how))
+            if self.application.transaction is None and self.application.autocommit:
+                break
+        else:
             raise Broken("progress", f"{self!r} can't end its transaction, though all is well")
         before = self.promises.wrote
         yield from self._take(Step(0.0, "write"))
@@ -164,15 +166,17 @@ class Client:
         self.turn = world.cluster.turns.who = (self._statements + 7 * self.number) * _GOLDEN >> 5
         self.journey.reads.chooser.turn = None
         self.is_away, self.sent = False, 0
-        self._primary_before = world.primary
+        self._primaries_before = len(world.primaries) - 1
         ledger.allow(commits or ())
         try:
             answer = yield from flow
         except UnknownOutcome as fault:
-            if commits is None or not self.sent:
+            # A read that was taken for a write once is one for good.
+            may_commit = commits is not None or world.cluster.has_demoted
+            if not (may_commit and self.sent):
                 text = f"of {what!r}, which commits nothing, the outcome is said to be unknown"
                 raise Broken("outcome", text) from fault
-            self.promises.has_committed(ledger.bits_of(commits), unsure=True)
+            self.promises.has_committed(ledger.bits_of(commits or ()), unsure=True)
             answer = fault
         except Fault as fault:
             ledger.forbid(commits or ())
@@ -201,7 +205,8 @@ class Client:
         where = "primary" if is_primary else reply.route.endpoint
         if is_primary:
             if reply.server is not self.world.primary:
-                was_left = bounds.is_known and reply.server is not self._primary_before
+                since = self.world.primaries[self._primaries_before :]
+                was_left = bounds.is_known and reply.server not in since
                 if was_left and self.application.transaction is None:
                     raise Broken("demoted", f"{reply.server.name} is the primary no more")
                 bounds = bounds._replace(is_known=False, own=0, lost=0)

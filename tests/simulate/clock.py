@@ -30,9 +30,10 @@ class Clock:
 
     def run(self, is_over: Callable[[], bool], until: float) -> bool:
         """Let time pass until all is over; False where it is not by `until`, or never will be."""
+        due = self._due
         while not is_over():
-            if not self._due or self._due[0][0] > until:
+            if not due or due[0][0] > until:
                 return False
-            self.now, _, act, args = heappop(self._due)
+            self.now, _, act, args = heappop(due)
             act(*args)
         return True

@@ -47,8 +47,11 @@ class Has:
         source, number = commit.source, commit.number
         self.logged[source] = max(number, self.logged.get(source, 0))
         self._text = None
-        bounds = self._bounds.setdefault(source, [])
-        if bounds and bounds[-1][1] + 1 == number:
+        bounds = self._bounds.get(source)
+        if bounds is None:
+            self._bounds[source] = [[number, number]]
+            return
+        if bounds[-1][1] + 1 == number:
             bounds[-1][1] = number
             return
         bounds.append([number, number])

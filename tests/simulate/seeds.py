@@ -140,7 +140,7 @@ KEPT: dict[str, Plan] = {
         Step(0.01, "read", "", 1), Step(0.01, "write", "", 2), Step(0.0, "savepoint", "back", 0),
         Step(0.0, "commit")), autocommit=False),), mishaps=(), others=()),
     "a session left its replica while the primary was away":
-        Plan(seed=351, flavor="mariadb", replicas=2, clients=(ClientPlan(level="session",
+        Plan(seed=30, flavor="mariadb", replicas=2, clients=(ClientPlan(level="session",
         shares=False, waits=True, timeout=None, steps=(Step(0.024, "read"), Step(0.0863, "read"),
         Step(0.0726, "read"), Step(0.0163, "read"), Step(0.008, "read"), Step(0.0143, "read"),
         Step(0.1232, "read"), Step(0.0207, "read"), Step(0.0101, "read"), Step(0.0029, "read"),
@@ -175,4 +175,30 @@ KEPT: dict[str, Plan] = {
         shares=False, waits=True, timeout=None, steps=(Step(0.01, "begin", "BEGIN"), Step(0.01,
         "write", "", 1), *(Step(0.0, "write", "", 2),) * 12, Step(0.0, "commit"))),),
         mishaps=(Mishap(0.0235, "kill primary", 0, 0.9),), others=()),
+    "a stream has used up the level":
+        Plan(seed=8168, flavor="mysql", replicas=1, clients=(ClientPlan(level="session",
+        shares=False, waits=True, timeout=2.0, steps=(Step(0.0038, "level",
+        "next READ COMMITTED"), Step(0.0003, "read", "whole", 4), Step(0.0037, "snapshot",
+        "repeatable", 6))),), mishaps=(), others=()),
+    "a read waited for a look at a late replica":
+        Plan(seed=26271, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
+        shares=False, waits=False, timeout=10.0, steps=(Step(0.0084, "read", "", 7), Step(0.28,
+        "read", "", 4))), ClientPlan(level="session", shares=True, waits=True, timeout=10.0,
+        steps=(Step(0.012, "read", "", 7), Step(0.0567, "read", "lock", 5), Step(0.0124,
+        "snapshot", "repeatable", 3), Step(0.0715, "read", "eventual", 1), Step(0.0058, "read",
+        "", 3))), ClientPlan(level="session", shares=True, waits=True, timeout=None,
+        steps=(Step(0.0043, "write", "", 7), Step(0.0009, "read", "session", 7)))),
+        mishaps=(Mishap(0.0111, "slow", 1, 0.203),), others=(0.054,)),
+    "the old primary was set up anew, and is the primary again":
+        Plan(seed=33124, flavor="mysql", replicas=1, clients=(ClientPlan(level="session",
+        shares=False, waits=True, timeout=None, steps=(Step(0.0326, "read", "", 6), Step(0.0163,
+        "snapshot", "committed", 6))),), mishaps=(Mishap(2.0486, "fail over", 4, 0.677),
+        Mishap(6.0035, "empty", 1, 0.253), Mishap(7.389, "switch over", 5, 0.232)), others=(),
+        store=True),
+    "the replica of the last read was lost, and came back with less":
+        Plan(seed=40623, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
+        shares=False, waits=True, timeout=10.0, steps=(Step(0.0033, "read", "stale", 4),
+        Step(0.0133, "stream", "", 3), Step(0.0083, "stream", "", 3))),),
+        mishaps=(Mishap(0.0294, "rebuild", 2, 0.558),), others=(0.0005, 0.0037, 0.0085, 0.0126,
+        0.0176, 0.0271, 0.029)),
 }

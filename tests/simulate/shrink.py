@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 from .broken import Broken
 from .plan import ClientPlan, Plan
 from .twice import run_twice
 
-__all__ = ["broken_by", "shrink"]
+__all__ = ["Trouble", "broken_by", "shrink", "trouble_of"]
+
+
+class Trouble(NamedTuple):
+    """What a plan has come to: a check that saw a broken promise, or a mistake."""
+
+    check: str
+    text: str
+
+
+def trouble_of(plan: Plan) -> Trouble | None:
+    """Run a plan; returns what it has come to, or None where all is well."""
+    try:
+        run_twice(plan)
+    except Broken as broken:
+        return Trouble(broken.check, str(broken))
+    except Exception as mistake:
+        return Trouble(type(mistake).__name__, traceback.format_exc())
+    return None
 
 
 def broken_by(plan: Plan) -> str | None:
     """Run a plan; returns the check that sees a broken promise, or None."""
-    try:
-        run_twice(plan)
-    except Broken as broken:
-        return broken.check
-    return None
+    trouble = trouble_of(plan)
+    return trouble.check if trouble is not None else None
 
 
 def shrink(

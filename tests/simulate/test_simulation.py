@@ -16,6 +16,7 @@ import pytest
 from rwsplit._core.cluster import place
 from rwsplit._core.cluster.position import GtidSet, parse_position
 
+from . import __main__ as many
 from .broken import Broken
 from .gtids import Commit, Has, parse_wanted
 from .mutants import MUTANTS, Mutant
@@ -112,6 +113,31 @@ def test_a_plan_that_fails_is_made_smaller(monkeypatch):
     small, _ = shrink(plan, tries=150)
     assert broken_by(small) == check
     assert _size(small) < _size(plan) / 2
+
+
+def _run_many(arguments: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    monkeypatch.setattr("sys.argv", ["", *arguments.split()])
+    return many.main()
+
+
+def test_many_schedules_run_on_all_cores(monkeypatch, capsys):
+    assert _run_many("--schedules 5 --workers 2", monkeypatch) == 0
+    assert capsys.readouterr().out.startswith("5 schedules: ")
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_many_schedules_tell_of_one_that_breaks_a_promise(goes_on, monkeypatch, capsys):
+    mutant = MUTANTS[0]
+    mutant.apply(monkeypatch)
+    plans = {0: make_plan(0)._replace(clients=()), 1: make_plan(mutant.seed)}
+    monkeypatch.setattr(many, "make_plan", lambda seed: plans[min(seed, 1)])
+    monkeypatch.setattr(many, "shrink", lambda plan: (plan, 0))
+    arguments = "--schedules 3 --workers 1" + " --keep-going" * goes_on
+    assert _run_many(arguments, monkeypatch) == 1
+    told = capsys.readouterr().out.splitlines()
+    seeds = [line.partition(":")[0] for line in told if line.startswith("seed")]
+    assert seeds == (["seed 1", "seed 2"] if goes_on else ["seed 1"])
+    assert repr(plans[1]) in told
 
 
 def _size(plan: Plan) -> int:

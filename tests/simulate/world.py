@@ -70,6 +70,8 @@ class World:
         }
         self.primary = self.models["db1"]
         self.primary.is_writable = True
+        self.primaries = [self.primary]
+        """One after the other; the last one is it now."""
         for server in self.replicas:
             server.follow(self.primary)
         for _ in range(3):
@@ -205,6 +207,7 @@ class World:
         server.follow(None)
         server.is_writable = True
         self.primary = server
+        self.primaries.append(server)
         self._promoted_at = self.clock.now
         self._seen_at.append((self.clock.now, server.shown.mask))
         for other in self.replicas:

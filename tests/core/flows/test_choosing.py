@@ -122,6 +122,18 @@ def test_a_late_replica_is_asked_whether_it_has_advanced(house):
     assert choose(house, house.at(7)) == Lacks("r1")
 
 
+def test_a_read_waits_for_a_look_at_a_late_replica_only_at_its_turn(house):
+    replica = late(house)
+    house.member("r1")
+    house.replica("r2", at=7)
+    house.clock.now = replica._probe_at + 1
+    house.chooser.turn = 1
+    assert choose(house, house.at(7)) == Chosen(house.replica("r2"), 0.0)
+    house.chooser.turn = 0
+    assert choose(house, house.at(7)) == Lacks("r1")
+    assert choose(house, house.at(7)) == Chosen(house.replica("r2"), 0.0)
+
+
 def test_a_late_replica_that_is_not_open_is_late_no_more_once_it_is_due(house):
     replica = late(house)
     house.clock.now = replica._probe_at + 1
@@ -140,8 +152,17 @@ def test_a_late_replica_that_is_not_due_is_left_alone(house):
 
 
 def test_a_read_stays_where_the_last_one_saw_what_nobody_told(house):
+    house.member("r2")
     house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
     assert {choose(house).replica.endpoint.name for _ in range(4)} == {"r2"}
+
+
+def test_where_the_last_replica_was_lost_the_primary_is_asked(house):
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
+    assert choose(house) == Lacks(None)
+    house.chooser.go_back("r2")  # as the primary is away
+    assert choose(house).replica.endpoint.name == "r2"
+    assert choose(house) == Lacks(None)
 
 
 def test_an_eventual_read_goes_anywhere(house):
@@ -157,6 +178,7 @@ def test_where_the_last_replica_is_away_the_primary_is_asked(house):
 
 
 def test_where_another_has_come_the_primary_is_asked(house):
+    house.member("r2")
     house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
     house.cluster.arrivals += 1
     assert choose(house) == Lacks(None)

@@ -99,6 +99,12 @@ def test_the_rows_of_all_else_may_commit(house):
     assert unread(house, "CALL p()", unbuffered_active=True)
 
 
+def test_the_end_of_a_read_tells_that_the_level_for_one_transaction_is_used_up(house):
+    house.state.next_transaction = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;"
+    assert unread(house, "SELECT v FROM t", unbuffered_active=True)
+    assert not unread(house, "SELECT v FROM t")
+
+
 def test_a_stream_may_have_begun_a_transaction(house):
     house.set_status(0)
     unread(house, "SELECT v FROM t", unbuffered_active=True)

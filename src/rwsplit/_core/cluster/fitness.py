@@ -29,6 +29,8 @@ def why_unfit(
     if probe.server == topology.primary_server:
         return "it is the primary itself, under another address"
     if server.was_primary and probe.is_writable:
+        if topology.belongs(probe.position):
+            server.is_foreign = False  # it may be the primary again
         return "it was the primary, and can be written to"
     if server.suspect and probe.asked_at < topology.doubted_at:
         return None  # it was asked before the primary changed

@@ -115,6 +115,8 @@ class Chooser:
         """The cluster's, when a session on an untold replica last looked who is there."""
         self._moves = False
         """A replica has come, and it is as good as the one that is known to be closest."""
+        self._back = ""
+        """The replica of the last read, to go back to though its connection was lost."""
 
     # What it goes by.
 
@@ -137,6 +139,10 @@ class Chooser:
     def note_passed(self, name: str, position: Position) -> None:
         """Note a position that a replica was found to have."""
         self.passed[name] = position
+
+    def go_back(self, name: str) -> None:
+        """Let the next choice go back to a replica whose connection was lost: nobody knows more."""
+        self._back = name
 
     # Who serves.
 
@@ -167,10 +173,14 @@ class Chooser:
         ready = {end.name for end in usable if self.serves(servers[end.name], needed, route)}
         patience = self.max_wait - waited
         patient = not ready and self._waits
+        policy = cluster.policy_of(route.group, self.policy)
+        turn = self.turn = next(cluster.turns) if self.turn is None else self.turn
+        name = policy(usable, turn, self.view).name
         if len(ready) == len(usable):
             if route.consistency != "eventual":
                 self._prune()
-        else:
+        elif name not in ready:
+            # A late one is looked at when it is its turn: no other read waits for that.
             late = self._late_one(usable, ready, now) if patience > 0 else None
             if late is not None:
                 return Lacks(late)
@@ -179,10 +189,8 @@ class Chooser:
                 return Nobody(NOT_CAUGHT_UP)
             if not ready and len(usable) > 1 and not self._moves:
                 usable = closest(servers, usable)
-            self._moves = False
-        turn = next(cluster.turns) if self.turn is None else self.turn
-        self.turn = None
-        name = cluster.policy_of(route.group, self.policy)(usable, turn, self.view).name
+            name = policy(usable, turn, self.view).name
+        self.turn, self._moves = None, False
         if name in ready:
             return Chosen(servers[name], 0.0)
         # Where another replica or the primary can answer at once, a look is enough.
@@ -299,7 +307,10 @@ class Chooser:
         here = tuple([endpoint for endpoint in usable if endpoint.name == name])
         arrivals, self.arrivals = self.arrivals, self._cluster.arrivals
         self._moves = arrivals != self.arrivals
-        if here and not self._moves:
+        back, self._back = self._back, ""
+        # Who was lost may be back with less, or be another server.
+        may_have_less = name not in self._members and name != back
+        if here and not (self._moves or may_have_less):
             replica = self._cluster.servers[name]
             if self.has(replica, needed) or not replica.late or len(usable) == 1:
                 return here

@@ -68,12 +68,13 @@ class Learning:
     def note_unread(self, statement: Statement, result: Any) -> None:
         """Note what is still to come from the primary: it may change the session, or commit."""
         session = self._session
-        unread = result.unbuffered_active
-        whole = not (result.has_next or (unread and statement.kind is not Kind.READ))
-        session.owed.note_pending(not whole)
-        if unread and not session.state.status & AUTOCOMMIT:
+        state, unread = session.state, result.unbuffered_active
+        # The end of a read tells whether the level for one transaction is used up.
+        tells = statement.kind is not Kind.READ or bool(state.next_transaction)
+        session.owed.note_pending(result.has_next or (unread and tells))
+        if unread and not state.status & AUTOCOMMIT:
             # Only its last row will tell whether a transaction is open now.
-            session.state.note_open()
+            state.note_open()
 
     def note_user_locks(self, statement: Statement, sql: bytes, result: Any) -> None:
         """Count user locks by the answers of statements that take or release one."""

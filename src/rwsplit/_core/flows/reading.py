@@ -692,6 +692,7 @@ class Reads:
         try:
             self.seen.leave((yield from self._ask_primary()))
         except Away:
+            self.chooser.go_back(at)
             return True
         return False
 
