@@ -175,4 +175,10 @@ KEPT: dict[str, Plan] = {
         shares=False, waits=True, timeout=None, steps=(Step(0.01, "begin", "BEGIN"), Step(0.01,
         "write", "", 1), *(Step(0.0, "write", "", 2),) * 12, Step(0.0, "commit"))),),
         mishaps=(Mishap(0.0235, "kill primary", 0, 0.9),), others=()),
+    "a stream that failed behind its wait left a snapshot open":
+        Plan(seed=0, flavor="mysql", replicas=1, clients=(ClientPlan(level="session",
+        shares=False, waits=True, timeout=None, steps=(Step(0.05, "read"), Step(0.05, "write"),
+        Step(0.0, "begin", "START TRANSACTION READ ONLY"), Step(0.0, "stream"), Step(0.0,
+        "commit"), Step(0.05, "read"), Step(0.05, "write"), Step(0.05, "read"))),),
+        mishaps=(Mishap(0.08, "fail", 0, 0.0),), others=()),
 }
