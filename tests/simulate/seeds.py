@@ -181,4 +181,17 @@ KEPT: dict[str, Plan] = {
         Step(0.0, "begin", "START TRANSACTION READ ONLY"), Step(0.0, "stream"), Step(0.0,
         "commit"), Step(0.05, "read"), Step(0.05, "write"), Step(0.05, "read"))),),
         mishaps=(Mishap(0.08, "fail", 0, 0.0),), others=()),
+    "a stream used up the level":
+        Plan(seed=8168, flavor="mysql", replicas=1, clients=(ClientPlan(level="session",
+        shares=False, waits=True, timeout=2.0, steps=(Step(0.0038, "level",
+        "next READ COMMITTED", 7), Step(0.0003, "read", "whole", 4), Step(0.0037,
+        "snapshot", "repeatable", 6)), provided=True, session_id="7", max_snapshot=0.3),),
+        mishaps=(), others=()),
+    "a stream used up the level of a transaction":
+        Plan(seed=33748, flavor="mysql", replicas=1, clients=(ClientPlan(level="global",
+        shares=True, waits=True, timeout=None, steps=(Step(0.1345, "autocommit",
+        "method 1", 7), Step(0.0011, "level", "next READ COMMITTED", 2), Step(0.0055,
+        "read", "whole", 6), Step(0.0195, "begin", "START TRANSACTION READ ONLY", 7),
+        Step(0.0186, "read", "whole", 7)), session_id="7", autocommit=False,
+        max_snapshot=0.05),), mishaps=(), others=()),
 }

@@ -69,8 +69,9 @@ class Learning:
         """Note what is still to come from the primary: it may change the session, or commit."""
         session = self._session
         unread = result.unbuffered_active
-        whole = not (result.has_next or (unread and statement.kind is not Kind.READ))
-        session.owed.note_pending(not whole)
+        # A read, too, uses up what SET TRANSACTION said, and tells so at its end.
+        tells = statement.kind is not Kind.READ or bool(session.state.next_transaction)
+        session.owed.note_pending(bool(result.has_next or (unread and tells)))
         if unread and not session.state.status & AUTOCOMMIT:
             # Only its last row will tell whether a transaction is open now.
             session.state.note_open()
