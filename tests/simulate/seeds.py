@@ -194,4 +194,10 @@ KEPT: dict[str, Plan] = {
         "read", "whole", 6), Step(0.0195, "begin", "START TRANSACTION READ ONLY", 7),
         Step(0.0186, "read", "whole", 7)), session_id="7", autocommit=False,
         max_snapshot=0.05),), mishaps=(), others=()),
+    "a ROLLBACK was not made while the store was away":
+        Plan(seed=32341, flavor="mysql", replicas=1, clients=(ClientPlan(level="eventual",
+        shares=True, waits=True, timeout=None, steps=(Step(0.018, "snapshot", "committed",
+        7), Step(0.0223, "read", size=7), Step(0.0138, "read", size=6)), provided=True,
+        session_id="8", max_snapshot=0.3),), mishaps=(Mishap(0.0871, "store away", 2,
+        0.49),), others=(), store=True),
 }
