@@ -273,7 +273,7 @@ class Reads:
         too_large: Reason | None = None
         away = False
         while True:
-            choice = chooser.choose(route, needed, tried, waited, self._clock())
+            choice = chooser.choose(route, needed, tried, waited, self._clock(), away)
             if isinstance(choice, Lacks):
                 away = yield from self._find_out(choice, away)
                 continue
@@ -536,7 +536,8 @@ class Reads:
         """
         replica = member.replica
         assert replica is not None
-        self.seen.saw(member.name, replica.server, replica.tail if told else b"", self._clock())
+        tail = replica.tail if told else b""
+        self.seen.saw(member.name, replica.server, tail, self._clock(), member)
 
     def _must_ask(self, route: Route) -> bool:
         """Tell whether only the primary can say what a read must see."""
