@@ -62,7 +62,7 @@ class Machine(RuleBasedStateMachine):
             assert self.has[name] >= self.saw
             self.saw = self.has[name]
             told = b"" if less else at(name, self.has[name])
-            self.seen.saw(name, OWN[name], told, self.now)
+            self.seen.saw(name, OWN[name], told, self.now, None)
 
     @rule()
     def reads_on_the_primary(self):
@@ -130,7 +130,7 @@ def test_a_read_is_free_where_nothing_but_the_last_replica_counts():
     assert seen.is_free
     seen.saw_all(position(3))
     assert not seen.is_free
-    seen.saw("a", OWN["a"], at("a", 3), 1.0)
+    seen.saw("a", OWN["a"], at("a", 3), 1.0, None)
     assert seen.is_free
     assert seen.asked_late
     assert seen.known() == position(3)

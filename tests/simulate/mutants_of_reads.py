@@ -122,10 +122,6 @@ def _nothing_beyond(topology: Topology, *_: Any) -> Any:
     return parse_history(topology.flavor, "")
 
 
-def _saw_nothing(self: Seen, name: str, server: str, tail: bytes, now: float) -> None:
-    """Forget at once what a read has seen."""
-
-
 OF_READS = (
     Mutant(
         "a replica serves once it has what must be seen",
@@ -136,7 +132,7 @@ OF_READS = (
     Mutant("a wait must succeed", ((reading, "_check_wait", returns(None)),), STALE, seed=20),
     Mutant(
         "what reads have seen is kept",
-        ((Seen, "saw", _saw_nothing), (Seen, "saw_freely", _saw_nothing)),
+        ((Seen, "saw", returns(None)), (Seen, "saw_freely", returns(None))),
         STALE,
         seed=42,
     ),
@@ -284,6 +280,13 @@ OF_READS = (
         ((Chooser, "narrow", _narrow),),
         ("aside",),
         seed=15,
+    ),
+    Mutant(
+        "what nobody told is there while its connection is",
+        ((Chooser, "_is_by", returns(True)),),
+        ("monotonic",),
+        kept="a replica came back without what nobody had told",
+        goes_straight=False,
     ),
     Mutant(
         "a snapshot is ended",

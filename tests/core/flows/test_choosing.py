@@ -152,41 +152,52 @@ def test_a_late_replica_that_is_not_due_is_left_alone(house):
 
 
 def test_a_read_stays_where_the_last_one_saw_what_nobody_told(house):
-    house.member("r2")
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), None)
     assert {choose(house).replica.endpoint.name for _ in range(4)} == {"r2"}
 
 
-def test_where_the_last_replica_was_lost_the_primary_is_asked(house):
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
-    assert choose(house) == Lacks(None)
-    house.chooser.go_back("r2")  # as the primary is away
-    assert choose(house).replica.endpoint.name == "r2"
-    assert choose(house) == Lacks(None)
-
-
 def test_an_eventual_read_goes_anywhere(house):
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), None)
     route = READS._replace(consistency="eventual")
     assert {choose(house, route=route).replica.endpoint.name for _ in range(4)} == {"r1", "r2"}
 
 
 def test_where_the_last_replica_is_away_the_primary_is_asked(house):
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), None)
     house.replica("r2").unfit = "no"
     assert choose(house) == Lacks(None)
 
 
-def test_where_another_has_come_the_primary_is_asked(house):
+def test_behind_a_new_connection_the_primary_is_asked(house):
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), house.member("r2"))
+    assert choose(house).replica.endpoint.name == "r2"
     house.member("r2")
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
+    assert choose(house) == Lacks(None)
+
+
+def test_a_new_connection_must_do_while_the_primary_is_away(house):
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), house.member("r2"))
+    del house.members["r2"]
+    found = house.chooser.choose(READS, None, (), 0.0, house.clock(), away=True)
+    assert found == Chosen(house.replica("r2"), 0.0)
+
+
+def test_what_was_told_behind_a_new_connection_tells_nothing_of_the_old_one(house):
+    house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), house.member("r1"))
+    house.replica("r1").advanced_at = house.clock() + 1
+    house.member("r1")
+    assert not house.chooser.was_told()
+
+
+def test_where_another_has_come_the_primary_is_asked(house):
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), None)
     house.cluster.arrivals += 1
     assert choose(house) == Lacks(None)
 
 
 def test_what_the_last_replica_told_is_had_by_another_with_the_same_tail(house):
     tail = reports(gtids=f"{UUID}:1-5")
-    house.session.seen.saw("r2", "r2-uuid", tail, house.clock())
+    house.session.seen.saw("r2", "r2-uuid", tail, house.clock(), None)
     assert not house.chooser.serves(house.replica("r1"), None, READS)
     house.replica("r1").tail = tail
     assert house.chooser.serves(house.replica("r1"), None, READS)
@@ -199,7 +210,7 @@ def test_what_reads_have_seen_must_be_had(house):
 
 
 def test_who_was_told_long_enough_ago_has_told_all(house):
-    house.session.seen.saw("r1", "r1-uuid", b"", house.clock())
+    house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), None)
     assert not house.chooser.was_told()
     house.replica("r1").advanced_at = house.clock() + 1
     assert house.chooser.was_told()
@@ -207,7 +218,7 @@ def test_who_was_told_long_enough_ago_has_told_all(house):
 
 def test_mariadb_tells_nothing():
     house = House("mariadb")
-    house.session.seen.saw("r1", "r1-uuid", b"", house.clock())
+    house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), None)
     house.replica("r1").advanced_at = house.clock() + 1
     assert not house.chooser.was_told()
 

@@ -95,6 +95,12 @@ def test_the_rows_of_a_read_change_nothing(house):
     assert not unread(house, "SELECT v FROM t", unbuffered_active=True)
 
 
+def test_the_rows_of_a_read_use_up_what_set_transaction_said(house):
+    house.state.next_transaction = "SET TRANSACTION ISOLATION LEVEL READ COMMITTED;"
+    assert unread(house, "SELECT v FROM t", unbuffered_active=True)
+    assert not unread(house, "SELECT v FROM t")
+
+
 def test_the_rows_of_all_else_may_commit(house):
     assert unread(house, "CALL p()", unbuffered_active=True)
 

@@ -226,7 +226,7 @@ def test_a_position_that_nobody_told_is_asked(house, why):
     if why == "on the primary":
         house.session.seen.read_on_primary()
     if why == "untold":
-        house.session.seen.saw("r1", "", b"", 1.0)
+        house.session.seen.saw("r1", "", b"", 1.0, None)
     assert position(house, asks(AskAside, lambda _: house.at(9))) == house.at(9)
 
 

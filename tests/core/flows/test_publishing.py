@@ -43,6 +43,35 @@ def test_a_session_id_is_marked_before_a_write(house, sharing):
     assert sharing.is_open
 
 
+@pytest.mark.parametrize(
+    ("sql", "in_transaction", "marks"),
+    [
+        ("UPDATE t SET v = 1", False, True),
+        ("BEGIN", False, True),
+        ("COMMIT", True, True),
+        ("COMMIT", False, False),
+        ("COMMIT AND CHAIN", False, False),
+        ("ROLLBACK", True, False),
+        ("ROLLBACK AND CHAIN", True, False),
+        ("ROLLBACK; UPDATE t SET v = 1", False, True),
+        ("SELECT v FROM t", True, False),
+    ],
+)
+def test_what_commits_nothing_is_not_marked(house, sharing, sql, in_transaction, marks):
+    sharing.is_open = False
+    if in_transaction:
+        house.open_transaction()
+    script = [asks(Mark, sharing=sharing)] if marks else []
+    run(house, "beginning", *script, args=(house.statement(sql),))
+    assert sharing.is_open is marks
+
+
+def test_a_commit_behind_a_begin_that_was_not_sent_is_marked(house, sharing):
+    sharing.is_open = False
+    house.session.owed.send_first([b"BEGIN"])
+    run(house, "beginning", asks(Mark, sharing=sharing), args=(house.statement("COMMIT"),))
+
+
 def test_a_write_that_can_not_be_marked_is_not_made(house, sharing):
     with pytest.raises(RuntimeError):
         run(house, "beginning_write", asks(Mark, RuntimeError("the store is away")))

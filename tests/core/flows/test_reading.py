@@ -438,6 +438,22 @@ def test_a_snapshot_that_could_not_be_opened_is_ended(house):
     assert house.journey.reads.unsettled is house.members["r1"]
 
 
+@pytest.mark.parametrize("fault", [fails(1205), fails(1146)])
+def test_a_stream_that_fails_behind_its_wait_ends_its_snapshot(house, fault):
+    member = house.member("r1", at=1)
+    house.state.see(house.at(5))
+    begin = "START TRANSACTION READ ONLY"
+    unserved = reading(
+        house,
+        asks(Exchange, ran(before=[rows("0")]), before=lambda said: said[-1] == begin, sql=None),
+        asks(Exchange, fault, before=[], sql=SQL),
+        asks(Post, sql="COMMIT"),
+        read=Read(SQL, unbuffered=True, begin=(begin,)),
+    )
+    assert isinstance(unserved, Unserved)
+    assert house.journey.reads.unsettled is member
+
+
 def test_what_a_snapshot_s_end_told_is_heard_before_the_next_read(house):
     member = house.member("r1", at=1)
     house.run(house.journey.reads.ending(member), asks(Post))

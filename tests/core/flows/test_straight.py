@@ -89,17 +89,26 @@ def test_a_free_read_stays_where_only_its_replica_is_known_to_have_what_was_seen
     house = House()
     house.member("r1", at=5)
     house.member("r2", at=5)
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock())
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), house.members["r2"])
     assert {reader(house).name for _ in range(4)} == {"r2"}
     # What uses no table shows nothing.
     assert {reader(house, "SELECT 1").name for _ in range(4)} == {"r1", "r2"}
+
+
+def test_a_free_read_does_not_stay_behind_a_new_connection():
+    house = House()
+    house.member("r1", at=5)
+    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), house.member("r2", at=5))
+    assert reader(house) is house.members["r2"]
+    house.member("r2")
+    assert reader(house) is None
 
 
 def test_a_free_read_goes_where_the_last_one_s_tail_was_told():
     house = House()
     house.member("r1", at=5)
     house.member("r2", at=5)
-    house.session.seen.saw("r2", "r2-uuid", b"tail", house.clock())
+    house.session.seen.saw("r2", "r2-uuid", b"tail", house.clock(), house.members["r2"])
     found = {reader(house) for _ in range(4)}
     assert found == {None, house.members["r2"]}
     house.replica("r1").tail = b"tail"

@@ -217,12 +217,22 @@ def test_under_an_id_a_scope_sets_nothing_aside(process, state):
     assert not state.position
 
 
+def test_the_connection_of_the_last_read_is_the_same_behind_a_scope(process, state):
+    identity, seen = made(process), Seen(state.origin)
+    seen.saw("r1", "r1-uuid", b"", 1.0, "its member")
+    identity.enter_scope(Heard(), seen.take(), seen, state)
+    assert seen.by is None
+    seen.saw("r1", "r1-uuid", b"", 2.0, "a new one")
+    identity.enter_scope(None, seen.take(), seen, state)
+    assert (seen.at, seen.by) == ("r1", "a new one")
+
+
 def test_two_visits_to_one_replica_are_seen_one_after_the_other(process, state):
     identity, seen = made(process), Seen(state.origin)
-    seen.saw("r1", "r1-uuid", b"", 1.0)
+    seen.saw("r1", "r1-uuid", b"", 1.0, None)
     seen.see(at(5))
     identity.enter_scope(Heard(), seen.take(), seen, state)
-    seen.saw("r1", "r1-uuid", b"", 2.0)
+    seen.saw("r1", "r1-uuid", b"", 2.0, None)
     seen.see(at(2))
     identity.enter_scope(None, seen.take(), seen, state)
     assert seen.at == "r1"

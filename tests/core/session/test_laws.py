@@ -353,7 +353,7 @@ class Laws(RuleBasedStateMachine):
 
     @rule(told=SWITCH, number=NUMBERS)
     def read_on_replica(self, told, number):
-        self.session.seen.saw("r1", "r1-uuid", b"" if told else b"\0", 1.0)
+        self.session.seen.saw("r1", "r1-uuid", b"" if told else b"\0", 1.0, None)
 
     @rule()
     def read_on_primary(self):

@@ -115,8 +115,6 @@ class Chooser:
         """The cluster's, when a session on an untold replica last looked who is there."""
         self._moves = False
         """A replica has come, and it is as good as the one that is known to be closest."""
-        self._back = ""
-        """The replica of the last read, to go back to though its connection was lost."""
 
     # What it goes by.
 
@@ -140,10 +138,6 @@ class Chooser:
         """Note a position that a replica was found to have."""
         self.passed[name] = position
 
-    def go_back(self, name: str) -> None:
-        """Let the next choice go back to a replica whose connection was lost: nobody knows more."""
-        self._back = name
-
     # Who serves.
 
     def choose(
@@ -153,18 +147,20 @@ class Chooser:
         tried: Collection[str],
         waited: float,
         now: float,
+        away: bool = False,
     ) -> Chosen | Nobody | Lacks:
         """Choose a replica for a read.
 
         :param needed: the position that it must have; None for any.
         :param tried: those that did not serve it.
         :param waited: how many seconds it has waited already.
+        :param away: whether the primary could not be asked for it.
         """
         cluster, servers = self._cluster, self._cluster.servers
         usable = self._usable(route, tried, now)
         bound = route.shows_data and route.consistency != "eventual"
         if bound and self.seen.is_untold and not self.was_told():
-            here = self._stay(usable, needed)
+            here = self._stay(usable, needed, away)
             if here is None:
                 return Lacks(None)
             usable = here
@@ -271,10 +267,14 @@ class Chooser:
     def was_told(self) -> bool:
         """Tell whether the replica of the last read has told by now what that read saw."""
         seen = self.seen
-        if seen.at is None or self._cluster.flavor != "mysql":
+        if seen.at is None or self._cluster.flavor != "mysql" or not self._is_by():
             return False
         replica = self._cluster.servers[seen.at]
         return seen.was_told(replica.advanced_at, replica.tail)
+
+    def _is_by(self) -> bool:
+        """Tell whether the connection of the last read is open still."""
+        return self._members.get(self.seen.at or "") is self.seen.by
 
     def furthest(self) -> Position:
         """Return all that the usable replicas are known to have, if one of them has all of it."""
@@ -296,21 +296,20 @@ class Chooser:
     # Where to wait.
 
     def _stay(
-        self, usable: tuple[Endpoint, ...], needed: Position | None
+        self, usable: tuple[Endpoint, ...], needed: Position | None, away: bool
     ) -> tuple[Endpoint, ...] | None:
         """Stay on the replica of the last read, whose position nobody told, if it can serve.
 
-        None if others should, once they have what the primary has now: no replica has more.
+        None if others should, once they have what the primary has now: no replica has more. Behind
+        a new connection it may have less than that read saw; who else could say so, if not the
+        primary?
         """
         name = self.seen.at
         assert name is not None
         here = tuple([endpoint for endpoint in usable if endpoint.name == name])
         arrivals, self.arrivals = self.arrivals, self._cluster.arrivals
         self._moves = arrivals != self.arrivals
-        back, self._back = self._back, ""
-        # Who was lost may be back with less, or be another server.
-        may_have_less = name not in self._members and name != back
-        if here and not (self._moves or may_have_less):
+        if here and not self._moves and (away or self._is_by()):
             replica = self._cluster.servers[name]
             if self.has(replica, needed) or not replica.late or len(usable) == 1:
                 return here

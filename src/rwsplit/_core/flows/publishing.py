@@ -7,6 +7,8 @@ from typing import Any
 from ..cause import Cause, Reason
 from ..session.route import Destination, Route
 from ..session.session import Session
+from ..session.state import can_commit
+from ..sql.statement import Statement
 from ..wire import Fault
 from .answer import Underway
 from .asking import Asking
@@ -30,6 +32,17 @@ class Publishing:
         sharing = self._session.identity.sharing
         if sharing is not None:
             yield from Mark(sharing)
+
+    def beginning(self, statement: Statement) -> Flow[None]:
+        """Mark the session id before a statement that may commit, now or at its end.
+
+        A ROLLBACK commits nothing, and no more does a COMMIT while nothing is open.
+        """
+        session, does = self._session, statement.transaction or ""
+        is_open = session.in_transaction or session.owed.unsent
+        ends = does.startswith("rollback") or (does.startswith("commit") and not is_open)
+        if can_commit(statement) and (statement.parts or not ends):
+            yield from self.beginning_write()
 
     def publishing(self) -> Flow[None]:
         """Tell those who share the session id what was committed, before the application knows."""

@@ -8,6 +8,7 @@ the primary, with the reason.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, NamedTuple, Protocol
 
@@ -272,7 +273,7 @@ class Reads:
         too_large: Reason | None = None
         away = False
         while True:
-            choice = chooser.choose(route, needed, tried, waited, self._clock())
+            choice = chooser.choose(route, needed, tried, waited, self._clock(), away)
             if isinstance(choice, Lacks):
                 away = yield from self._find_out(choice, away)
                 continue
@@ -535,7 +536,8 @@ class Reads:
         """
         replica = member.replica
         assert replica is not None
-        self.seen.saw(member.name, replica.server, replica.tail if told else b"", self._clock())
+        tail = replica.tail if told else b""
+        self.seen.saw(member.name, replica.server, tail, self._clock(), member)
 
     def _must_ask(self, route: Route) -> bool:
         """Tell whether only the primary can say what a read must see."""
@@ -692,7 +694,6 @@ class Reads:
         try:
             self.seen.leave((yield from self._ask_primary()))
         except Away:
-            self.chooser.go_back(at)
             return True
         return False
 
@@ -712,7 +713,8 @@ class Reads:
             # A long result behind a wait that failed would have to be read and thrown away.
             yield from self._run_after(member, [wait], reading._replace(sql=None), limit)
             elapsed = self._clock() - start
-            yield from self._run_after(member, [], reading._replace(begin=()), limit)
+            rest = self._run_after(member, [], reading._replace(begin=()), limit)
+            yield from self._ending_if_failed(member, rest) if reading.begin else rest
         else:
             elapsed = yield from self._run_after(member, [wait], reading, limit)
         replica = member.replica
@@ -785,15 +787,19 @@ class Reads:
         exchange = Exchange(
             member, before, accept, sql, unbuffered, fingerprint, limit, measure, timed
         )
-        if not begin:
-            yield exchange
-            return elapsed
+        yield from self._ending_if_failed(member, exchange) if begin else exchange
+        return elapsed
+
+    def _ending_if_failed(self, member: Any, sending: Iterable[Any]) -> Flow[None]:
+        """Send what opens a snapshot on a member, or reads first in it; if it fails, end that.
+
+        What is left open there would show later reads what was there by then.
+        """
         try:
-            yield exchange
+            yield from sending
         except (Aside, Late, Fault):
             yield from self.ending(member)
             raise
-        return elapsed
 
     def changed_session(self, member: Any, sql: bytes) -> Fault | None:
         """Return an error if the read that has just run there changed its session there.

@@ -100,6 +100,8 @@ class Straight:
                 # Only the replica of the last read is known to have what that one saw.
                 if not is_there:
                     member = members.get(at)
+                if member is not seen.by:
+                    member = None
                 if chooser.arrivals != cluster.arrivals:
                     member = None  # as another has come, who stayed here may choose again
                 if member is not None and member.replica.endpoint not in usable:
@@ -132,7 +134,8 @@ class Straight:
         if member.replica.rests_until:
             self._cluster.note_served(member.replica)
         if session.must_see and (statement.tables or statement.verb != "SELECT"):
-            session.seen.saw_freely(member.name, member.replica.server, tail, seen_when)
+            server = member.replica.server
+            session.seen.saw_freely(member.name, server, tail, seen_when, member)
         session.followed.note_read(member, statement, result)
         return member.known_routes.get(statement.reason) or member.taken(statement.reason)
 

@@ -15,7 +15,7 @@ from ..flavors.positions import POSITION_SQL, told_position
 from ..numbers import BAD_DB, NET_PACKET_TOO_LARGE, NO_SUCH_TABLE, PARSE_ERROR
 from ..session.route import Destination, Route
 from ..session.session import Session
-from ..session.state import AUTOCOMMIT, IN_TRANSACTION, can_commit, can_write, changes_globals
+from ..session.state import AUTOCOMMIT, IN_TRANSACTION, can_write, changes_globals
 from ..sql.catalogue import changes_functions
 from ..sql.following import runs_more, shows_data, shows_tracking
 from ..sql.statement import Kind, Statement
@@ -106,8 +106,8 @@ class Writing:
                         continue
                 if self._has_preceding(statement):
                     yield from self._preceding(statement)
-            elif session.identity.sharing is not None and can_commit(statement):
-                yield from self._publishing.beginning_write()
+            elif session.identity.sharing is not None:
+                yield from self._publishing.beginning(statement)
             status, unsent = state.status, owed.unsent
             begun = status | IN_TRANSACTION if unsent else status
             before = unsent or self._stand_ins(statement)
@@ -174,8 +174,8 @@ class Writing:
         session = self._session
         if session.owed.shows_tracking and statement.kind is not Kind.FOLLOW_READ:
             yield from self._learning.tracking()
-        if session.identity.sharing is not None and can_commit(statement):
-            yield from self._publishing.beginning_write()
+        if session.identity.sharing is not None:
+            yield from self._publishing.beginning(statement)
         if statement.kind is Kind.PRIMARY_READ and shows_tracking(statement):
             yield from self._learning.showing_tracking()
 
@@ -413,7 +413,7 @@ class Writing:
             yield from self._learning.tracking()
         followed.note_sent()
         if session.identity.sharing is not None:
-            yield from self._publishing.beginning_write()
+            yield from self._publishing.beginning(session.language.statement(what))
         status = state.status
         try:
             yield from action

@@ -6,7 +6,8 @@ been read there; so the machine has three places for what was seen, and forgets 
 
 * `at`: the replica of the last read, with `tail`, what that read told of the replica's position;
   empty where it told nothing (MariaDB), or may have seen more than it told (MySQL shows a commit a
-  moment before it tells of it).
+  moment before it tells of it). A replica that crashes may come back with less, and then nobody
+  could say so where nothing was told: so that counts while the connection of that read is open.
 * `position`: what reads before have seen, where the last replica need not have it: behind reads on
   the primary, and where sessions come together.
 * `on_primary`: a read ran on the primary since, and where that was is not known yet. The primary
@@ -33,11 +34,12 @@ class Sight(NamedTuple):
     tail: bytes
     position: Position
     on_primary: bool
+    by: object = None
 
     def then(self, later: Sight) -> Sight:
         """Return what both have seen that were at one replica, one after the other."""
         position, on_primary = self.position | later.position, self.on_primary or later.on_primary
-        return Sight(later.at, later.server, later.tail, position, on_primary)
+        return later._replace(position=position, on_primary=on_primary)
 
 
 class Seen:
@@ -46,12 +48,17 @@ class Seen:
     :param origin: the position that has nothing, of the cluster's flavor.
     """
 
-    __slots__ = ("_origin", "asked_late", "at", "on_primary", "position", "server", "tail", "when")
+    __slots__ = (
+        *("_origin", "asked_late", "at", "by", "on_primary", "position", "server", "tail"),
+        "when",
+    )
 
     def __init__(self, origin: Position) -> None:
         self._origin = origin
         self.at: str | None = None
         """The replica that the last read ran on; None for none, or the primary."""
+        self.by: object = None
+        """The session's member there that ran it."""
         self.server = ""
         """The identity of its server: what that made itself no other replica will ever have."""
         self.tail = b""
@@ -73,19 +80,19 @@ class Seen:
 
     # Reads come and go.
 
-    def saw(self, name: str, server: str, tail: bytes, now: float) -> None:
+    def saw(self, name: str, server: str, tail: bytes, now: float, by: object) -> None:
         """Note that a read ran on a replica, which had all that was seen before.
 
-        `tail` is empty unless it told all that the read may have seen there.
+        `tail` is empty unless it told all that the read may have seen there; `by` is the member.
         """
         if self.position and self.at is None:
             self.asked_late = True  # and was asked in time
         self.position = self._origin
-        self.at, self.server, self.tail, self.when = name, server, tail, now
+        self.at, self.server, self.tail, self.when, self.by = name, server, tail, now, by
 
-    def saw_freely(self, name: str, server: str, tail: bytes, when: float) -> None:
+    def saw_freely(self, name: str, server: str, tail: bytes, when: float, by: object) -> None:
         """Do so for a read that was free: nothing else has been seen."""
-        self.at, self.server, self.tail, self.when = name, server, tail, when
+        self.at, self.server, self.tail, self.when, self.by = name, server, tail, when, by
 
     def saw_all(self, position: Position, late: bool = False) -> None:
         """Note that reads ran on the primary, which was here afterwards.
@@ -143,13 +150,13 @@ class Seen:
 
     def take(self) -> Sight:
         """Begin anew with what must not be seen less of; returns what it was before."""
-        sight = Sight(self.at, self.server, self.tail, self.position, self.on_primary)
+        sight = Sight(self.at, self.server, self.tail, self.position, self.on_primary, self.by)
         self._see_only(Sight(None, "", b"", self._origin, on_primary=False))
         return sight
 
     def see_all(self, every: Iterable[Sight]) -> None:
         """Go on with all that `take` has returned before."""
-        at, server, position, on_primary = None, "", self._origin, False
+        at, server, by, position, on_primary = None, "", None, self._origin, False
         for sight in every:
             position = position | sight.position | _told(self._origin, sight.server, sight.tail)
             on_primary = on_primary or sight.on_primary
@@ -157,11 +164,11 @@ class Seen:
                 # Nobody told what was seen there: if it was seen at two, the primary is asked, as
                 # no replica has more.
                 on_primary = on_primary or at is not None
-                at, server = sight.at, sight.server
-        self._see_only(Sight(at, server, b"", position, on_primary))
+                at, server, by = sight.at, sight.server, sight.by
+        self._see_only(Sight(at, server, b"", position, on_primary, by))
 
     def _see_only(self, sight: Sight) -> None:
-        self.at, self.server, self.tail, self.position, self.on_primary = sight
+        self.at, self.server, self.tail, self.position, self.on_primary, self.by = sight
         self.when = 0.0
         self.asked_late = False
 
