@@ -49,12 +49,16 @@ class Variables:
         self.session_reads_only = False
         self.autocommit = True
         self.next_level = ""
-        """What was said of the next transaction."""
+        """What was said of the level of the next transaction; `next_access` likewise."""
+        self.next_access = ""
         self.schema = "shop"
         self.variables = begun_with(server.flavor)
         self.users: dict[str, int] = {}
         self.level_name, _ = _OF_TRANSACTIONS[server.flavor]
-        self.rows_found = self.rows_changed = 0
+        # As rwsplit leaves them when it has connected.
+        self.rows_found, self.rows_changed = int(server.flavor == "mariadb"), 0
+        self.warnings: list[tuple[str, int, bytes]] = []
+        """By level, number and text, what the statement before has left."""
 
     @property
     def level(self) -> str:
@@ -62,6 +66,11 @@ class Variables:
         if self.next_level:
             return self.next_level[:-1].partition("LEVEL ")[2].replace(" ", "-")
         return self.variables[self.level_name]
+
+    @property
+    def reads_only(self) -> bool:
+        """Whether the next transaction is READ ONLY."""
+        return "ONLY" in self.next_access if self.next_access else self.session_reads_only
 
     def shown(self) -> dict[str, str]:
         """Return what the application may have set."""
@@ -106,21 +115,24 @@ class Variables:
         return self._one(int(number))
 
     def ask_warnings(self) -> Reply:
-        """Tell that there are no warnings."""
-        return self._one(0, 0)
+        """Tell how many warnings there are."""
+        return self._one(len(self.warnings), sum(each[0] == "Error" for each in self.warnings))
 
     def show_warnings(self) -> Reply:
-        """Show none."""
+        """Show them."""
         self.rows_changed = -1
-        return Reply((), (Field("Level"), Field("Code"), Field("Message")))
+        return Reply(tuple(self.warnings), (Field("Level"), Field("Code"), Field("Message")))
 
     def ping(self) -> Reply:
-        """Answer, and leave all as it is."""
+        """Answer, and leave all but ROW_COUNT() as it is."""
+        self.rows_changed = 0
         return Reply()
 
     def do_nothing(self) -> Reply:
         """Do nothing."""
-        self.rows_found, self.rows_changed = 0, 0
+        self.rows_changed = 0
+        if self.server.flavor == "mysql":
+            self.rows_found = 1
         return Reply()
 
     def ask_position(self) -> Reply:
@@ -159,7 +171,7 @@ class Variables:
 
     def ask_role(self) -> Reply:
         """Tell that there is none."""
-        return self._one("NONE")
+        return self._one("NONE" if self.server.flavor == "mysql" else None)
 
     def ask_status(self, name: str) -> Reply:
         """Tell how many temporary tables were made: none."""

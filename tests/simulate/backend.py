@@ -25,6 +25,9 @@ __all__ = ["Backend", "Cut"]
 
 _SIGNALLED = 1644
 _OF_LOCKS = (LOCK_DEADLOCK, 1205)
+_SILENT = ("ping", "rollback", "init")
+_OF_TABLES = ("select", "update", "call")
+_KEEPS_WARNINGS = ("ask_warnings", "show_warnings", "init", "ping")
 
 
 class Backend(Transactions):
@@ -41,44 +44,90 @@ class Backend(Transactions):
         self._table = table
         self.errors: list[Fault] = []
         """What the next statements of the application that use the table are answered with."""
+        self._untold = ""
+        """What a statement has committed that failed then."""
 
     def answer(self, statement: str | bytes) -> Reply | Fault:
         """Run a statement. Raises Cut where its connection is cut amid it."""
         sql = statement.decode() if isinstance(statement, bytes) else statement
         name, groups = _parse(sql)
-        self._changes = changes = Changes()
+        self._changes = Changes()
+        was_open = self.is_open
         try:
             reply: Reply = getattr(self, name)(*groups)
         except Fault as fault:
-            self.rows_changed = -1
+            self._note_error(name, fault)
             return fault
-        characteristics = self.next_level + self._begun
-        if characteristics != self._told:
-            self._told = changes.characteristics = characteristics
+        on_mysql = self.server.flavor == "mysql"
+        if name in _OF_TABLES or (on_mysql and name not in _KEEPS_WARNINGS):
+            self.warnings.clear()
+        if on_mysql and "FOUND_ROWS" in sql:
+            self.warnings.append(("Warning", 1287, b"it is deprecated"))
+        self._note_changes(self.is_open != was_open)
+        self._end_reply(name, reply)
+        return reply
+
+    def _end_reply(self, name: str, reply: Reply) -> None:
+        """Give a reply what a server says of itself behind it."""
+        changes = self._changes
         reply.server_status = self.status
         reply.server = self.server
         if self.tracks == "own":
             reply.tail = changes.tail(self.server.flavor)
         elif self.tracks == "all":
-            reply.tail = self._tail_of_replica(changes)
+            reply.tail = self._tail_of_replica(name, changes)
         if reply.tail:
             reply.server_status |= 0x4000
-        return reply
 
-    def _tail_of_replica(self, changes: Changes) -> bytes:
-        changes.characteristics = None
-        if self.server.flavor == "mysql" and not self.is_open:
+    def note_wait(self, reply: Reply) -> None:
+        """Take in that it waited for a position."""
+        self._changes = changes = Changes()
+        # MariaDB's SET STATEMENT ends by setting what was set before.
+        changes.is_other = self.server.flavor == "mariadb"
+        self.rows_found, self.rows_changed = 1, -1
+        self._end_reply("wait", reply)
+
+    def _note_changes(self, moves: bool) -> None:
+        """Take in what is to be told of the transaction, and of what failed before."""
+        changes = self._changes
+        characteristics = " ".join(filter(None, (self.next_level, self.next_access, self._begun)))
+        tells = moves or bool(changes.tail("mariadb"))
+        if characteristics != self._told:
+            self._told = changes.characteristics = characteristics
+            tells = True
+        if self._untold and tells:
+            changes.gtid, self._untold = changes.gtid or self._untold, ""
+
+    def _note_error(self, name: str, fault: Fault) -> None:
+        """Take in what is left of a statement that failed."""
+        self.rows_changed, self.warnings = -1, [("Error", fault.number, fault.text.encode())]
+        if fault.number == _SIGNALLED and self.server.flavor == "mysql":
+            self.rows_found = 1
+        if self.server.flavor == "mariadb":
+            # It tells a GTID with whatever it tells next; MySQL never does (tried).
+            self._untold = self._changes.gtid or self._untold
+            if name == "call":
+                self.warnings.append(("Note", 4094, b"at line 2"))
+
+    def _tail_of_replica(self, name: str, changes: Changes) -> bytes:
+        changes.characteristics = changes.schema = None
+        changes.is_other |= bool(changes.variables)
+        changes.variables = []
+        ends = name == "commit" or not self.is_open
+        if self.server.flavor == "mysql" and ends and name not in _SILENT:
             text = self.server.told.text
-            if not (changes.is_other or changes.variables):
+            if not changes.is_other:
                 return tail_of(text)
             changes.gtid = text
-        changes.variables = []
         return changes.tail(self.server.flavor)
 
     # Rows.
 
     def select(self, columns: str, variable: str | None, row: str | None, locks: str) -> Reply:
         """Read one row, or all."""
+        if locks:
+            self._check_reads_only()
+            self._check_server()
         self._fail(bool(locks))
         self._use()
         mask = self.server.shown.mask
@@ -99,7 +148,7 @@ class Backend(Transactions):
         reply.state = self.shown()
         self.rows_found, self.rows_changed = len(rows), -1
         if not self.is_open:
-            self.next_level = ""
+            self._use_up()
         return reply
 
     def update(self, value: str, row: str) -> Reply:
@@ -110,16 +159,15 @@ class Backend(Transactions):
         self.writes.append((int(row), int(value)))
         if not self.is_open:
             self.commit_writes()
-            self.next_level = ""
+            self._use_up()
         return self._done(1)
 
     def call(self, value: str, row: str) -> Reply:
         """Run a procedure that commits a write, and fails behind it."""
         self._check_writable()
-        self.commit_writes()
-        self._forget()
         self.writes.append((int(row), int(value)))
         self.commit_writes()
+        self._forget()
         raise Fault(_SIGNALLED, "it was signalled")
 
     def _fail(self, locks: bool) -> None:
@@ -147,6 +195,7 @@ _TABLE = (
     (r"SET (?:SESSION )?autocommit ?= ?([01])", "set_autocommit"),
     (r"SET (.*)", "set"),
     (r"USE `?(\w+)`?", "use"),
+    (r"INIT (\w+)", "init"),
     *QUESTIONS,
 )
 _STATEMENTS = [(re.compile(text, re.IGNORECASE | re.DOTALL), name) for text, name in _TABLE]

@@ -140,7 +140,7 @@ class Exchanging:
             "show_warnings": "SHOW WARNINGS",
         }.get(method, method.upper())
         if method == "select_db":
-            sql = f"USE `{arguments[0]}`"
+            sql = f"INIT {arguments[0]}"
 
         def finish(replies: list[Any]) -> None:
             (reply,) = replies
@@ -164,7 +164,7 @@ class Exchanging:
             _take_all(connection, replies)
             done(True)
 
-        sql = "PING" if connection.flavor == "mysql" else f"USE `{command.schema}`"
+        sql = "PING" if connection.flavor == "mysql" else f"INIT {command.schema}"
         self._run(connection, [sql], finish, lambda _: done(False))
 
     def finish_previous(self, command: FinishPrevious, done: Done, failed: Failed) -> None:

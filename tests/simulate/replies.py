@@ -80,15 +80,16 @@ class Changes:
     def tail(self, flavor: str) -> bytes:
         """Return the end of the packet that tells of it; empty for nothing."""
         gtids, variables = self.gtid if flavor == "mysql" else "", self.variables
+        is_other = self.is_other or bool(variables)
         if self.gtid and not gtids:
             variables = [*variables, ("last_gtid", self.gtid)]
-        blocks = tail_of(gtids) if gtids and not (variables or self.is_other) else b""
+        blocks = tail_of(gtids) if gtids and not is_other else b""
         if blocks and self.schema is None and self.characteristics is None:
             return blocks
         entries = [_entry(_VARIABLES, _pair(*each)) for each in variables]
         if self.schema is not None:
             entries.append(_entry(_SCHEMA, _string(self.schema)))
-        if self.is_other or variables:
+        if is_other:
             entries.append(_entry(_CHANGED, b"\x011"))
         if gtids:
             entries.append(_entry(_GTIDS, b"\x00" + _string(gtids)))

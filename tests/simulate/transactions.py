@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
@@ -16,6 +17,9 @@ from .table import Writes
 __all__ = ["Cut", "Transactions"]
 
 _NO_SAVEPOINT, _READ_ONLY_ALREADY, _IN_PROGRESS = 1305, 1792, 1568
+_ACCESS = re.compile(r"READ (?:ONLY|WRITE)")
+_SNAPSHOT = re.compile(r" WITH CONSISTENT SNAPSHOT,?")
+_CHARACTERISTICS = ("WITH CONSISTENT SNAPSHOT", "READ ONLY", "READ WRITE")
 
 
 class Cut(Exception):  # noqa: N818 - never leaves the model
@@ -42,9 +46,12 @@ class Transactions(Variables):
         self._snapshot: int | None = None
         self._reads_only = False
         self._level = ""
+        self._is_logged = False
+        """MariaDB: it will be in the binary log, and have a GTID, with nothing written, too."""
         self._begun = ""
         """How the transaction would be started."""
-        self._told = ""
+        self._told: str | None = ""
+        """What was last said of that; None where it must be said again."""
         self._changes = Changes()
 
     @property
@@ -60,12 +67,16 @@ class Transactions(Variables):
         """Begin a transaction where no statement commits by itself."""
         if not self.autocommit and not self.is_open:
             self.is_open, self._level = True, self.level
+            self._reads_only = self.reads_only
 
     def _check_writable(self) -> None:
-        if self._reads_only or (self.session_reads_only and not self.is_open):
+        self._check_server()
+        self._check_reads_only()
+
+    def _check_reads_only(self) -> None:
+        if self._reads_only if self.is_open else self.reads_only:
             text = "Cannot execute statement in a READ ONLY transaction."
             raise Fault(_READ_ONLY_ALREADY, text, Kind.OTHER)
-        self._check_server()
 
     def _check_server(self) -> None:
         if not self.server.is_writable:
@@ -76,16 +87,23 @@ class Transactions(Variables):
         """Begin a transaction; an open one is committed."""
         how = (how or "").upper()
         self.commit_writes()
-        # MySQL leaves the level of the one that it ends to this one (tried).
-        self._forget(keeps_level=self.server.flavor == "mysql" or not self.is_open)
+        # MySQL leaves the characteristics of the one that it ends to this one (tried).
+        on_mysql = self.server.flavor == "mysql"
+        writes = "READ WRITE" in how
+        access = _ACCESS.search(self._begun or self.next_access)
+        if (on_mysql or not self.is_open) and access is not None and not _ACCESS.search(how):
+            how += access[0]
+        self._forget(keeps_level=on_mysql or not self.is_open)
+        if writes:
+            self._check_server()
         self.is_open, self._level = True, self.level
-        self._reads_only = self.session_reads_only or "READ ONLY" in how
+        self._reads_only = "READ ONLY" in how or (self.session_reads_only and "READ" not in how)
+        self.next_access = ""
         if "SNAPSHOT" in how and self._level == "REPEATABLE-READ":
             self._snapshot = self.server.shown.mask
-        only = " READ ONLY" if self._reads_only else ""
-        self._begun = f"START TRANSACTION{only};"
-        if self.next_level:
-            self._begun = f" {self._begun}"
+        said = ", ".join([each for each in _CHARACTERISTICS if each in how])
+        self._begun = f"START TRANSACTION{' ' if said else ''}{said};"
+        self._told = None
         return self._done()
 
     def commit(self, chains: str | None = "") -> Reply:
@@ -101,20 +119,26 @@ class Transactions(Variables):
         again = bool(chains) and "NO CHAIN" not in (chains or "").upper()
         kept = self.next_level, self._level, self._reads_only, self._begun
         was_open = self.is_open
-        self._forget()
+        self._forget(keeps_level=again)
         if again:
             self.is_open, self._level = True, self.level
+            self._reads_only = self.reads_only
         if again and was_open:
             self.next_level, self._level, self._reads_only, self._begun = kept
+            self._begun = _SNAPSHOT.sub("", self._begun)
         if again:
-            self._begun = self._begun or "START TRANSACTION;"
+            self._begun, self._told = self._begun or "START TRANSACTION;", None
         return self._done()
 
     def commit_writes(self) -> None:
         """Commit what was written, if anything."""
-        if not self.writes:
+        if not (self.writes or self._is_logged):
             return
-        self._check_server()
+        try:
+            self._check_server()
+        except Fault:
+            self._forget()
+            raise
         trick, self.trick = self.trick, ""
         if trick == "lost before":
             raise Cut
@@ -132,13 +156,19 @@ class Transactions(Variables):
         self.writes.clear()
         self._saved.clear()
         self.is_open = self._reads_only = False
-        self._snapshot, self._begun = None, ""
+        self._snapshot, self._begun, self._is_logged = None, "", False
         if not keeps_level:
-            self.next_level = ""
+            self._use_up()
+
+    def _use_up(self) -> None:
+        """Note that what was said of the next transaction was of this one."""
+        self.next_level = self.next_access = ""
 
     def savepoint(self, name: str) -> Reply:
         """Set a savepoint."""
         self._saved = [each for each in self._saved if each[0] != name]
+        if self.server.flavor == "mariadb" and "SNAPSHOT" in self._begun:
+            self._is_logged = True
         if self.is_open or not self.autocommit:
             self._saved.append((name, len(self.writes), self._snapshot is None))
         return self._done()
@@ -167,6 +197,8 @@ class Transactions(Variables):
         """Set the isolation level: of the session, or of the next transaction."""
         if scope:
             self.set_variable(self.level_name, level.upper().replace(" ", "-"), self._changes)
+            if not self.is_open:
+                self.next_level = ""
         elif self.is_open:
             raise Fault(_IN_PROGRESS, "can't be changed while a transaction is in progress")
         else:
@@ -178,7 +210,10 @@ class Transactions(Variables):
         on = value == "1"
         if on and not self.autocommit:
             self.commit_writes()
-            self._forget()
+            # The next one is as this one was: a defect of both flavors (tried).
+            access = _ACCESS.search(self._begun)
+            self._forget(keeps_level=True)
+            self.next_access = f"SET TRANSACTION {access[0]};" if access is not None else ""
         self.autocommit = on
         self._changes.variables.append(("autocommit", "ON" if on else "OFF"))
         return self._done()
@@ -191,10 +226,17 @@ class Transactions(Variables):
     def use(self, schema: str) -> Reply:
         """Choose a schema."""
         self.schema = self._changes.schema = schema
+        self._changes.is_other = True
         return self._done()
+
+    def init(self, schema: str) -> Reply:
+        """Choose one by COM_INIT_DB."""
+        return self.use(schema)
 
     def _done(self, changed: int = 0) -> Reply:
         self.rows_changed = changed
+        if changed and self.server.flavor == "mysql":
+            self.rows_found = changed
         reply = Reply()
         reply.affected_rows = changed
         return reply

@@ -95,8 +95,7 @@ class Wire:
 
         def over(in_time: bool) -> None:
             reply = Reply(((0 if in_time else failed,),))
-            reply.server_status = self.backend.status
-            self.backend.rows_found, self.backend.rows_changed = 1, -1
+            self.backend.note_wait(reply)
             replies.append(reply)
             self._run_rest(rest, replies, done)
 
