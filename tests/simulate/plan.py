@@ -133,6 +133,8 @@ _GOES_WRONG = (
     *("fail over", "fail over", "switch over", "restart primary", "stray", "no schema"),
     *("kill primary", "kill primary", "fail primary", "store away", "store empty"),
 )
+_MOST_STEPS = (6, 8, 12, 30)
+"""Most faults need few steps: many short schedules meet more of them than few long ones."""
 _PACES = (0.002, 0.01, 0.05, 0.3)
 """Seconds between two steps: those who are always busy hide what only the idle meet."""
 
@@ -167,7 +169,7 @@ def _client(dice: Random, only_reads: bool) -> ClientPlan:
     pace = dice.choice(_PACES)
     steps: list[Step] = []
     taste = _TASTES[0] if only_reads else dice.choice(_TASTES)
-    for _ in range(dice.randint(8, 30)):
+    for _ in range(dice.randint(4, dice.choice(_MOST_STEPS))):
         does = dice.choice(taste)
         if does == "transaction":
             steps += _transaction(dice, pace)
@@ -212,7 +214,7 @@ def _others(dice: Random, length: float) -> tuple[float, ...]:
     rate = dice.choice((0.0, 2.0, 30.0, 150.0))
     moments: list[float] = []
     at = 0.0
-    while rate and len(moments) < 120:
+    while rate and len(moments) < 60:
         at += dice.expovariate(rate) if dice.random() < 0.97 else dice.uniform(0.0, 1.0)
         if at > length:
             break
