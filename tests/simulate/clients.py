@@ -9,7 +9,7 @@ from rwsplit._core.cause import Cause
 from rwsplit._core.flows.journey import Journey
 from rwsplit._core.flows.methods import Methods
 from rwsplit._core.session.session import Session
-from rwsplit._core.session.state import AUTOCOMMIT
+from rwsplit._core.session.state import AUTOCOMMIT, can_write
 from rwsplit._core.wire import Fault, Kind, UnknownOutcome
 
 from .application import Application
@@ -62,8 +62,8 @@ class Client:
         self.last_read = ""
         """The replica that served the last read."""
         self._statements = 0
-        self._primary_before = world.primary
-        """Who was the primary when this statement began."""
+        self._began_at = 0.0
+        """When this statement began."""
         self.hands = Hands(self)
 
     def __repr__(self) -> str:
@@ -164,15 +164,15 @@ class Client:
         self.turn = world.cluster.turns.who = (self._statements + 7 * self.number) * _GOLDEN >> 5
         self.journey.reads.chooser.turn = None
         self.is_away, self.sent = False, 0
-        self._primary_before = world.primary
+        self._began_at = world.clock()
         ledger.allow(commits or ())
         try:
             answer = yield from flow
         except UnknownOutcome as fault:
-            if commits is None or not self.sent:
+            if not self.sent or (commits is None and not self._may_write(what)):
                 text = f"of {what!r}, which commits nothing, the outcome is said to be unknown"
                 raise Broken("outcome", text) from fault
-            self.promises.has_committed(ledger.bits_of(commits), unsure=True)
+            self.promises.has_committed(ledger.bits_of(commits or ()), unsure=True)
             answer = fault
         except Fault as fault:
             ledger.forbid(commits or ())
@@ -189,6 +189,14 @@ class Client:
             world.note(self.number, what, "", repr(answer))
         return answer
 
+    def _may_write(self, sql: str) -> bool:
+        """Tell whether a replica has refused a read as a write, and so nobody knows what it does.
+
+        No server says so of these reads; the mishap that lets them fail does.
+        """
+        refused = self.world.cluster.has_demoted and sql.startswith("SELECT")
+        return refused and can_write(self.session.language.statement(sql))
+
     def note_reply(self, what: str, reply: Reply) -> None:
         """Write down what a statement was answered with."""
         route = reply.route
@@ -201,7 +209,8 @@ class Client:
         where = "primary" if is_primary else reply.route.endpoint
         if is_primary:
             if reply.server is not self.world.primary:
-                was_left = bounds.is_known and reply.server is not self._primary_before
+                left_at = self.world.left_at.get(reply.server, 0.0)
+                was_left = bounds.is_known and left_at < self._began_at
                 if was_left and self.application.transaction is None:
                     raise Broken("demoted", f"{reply.server.name} is the primary no more")
                 bounds = bounds._replace(is_known=False, own=0, lost=0)

@@ -84,6 +84,8 @@ class World:
         self._working = len(self.clients)
         self._running = len(self.clients)
         self._promoted_at = 0.0
+        self.left_at: dict[Server, float] = {}
+        """When who was the primary was that no more."""
         self._quiet_at: float | None = None
         self._healed = False
 
@@ -202,6 +204,7 @@ class World:
         self.lost |= every & ~server.shown.mask
         before = self.primary
         before.is_writable = False
+        self.left_at[before] = self.clock.now
         server.follow(None)
         server.is_writable = True
         self.primary = server
