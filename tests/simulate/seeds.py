@@ -238,4 +238,22 @@ KEPT: dict[str, Plan] = {
         Step(0.0603, "read"), Step(0.0129, "read"), Step(0.0045, "read"))),),
         mishaps=(Mishap(0.6231, "restart", 0, 0.384), Mishap(0.8371, "restart primary", 0,
         0.95)), others=(0.8064,)),
+    "a primary was taken for a stranger":
+        Plan(seed=33124, flavor="mysql", replicas=1, clients=(ClientPlan(level="session",
+        shares=False, waits=True, timeout=None, steps=(Step(0.0326, "read", size=6),
+        Step(0.0163, "snapshot", "committed", 6))),), mishaps=(Mishap(2.0486, "fail over",
+        4, 0.677), Mishap(6.0035, "empty", 1, 0.253), Mishap(7.389, "switch over", 5,
+        0.232)), others=(), store=True),
+    "a primary was taken for a stranger, on MariaDB":
+        Plan(seed=14225, flavor="mariadb", replicas=1,
+        clients=(ClientPlan(level="eventual", shares=False, waits=True, timeout=None,
+        steps=(Step(0.0006, "write", size=4),)), ClientPlan(level="session", shares=True,
+        waits=False, timeout=2.0, steps=(Step(0.0757, "read", "stale", 2), Step(0.0475,
+        "snapshot", "repeatable", 3), Step(0.002, "read", "user", 7), Step(0.116, "read"),
+        Step(0.0342, "read", "lock", 7), Step(0.0424, "read", size=1), Step(0.0312, "set",
+        size=1), Step(0.011, "write", "lost behind", 6), Step(0.0277, "read", "user", 1),
+        Step(0.147, "write"), Step(0.073, "write", "lost behind", 2), Step(0.0848,
+        "write", size=7)))), mishaps=(Mishap(0.765, "stall", 3, 0.559), Mishap(0.9999,
+        "fail over", 3, 0.03), Mishap(2.7823, "restart less", 5, 0.685), Mishap(3.2716,
+        "fail over", 1, 0.807)), others=(4.1539,)),
 }

@@ -7,7 +7,7 @@ not seen to hold transactions of the primary's lineage.
 from __future__ import annotations
 
 from .place import UNTOLD_SECONDS
-from .position import BinlogState, GtidSet, Position, beyond, includes, whole
+from .position import BinlogState, GtidSet, Position, beyond, includes, lineage, whole
 from .probe import Probe
 from .server import Server
 from .topology import Topology
@@ -28,6 +28,9 @@ def why_unfit(
         return ""
     if probe.server == topology.primary_server:
         return "it is the primary itself, under another address"
+    if server.is_foreign and _meets(topology, probe):
+        # It has caught up. Whether it may serve is another question: it may be the primary by now.
+        server.is_foreign = False
     if server.was_primary and probe.is_writable:
         if topology.belongs(probe.position):
             server.is_foreign = False  # it may be the primary again
@@ -47,9 +50,10 @@ def why_unfit(
             if server.was_primary or server.unfit or not belongs:
                 return None
         else:
-            server.is_foreign = not (gone_on or topology.belongs(doubted.position))
-            if server.is_foreign:
+            if not (gone_on or topology.belongs(doubted.position)):
+                server.is_foreign = not _meets(topology, doubted)
                 return "it has none of the primary's transactions"
+            server.is_foreign = False
             if server.was_primary and _has_lost(topology, doubted):
                 return "it was the primary, and has transactions that are lost"
             if _is_ahead(topology, doubted):
@@ -74,6 +78,11 @@ def why_unfit(
     if not server.reset_position(probe.position, before, now):
         return "it came back with less than it had, and has not caught up"
     return ""
+
+
+def _meets(topology: Topology, probe: Probe) -> bool:
+    """Tell whether a server has anything that the primary has, whatever else it has made itself."""
+    return lineage(topology.history, whole(probe.position, probe.history))
 
 
 def _is_lost(topology: Topology, server: Server, before: Position) -> bool:

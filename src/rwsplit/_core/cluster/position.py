@@ -414,9 +414,12 @@ class BinlogState:
             highest[domain] = max(number, highest.get(domain, 0))
         return any(self._last.get((d, s), 0) < n <= highest.get(d, 0) for d, s, n in position)
 
-    def shares(self, position: GtidList) -> bool:
-        """Tell whether some last transaction of a position was logged here."""
-        return any(self._last.get((d, server), 0) >= n for d, server, n in position)
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        return iter([(d, server, n) for (d, server), n in self._last.items()])
+
+    def shares(self, other: GtidList | BinlogState) -> bool:
+        """Tell whether some last transaction of a position, or of a log, was logged here."""
+        return any(self._last.get((d, server), 0) >= n for d, server, n in other)
 
 
 Position = GtidSet | GtidList
@@ -461,8 +464,8 @@ def within(position: Position, primary: Position) -> Position:
     return primary
 
 
-def lineage(primary: History, replica: Position) -> bool:
-    """Tell whether a server at `replica` has transactions of the primary's history.
+def lineage(primary: History, replica: Position | History) -> bool:
+    """Tell whether a server at `replica`, or with this history, has transactions of the primary's.
 
     An empty position is satisfied by any server, so one that shares nothing is not trusted.
 
@@ -470,10 +473,12 @@ def lineage(primary: History, replica: Position) -> bool:
     True
     >>> lineage(BinlogState.parse("0-1-99,0-2-120"), GtidList.parse("0-3-50"))
     False
+    >>> lineage(BinlogState.parse("0-1-99,0-2-120"), BinlogState.parse("0-1-49,0-3-50"))
+    True
     """
     if isinstance(primary, GtidSet):
         return isinstance(replica, GtidSet) and bool(primary & replica)
-    return isinstance(replica, GtidList) and primary.shares(replica)
+    return isinstance(replica, GtidList | BinlogState) and primary.shares(replica)
 
 
 def whole(position: Position, logged: History) -> History:
