@@ -409,7 +409,6 @@ def test_the_old_primary_serves_once_it_replicates_and_has_lost_nothing(world):
     assert world.serving() == ["db1"]
 
 
-<<<<<<< HEAD
 def test_who_was_set_up_anew_may_be_the_primary_again(world):
     promoted(world)
     for _ in range(2):
@@ -418,7 +417,8 @@ def test_who_was_set_up_anew_may_be_the_primary_again(world):
     assert world.server("db1").is_foreign
     world.probe("db1", gtids(DB1, 5), writable=True)
     assert not world.server("db1").is_foreign
-=======
+
+
 def test_the_old_primary_is_found_that_had_nothing_in_between(world):
     promoted(world)
     for _ in range(3):
@@ -429,7 +429,6 @@ def test_the_old_primary_is_found_that_had_nothing_in_between(world):
     assert world.topology.primary.name == "db2"
     world.probe("db2", gtids(DB1, 5), writable=False)
     assert world.topology.primary.name == "db1"
->>>>>>> found
 
 
 def test_the_old_primary_serves_nobody_with_what_was_lost(world):

@@ -32,8 +32,6 @@ def why_unfit(
         # It has caught up. Whether it may serve is another question: it may be the primary by now.
         server.is_foreign = False
     if server.was_primary and probe.is_writable:
-        if topology.belongs(probe.position):
-            server.is_foreign = False  # it may be the primary again
         return "it was the primary, and can be written to"
     if server.suspect and probe.asked_at < topology.doubted_at:
         return None  # it was asked before the primary changed
