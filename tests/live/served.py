@@ -144,7 +144,10 @@ class Served:
 
     def _set_up(self, who: int, connection: PhysicalConnection) -> None:
         """Let it track as rwsplit's connections do; no lock is to be waited for."""
-        first = ["SET SESSION innodb_lock_wait_timeout = 1", "SET NAMES utf8mb4"]
+        first = (
+            "SET SESSION innodb_lock_wait_timeout = 1,group_concat_max_len = 1024",
+            "SET NAMES utf8mb4",
+        )
         tracks = [*TRACK_PRIMARY[self.flavor]]
         if who == REPLICA:
             tracks = [TRACK_REPLICA[self.flavor], "SET SESSION TRANSACTION READ ONLY"]

@@ -309,7 +309,7 @@ def search(served: Served, programs: Any, seconds: float, most: int) -> str | No
 @pytest.mark.parametrize("kind", PROGRAMS)
 def test_the_model_answers_as_a_server(served: Served, kind: str) -> None:
     seconds = SECONDS / 6
-    differs = search(served, PROGRAMS[kind], seconds, max(int(seconds * 200), 50))
+    differs = search(served, PROGRAMS[kind], seconds, max(int(seconds * 60), 30))
     assert differs is None, differs
 
 
