@@ -26,6 +26,10 @@ _PROCEDURE = (
     "UPDATE shop.t SET shop.t.v = v WHERE shop.t.id = r; COMMIT; "
     "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'it was signalled'; END"
 )
+_TRIGGER = (
+    "CREATE TRIGGER now_and_then BEFORE UPDATE ON t FOR EACH ROW "
+    "IF NEW.v % 4 = 0 THEN SET @w = NEW.v; END IF"
+)
 
 
 class Served:
@@ -41,7 +45,7 @@ class Served:
         for name in _SCHEMAS:
             cluster.create_database(name)
         self._do("DROP PROCEDURE IF EXISTS p", "DROP TABLE IF EXISTS t", "SET autocommit = 1")
-        self._do("CREATE TABLE t (id INT PRIMARY KEY, v INT) ENGINE = InnoDB", _PROCEDURE)
+        self._do("CREATE TABLE t (id INT PRIMARY KEY, v INT) ENGINE = InnoDB", _TRIGGER, _PROCEDURE)
         for name in _SCHEMAS:
             self._do(f"CREATE VIEW {name}.t AS SELECT * FROM shop.t")
             self._do(f"CREATE PROCEDURE {name}.{_PROCEDURE[len('CREATE PROCEDURE ') :]}")
@@ -144,7 +148,10 @@ class Served:
 
     def _set_up(self, who: int, connection: PhysicalConnection) -> None:
         """Let it track as rwsplit's connections do; no lock is to be waited for."""
-        first = ["SET SESSION innodb_lock_wait_timeout = 1", "SET NAMES utf8mb4"]
+        first = (
+            "SET SESSION innodb_lock_wait_timeout = 1,group_concat_max_len = 1024",
+            "SET NAMES utf8mb4",
+        )
         tracks = [*TRACK_PRIMARY[self.flavor]]
         if who == REPLICA:
             tracks = [TRACK_REPLICA[self.flavor], "SET SESSION TRANSACTION READ ONLY"]

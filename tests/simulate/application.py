@@ -134,8 +134,7 @@ class Application:
         if chains and before is not None:
             self.transaction = Transaction(before.level, before.reads_only)
         elif chains:
-            self.transaction = Transaction(self.level)
-            self.next_level = ""
+            self.transaction = Transaction(self.level_now)
         else:
             self.next_level = ""
 

@@ -75,6 +75,8 @@ class Staged:
         begun = backend.next_level or backend.next_access or backend.status != 2
         if what.startswith("CALL") and begun:
             return True
+        if what.startswith(("UPDATE", "CALL")) and backend.schema != "shop":
+            return True
         if what.startswith("WAIT") and step.who != REPLICA:
             return True
         if what.startswith(("BEGIN", "START T")) and not self._primary.is_writable:

@@ -162,6 +162,7 @@ def level(client: Client, step: Step) -> Doing:
     known = None if isinstance(reply, Fault) else name.replace(" ", "-")
     if scope == "session":
         application.level = known
+        application.next_level = "" if known else None
     else:
         application.next_level = known
     if isinstance(reply, Fault):

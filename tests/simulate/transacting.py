@@ -138,5 +138,8 @@ def autocommit(client: Client, step: Step) -> Doing:
         return
     application.autocommit = on
     if ends:
+        # Where the transaction had a level of its own, the next one has it on one server.
+        was_said = application.next_level != ""
         application.end()
+        application.next_level = None if was_said else ""
     note_end(client, step.how, reply)

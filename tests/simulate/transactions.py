@@ -205,6 +205,13 @@ class Transactions(Variables):
             self.next_level = f"SET TRANSACTION ISOLATION LEVEL {level.upper()};"
         return self._done()
 
+    def set_access(self, access: str) -> Reply:
+        """Say whether the next transaction may write."""
+        if self.is_open:
+            raise Fault(_IN_PROGRESS, "can't be changed while a transaction is in progress")
+        self.next_access = f"SET TRANSACTION {access};"
+        return self._done()
+
     def set_autocommit(self, value: str) -> Reply:
         """Switch autocommit: on ends the transaction."""
         on = value == "1"
