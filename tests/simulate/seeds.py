@@ -269,4 +269,17 @@ KEPT: dict[str, Plan] = {
         Step(0.0744, "read", "user", 2)), max_snapshot=0.05)), mishaps=(Mishap(0.7654,
         "stall", 0, 0.244), Mishap(0.9488, "fail over", 4, 0.603), Mishap(1.1952, "fail",
         5, 0.389)), others=()),
+    "what a lost connection knew was asked of a new one":
+        Plan(seed=400672, flavor="mysql", replicas=1, clients=(ClientPlan(level="session",
+        shares=True, waits=True, timeout=2.0, steps=(Step(0.0151, "begin",
+        "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", 4), Step(0.0019, "write",
+        size=4), Step(0.0107, "read", "global"), Step(0.0025, "commit", size=3),
+        Step(0.0032, "level", "session REPEATABLE READ", 4), Step(0.0022, "read", "user",
+        3), Step(0.0157, "begin", "BEGIN", 5), Step(0.0033, "set", "schema", 5),
+        Step(0.0064, "ask", "found", 7), Step(0.0077, "ask", "changed", 5), Step(0.0162,
+        "commit", "lost behind", 2), Step(0.0551, "read", "user", 2), Step(0.0383, "ping",
+        size=5), Step(0.0046, "ask", "changed", 3)), provided=True, session_id="8",
+        max_snapshot=0.3), ClientPlan(level="session", shares=True, waits=True,
+        timeout=None, steps=(), max_snapshot=0.3)), mishaps=(Mishap(0.2156,
+        "kill primary", 2, 0.845),), others=(), store=True),
 }
