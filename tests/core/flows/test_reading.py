@@ -154,6 +154,19 @@ def test_what_the_primary_itself_does_not_have_is_waited_for_no_more(house):
     )
     assert isinstance(served, Unserved)
     assert house.state.position == house.at(1)
+    assert not house.replica().late  # it has all that there is
+
+
+def test_who_lacks_more_than_what_was_lost_is_late(house):
+    house.member("r1", at=1)
+    house.state.see(house.at(5))
+    reading(
+        house,
+        asks(Exchange, ran(rows("1"), [rows("1")])),
+        asks(Ask, about(house.told_at(4)), member=house.primary),
+    )
+    assert house.state.position == house.at(4)
+    assert house.replica().late
 
 
 def test_a_stream_waits_in_a_round_trip_of_its_own(house):

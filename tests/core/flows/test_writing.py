@@ -423,6 +423,22 @@ def test_a_session_id_is_marked_before_a_write_and_published_behind_it(house):
     )
 
 
+@pytest.mark.parametrize("sql", ["SELECT ROW_COUNT()", "SELECT FOUND_ROWS()", "SHOW WARNINGS"])
+def test_what_went_with_the_connection_is_not_asked_of_a_new_one(house, sql):
+    house.primary.connection.ended = True
+    with pytest.raises(Fault) as caught:
+        house.run(on_primary(house, sql))
+    assert caught.value.number == 2006
+    # Now that it is known, there is nothing to ask about.
+    house.run(on_primary(house, sql), asks(Connect), asks(Ask), asks(Exchange, rows("0")))
+
+
+def test_what_was_not_sent_is_asked_of_a_new_connection(house):
+    house.primary.connection.ended = True
+    house.session.followed.note_skipped(house.primary, True)
+    house.run(on_primary(house, "SELECT ROW_COUNT()"), asks(Connect), asks(Ask), asks(Exchange))
+
+
 # By method.
 
 

@@ -402,17 +402,28 @@ class BinlogState:
                 beyond[domain, server] = number
         return BinlogState(beyond)
 
-    def has_passed(self, position: GtidList) -> bool:
-        """Tell whether this went on past a last transaction of a position without logging it.
+    def may_lack(self, position: GtidList, own: int | None) -> bool:
+        """Tell whether a last transaction of a position may be missing here for good.
+
+        This went on past it without logging it; or has yet to come there, and who may give its
+        number again is another server now.
+
+        :param own: the server id of who logs this now; None where that is not known.
 
         >>> state = BinlogState.parse("0-1-9,0-2-10")
-        >>> state.has_passed(GtidList.parse("0-1-10")), state.has_passed(GtidList.parse("0-1-11"))
+        >>> state.may_lack(GtidList.parse("0-1-10"), 1), state.may_lack(GtidList.parse("0-1-11"), 1)
         (True, False)
+        >>> state.may_lack(GtidList.parse("0-1-11"), 2)
+        True
         """
         highest: dict[int, int] = {}
         for (domain, _), number in self._last.items():
             highest[domain] = max(number, highest.get(domain, 0))
-        return any(self._last.get((d, s), 0) < n <= highest.get(d, 0) for d, s, n in position)
+        return any(
+            self._last.get((d, server), 0) < number
+            and (number <= highest.get(d, 0) or own not in (None, server))
+            for d, server, number in position
+        )
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
         return iter([(d, server, n) for (d, server), n in self._last.items()])

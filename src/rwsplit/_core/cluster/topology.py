@@ -137,15 +137,16 @@ class Topology:
         """Tell whether a server with this position replicates from this cluster's primary."""
         return lineage(self.history, position)
 
-    def has_lost(self, position: Position) -> bool:
-        """Tell whether some of a position is known to be lost: a wait on MariaDB goes by numbers.
+    def may_have_lost(self, position: Position) -> bool:
+        """Tell whether some of a position may be lost: a wait on MariaDB goes by numbers.
 
         So one that is over says nothing of a transaction whose number another one was given.
         """
         history = self.history
         if not isinstance(history, BinlogState) or not isinstance(position, GtidList):
             return False
-        return history.has_passed(position)
+        own = str(self.primary_server)
+        return history.may_lack(position, int(own) if own.isdigit() else None)
 
     def ahead_by(self, position: Position, server: str) -> History:
         """Return what a server at this position has that the primary is not known to have."""

@@ -309,7 +309,10 @@ class Reads:
                 waited += self._clock() - start
                 if wait > LOOK_SECONDS:
                     replica.timed_out(self._clock())
-                    needed = yield from self._let_go(needed)
+                    kept = yield from self._let_go(needed)
+                    if kept is not needed and chooser.has(replica, kept):
+                        replica.caught_up()  # it lacks what nobody has
+                    needed = kept
                 else:
                     replica.looked_in_vain(self._clock())
                 tried.append(name)
@@ -725,7 +728,7 @@ class Reads:
 
     def _note_wait(self, replica: Server, position: Position) -> None:
         """Note that a wait for a position is over."""
-        if not self._cluster.topology.has_lost(position):
+        if not self._cluster.topology.may_have_lost(position):
             replica.note_position(position, self._clock())
         replica.caught_up()
 

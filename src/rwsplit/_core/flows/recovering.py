@@ -23,7 +23,7 @@ from .holding import Holding
 from .learning import Learning
 from .publishing import Publishing
 
-__all__ = ["NOTHING", "Recovering", "deadlock", "loss", "refuses_writes"]
+__all__ = ["NOTHING", "Recovering", "deadlock", "gone", "loss", "refuses_writes"]
 
 NOTHING = Statement(Kind.READ, because(Kind.READ, "nothing was sent"))
 _LAST = ("commit", "rollback", "commit release", "rollback release")
@@ -140,7 +140,7 @@ class Recovering:
         session = self._session
         hold = session.hold
         if not hold.ended and hold.revives and session.in_transaction:
-            yield from self.losing(_gone(), NOTHING, session.state.status)
+            yield from self.losing(gone(), NOTHING, session.state.status)
         session.check_revivable()
         session.state.forget_hearsay()
 
@@ -159,7 +159,7 @@ class Recovering:
         if session.primary.connection.open:
             session.hold.drop()
             if status & IN_TRANSACTION:
-                raise (yield from self.losing(_gone(), NOTHING, status))
+                raise (yield from self.losing(gone(), NOTHING, status))
         yield from self.going_without()
         session.check_lost()
 
@@ -242,7 +242,8 @@ def _commits(statement: Statement, status: int) -> bool:
     )
 
 
-def _gone() -> Fault:
+def gone() -> Fault:
+    """Return the fault of a connection that is found to be closed."""
     return Fault(SERVER_GONE, "MySQL server has gone away", FaultKind.LOST)
 
 

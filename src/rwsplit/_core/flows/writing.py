@@ -29,7 +29,7 @@ from .joining import Joining
 from .learning import Learning
 from .publishing import Publishing
 from .reading import Read, Reads, Served, Unserved
-from .recovering import NOTHING, Recovering, refuses_writes
+from .recovering import NOTHING, Recovering, gone, refuses_writes
 
 __all__ = ["Writing"]
 
@@ -97,6 +97,10 @@ class Writing:
         while True:
             if failed is None:
                 if self._holding.lacks_primary():
+                    asks = statement.kind is Kind.FOLLOW_READ and not followed.skipped
+                    if asks and primary.connection.open:
+                        # What it asks about went with the connection; a new one would make it up.
+                        raise (yield from self._recovering.losing(gone(), NOTHING, state.status))
                     if statement.kind is not _READ or not session.reads_alone:
                         yield from self._recovering.regaining()
                     elif not (yield from self._recovering.primary_answers()):
