@@ -308,4 +308,17 @@ KEPT: dict[str, Plan] = {
         max_snapshot=0.3), ClientPlan(level="session", shares=True, waits=True,
         timeout=None, steps=(), max_snapshot=0.3)), mishaps=(Mishap(0.2156,
         "kill primary", 2, 0.845),), others=(), store=True),
+    "a read that failed in a snapshot had used it":
+        Plan(seed=204393, flavor="mariadb", replicas=2, clients=(ClientPlan(level="eventual",
+        shares=True, waits=False, timeout=10.0, steps=(Step(0.1213, "ask", "found", 3),
+        Step(0.0639, "begin", "START TRANSACTION", 0), Step(0.0181, "write", "fails behind", 2),
+        Step(0.1175, "read", "user", 4), Step(0.1266, "write", "", 3), Step(0.141, "rollback", "",
+        4), Step(0.0006, "stream", "", 5), Step(0.0351, "ping", "", 3), Step(0.0335, "wait", "",
+        3), Step(0.0243, "begin", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", 1),
+        Step(0.0479, "read", "stale", 4)), provided=True, session_id=None, autocommit=True,
+        transactions="eventual", max_snapshot=0.05), ClientPlan(level="global", shares=False,
+        waits=True, timeout=10.0, steps=(Step(0.0975, "write", "lost behind", 6), Step(0.0577,
+        "read", "", 0)), provided=False, session_id="7", autocommit=True, transactions="primary",
+        max_snapshot=5.0)), mishaps=(Mishap(0.028, "stall", 4, 0.851), Mishap(0.9134, "fail", 2,
+        0.929)), others=(), store=False),
 }

@@ -291,10 +291,9 @@ class Moving:
             why = why_not_in(snapshot, decision)
             if why is not None:
                 return Unserved(why, 0.0, 0)
-            served = yield from self._reads.reading_on(snapshot.member, decision, read)
-            snapshot.note_used(self._session.clock())
-            return served
+            return (yield from self._reads.reading_on(snapshot.member, decision, read))
         finally:
+            snapshot.note_used(self._session.clock())
             snapshot.release()
 
     def _reading_on_primary(
