@@ -15,7 +15,7 @@ KEPT: dict[str, Plan] = {
         what="fail over", where=1, size=0.667), Mishap(at=0.1347, what="restart less", where=2,
         size=0.35)), others=()),
     "a wait went by numbers":
-        Plan(seed=1, flavor="mariadb", replicas=1, clients=(ClientPlan(level="global",
+        Plan(seed=50, flavor="mariadb", replicas=1, clients=(ClientPlan(level="global",
         shares=False, waits=True, timeout=2.0, steps=(Step(0.1764, "read"), Step(0.0052, "write"),
         Step(0.1762, "snapshot", "repeatable", size=3), Step(0.0392, "read", "session"),
         Step(0.0567, "stream"), Step(0.0153, "read"), Step(0.0779, "read", "stale"), Step(0.0294,
@@ -140,7 +140,7 @@ KEPT: dict[str, Plan] = {
         Step(0.01, "read", "", 1), Step(0.01, "write", "", 2), Step(0.0, "savepoint", "back", 0),
         Step(0.0, "commit")), autocommit=False),), mishaps=(), others=()),
     "a doubt from before a promotion":
-        Plan(seed=4, flavor="mariadb", replicas=2, clients=(ClientPlan(level="session",
+        Plan(seed=0, flavor="mariadb", replicas=2, clients=(ClientPlan(level="session",
         shares=True, waits=True, timeout=None, steps=(Step(0.3057, "read"), Step(0.1219, "wait"),
         Step(0.0441, "snapshot", "repeatable", 3), Step(0.0191, "write"), Step(0.002, "write"),
         Step(0.0867, "read"), Step(0.0, "stream"), Step(0.0821, "write"), Step(0.0193, "read",
