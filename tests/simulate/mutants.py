@@ -106,6 +106,7 @@ _OF_TRANSACTIONS = (
         "what goes straight to the primary has nothing before it",
         ((Straight, "on_primary", lambda self, underway: _reason(underway.statement)),),
         _TORN,
+        seed=11,
     ),
     Mutant(
         "savepoints are kept",
@@ -117,19 +118,19 @@ _OF_TRANSACTIONS = (
         "rows that have changed are a deadlock",
         ((Fingerprint, "same_as", returns(True)),),
         _TORN,
-        seed=32,
+        seed=2,
     ),
     Mutant(
         "what was read is repeated",
         ((Moving, "_verifying", _sends_begin),),
         _TORN,
-        seed=32,
+        seed=2,
     ),
     Mutant(
         "a snapshot that was ended is not read in",
         ((moving, "why_not_in", _ignores_idle), (straight, "why_not_in", _ignores_idle)),
         (*_TORN, *STALE),
-        seed=32,
+        seed=258,
     ),
     Mutant(
         "a snapshot is the same session",
@@ -137,9 +138,11 @@ _OF_TRANSACTIONS = (
         ("state", "straight"),
         kept="a variable was set beside a snapshot",
     ),
-    Mutant("a snapshot has its own level", ((Moving, "_isolation", returns(())),), ("level",)),
-    Mutant("a transaction is chained", ((Transaction, "step", _never_chains),), _TORN, seed=11),
-    Mutant("a lost transaction is over", ((Transaction, "lose", returns(None)),), _TORN, seed=11),
+    Mutant(
+        "a snapshot has its own level", ((Moving, "_isolation", returns(())),), ("level",), seed=2
+    ),
+    Mutant("a transaction is chained", ((Transaction, "step", _never_chains),), _TORN, seed=481),
+    Mutant("a lost transaction is over", ((Transaction, "lose", returns(None)),), _TORN, seed=37),
     Mutant(
         "so is one whose BEGIN was lost, or a statement without autocommit",
         ((recovering, "is_lost_with", returns(False)),),
@@ -152,16 +155,16 @@ _OF_OUTCOMES = (
         "what may have been committed is not sent again",
         ((Writing, "on_primary", _sends_again),),
         ("twice", "half", "acknowledged"),
-        seed=13,
+        seed=11,
     ),
     Mutant(
         "a COMMIT by method is not sent again",
         ((Writing, "by_method", _does_again),),
         ("half", "acknowledged", "outcome"),
-        seed=37,
+        seed=32,
     ),
     Mutant("an outcome is not known", ((recovering, "_commits", returns(False)),), ("outcome",)),
-    Mutant("other outcomes are", ((recovering, "_commits", returns(True)),), ("outcome",), seed=59),
+    Mutant("other outcomes are", ((recovering, "_commits", returns(True)),), ("outcome",), seed=89),
     Mutant(
         "behind a deadlock it is not known, either",
         ((writing, "may_end_transaction", returns(False)),),
@@ -178,7 +181,7 @@ _OF_OUTCOMES = (
         "a write that was refused there goes to the new one",
         ((writing, "refuses_writes", returns(False)),),
         ("refused",),
-        seed=65,
+        seed=2,
     ),
     Mutant(
         "a new connection to the primary is the same session",
@@ -187,12 +190,12 @@ _OF_OUTCOMES = (
     ),
 )
 _OF_OTHERS = (
-    Mutant("a write is marked", ((Publishing, "beginning_write", no_flow),), STALE, seed=249),
+    Mutant("a write is marked", ((Publishing, "beginning_write", no_flow),), STALE, seed=362),
     Mutant(
         "what was committed is published",
         ((Publishing, "publishing", no_flow),),
         (*STALE, "progress"),
-        seed=249,
+        seed=4255,
     ),
     Mutant(
         "what BEGIN and COMMIT AND CHAIN have committed is told",
@@ -201,26 +204,25 @@ _OF_OTHERS = (
         kept="what COMMIT AND CHAIN has committed was not told to the session id",
     ),
     Mutant(
-        "the store is asked", ((Publishing, "looking_at_store", _looks_nowhere),), STALE, seed=249
+        "the store is asked", ((Publishing, "looking_at_store", _looks_nowhere),), STALE, seed=362
     ),
-    Mutant("others of the process are heard", ((Publishing, "hearing", no_flow),), STALE, seed=29),
+    Mutant("others of the process are heard", ((Publishing, "hearing", no_flow),), STALE, seed=5),
     Mutant(
         "a session begins where the primary is",
         ((State, "begin_at", returns(None)),),
         STALE,
-        seed=282,
+        seed=89,
     ),
     Mutant(
         "a read that has something to see is not free",
         ((Session, "is_free", _is_free),),
         (*STALE, "own uncommitted"),
-        seed=3,
+        seed=7,
     ),
     Mutant(
         "what a member knew of the statement before is kept",
         ((Followed, "note_counts", returns(None)),),
         ("counts",),
-        seed=37,
     ),
     Mutant(
         "what went straight is learned from",
