@@ -515,6 +515,23 @@ def test_an_error_of_a_later_result_leaves_no_insert_id(cluster, connect):
     assert program(connect(**options)) == expected == 0
 
 
+LONG = (
+    "SELECT COUNT(*) FROM information_schema.columns a, information_schema.columns b, "
+    "information_schema.columns c WHERE a.table_name <> b.column_name"
+)
+
+
+def cancelled_in_a_snapshot(connection):
+    connection.autocommit(False)
+    rows(connection, "SELECT * FROM t")
+    timer = threading.Timer(0.3, connection.cancel)
+    timer.start()
+    try:
+        rows(connection, LONG)
+    finally:
+        timer.join()
+
+
 LEFT = {
     "nothing": lambda c: None,
     "a read": lambda c: rows(c, "SELECT * FROM t"),
@@ -529,6 +546,7 @@ LEFT = {
     "a stream": lambda c: c.cursor(SSCursor).execute("SELECT * FROM t"),
     "several results": lambda c: c.cursor().execute("SELECT 1; SELECT 2"),
     "a closed connection": lambda c: c.close(),
+    "a read in a snapshot that was cancelled": cancelled_in_a_snapshot,
 }
 
 

@@ -28,7 +28,7 @@ from .._drivers import err
 from .._drivers.pymysql import fault_of
 from .outcome import error_of
 
-__all__ = ["HANDS", "Hands", "perform", "with_faults"]
+__all__ = ["HANDS", "Hands", "forget_frames", "perform", "with_faults"]
 
 T = TypeVar("T")
 Hands = Mapping[type[Command[Any]], Callable[[Any], Any]]
@@ -49,7 +49,7 @@ def perform(flow: Flow[T], hands: Hands) -> T:
                 return cast(T, done.value)
             except Fault as fault:
                 error = error_of(fault)
-                _forget_frames(fault)
+                forget_frames(fault)
                 break
             try:
                 step, reply = flow.send, hands[type(command)](command)
@@ -68,7 +68,7 @@ def perform(flow: Flow[T], hands: Hands) -> T:
         del error
 
 
-def _forget_frames(fault: BaseException | None) -> None:
+def forget_frames(fault: BaseException | None) -> None:
     """Let go of the frames that a fault and those before it came through: they hold their users."""
     while isinstance(fault, Fault):
         fault.__traceback__ = None

@@ -17,7 +17,7 @@ from .._core.wire import Fault
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, fault_of, made_result, no_result, rename
 from .outcome import error_of
-from .perform import Hands, perform
+from .perform import Hands, forget_frames, perform
 
 __all__ = ["NO_ROADS", "Roads"]
 
@@ -118,13 +118,14 @@ class Roads:
             answer = self._straight.took(reading, fault)
         except Fault as raised:
             error = error_of(raised)
+            forget_frames(raised)
         finally:
             snapshot.release()
         if error is not None:
             try:
                 raise error
             finally:
-                del error  # which has this frame, and with that the connection
+                del error, fault  # which have this frame, and with that the connection
         if isinstance(answer, Answer):
             return self.result_of(answer)
         return self._finish(self._straight.leaving(reading.underway, answer))
