@@ -139,12 +139,13 @@ _OF_TRANSACTIONS = (
     ),
     Mutant("a snapshot has its own level", ((Moving, "_isolation", returns(())),), ("level",)),
     Mutant("a transaction is chained", ((Transaction, "step", _never_chains),), _TORN, seed=11),
-    Mutant("a lost transaction is over", ((Transaction, "lose", returns(None)),), _TORN, seed=11),
+    Mutant("a lost transaction is over", ((Transaction, "lose", returns(None)),), _TORN, seed=231),
     Mutant(
         "so is one whose BEGIN was lost, or a statement without autocommit",
         ((recovering, "is_lost_with", returns(False)),),
         _TORN,
         kept="a transaction was lost amid a write",
+        seed=761,
     ),
 )
 _OF_OUTCOMES = (
@@ -161,7 +162,9 @@ _OF_OUTCOMES = (
         seed=37,
     ),
     Mutant("an outcome is not known", ((recovering, "_commits", returns(False)),), ("outcome",)),
-    Mutant("other outcomes are", ((recovering, "_commits", returns(True)),), ("outcome",), seed=59),
+    Mutant(
+        "other outcomes are", ((recovering, "_commits", returns(True)),), ("outcome",), seed=111
+    ),
     Mutant(
         "behind a deadlock it is not known, either",
         ((writing, "may_end_transaction", returns(False)),),
@@ -172,7 +175,7 @@ _OF_OUTCOMES = (
         "a primary that was demoted is left",
         ((Holding, "has_left", _stays),),
         (*STALE, "demoted", "progress"),
-        seed=101,
+        seed=160,
     ),
     Mutant(
         "a write that was refused there goes to the new one",
@@ -187,18 +190,19 @@ _OF_OUTCOMES = (
     ),
 )
 _OF_OTHERS = (
-    Mutant("a write is marked", ((Publishing, "beginning_write", no_flow),), STALE, seed=249),
+    Mutant("a write is marked", ((Publishing, "beginning_write", no_flow),), STALE, seed=795),
     Mutant(
         "what was committed is published",
         ((Publishing, "publishing", no_flow),),
         (*STALE, "progress"),
-        seed=249,
+        seed=795,
     ),
     Mutant(
         "what BEGIN and COMMIT AND CHAIN have committed is told",
         ((Publishing, "publishing", _keeps_begun),),
         STALE,
         kept="what COMMIT AND CHAIN has committed was not told to the session id",
+        seed=201,
     ),
     Mutant(
         "the store is asked", ((Publishing, "looking_at_store", _looks_nowhere),), STALE, seed=249
