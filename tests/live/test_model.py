@@ -177,6 +177,13 @@ KEPT = {
         0 SELECT @@warning_count,@@error_count LIMIT 1
         0 SELECT FOUND_ROWS(),ROW_COUNT() LIMIT 1
         0 SELECT @@warning_count,@@error_count LIMIT 1""",
+    "a question clears warnings, or does not": """
+        9 UPDATE t SET v = 7 WHERE id = 1
+        9 SELECT @@warning_count,@@error_count LIMIT 1
+        9 SELECT @@warning_count,@@error_count LIMIT 1
+        9 UPDATE t SET v = 7 WHERE id = 1
+        9 WAIT 1 0.02
+        9 SHOW WARNINGS""",
     "counts": """
         0 SELECT FOUND_ROWS()
         0 UPDATE t SET v = 7 WHERE id = 1

@@ -27,7 +27,7 @@ _SIGNALLED = 1644
 _OF_LOCKS = (LOCK_DEADLOCK, 1205)
 _SILENT = ("ping", "rollback", "init")
 _OF_TABLES = ("select", "update", "call")
-_KEEPS_WARNINGS = ("ask_warnings", "show_warnings", "init", "ping")
+_KEEPS_WARNINGS = ("show_warnings", "init", "ping")
 
 
 class Backend(Transactions):
@@ -86,6 +86,8 @@ class Backend(Transactions):
         self._changes = changes = Changes()
         # MariaDB's SET STATEMENT ends by setting what was set before.
         changes.is_other = self.server.flavor == "mariadb"
+        if self.server.flavor == "mysql":
+            self.warnings.clear()
         self.rows_found, self.rows_changed = 1, -1
         self._end_reply("wait", reply)
 

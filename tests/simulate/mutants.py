@@ -148,6 +148,7 @@ _OF_TRANSACTIONS = (
         ((recovering, "is_lost_with", returns(False)),),
         _TORN,
         kept="a transaction was lost amid a write",
+        seed=761,
     ),
 )
 _OF_OUTCOMES = (
@@ -175,7 +176,7 @@ _OF_OUTCOMES = (
         "a primary that was demoted is left",
         ((Holding, "has_left", _stays),),
         (*STALE, "demoted", "progress"),
-        seed=101,
+        seed=160,
     ),
     Mutant(
         "a write that was refused there goes to the new one",
@@ -202,6 +203,7 @@ _OF_OTHERS = (
         ((Publishing, "publishing", _keeps_begun),),
         STALE,
         kept="what COMMIT AND CHAIN has committed was not told to the session id",
+        seed=201,
     ),
     Mutant(
         "the store is asked", ((Publishing, "looking_at_store", _looks_nowhere),), STALE, seed=362
