@@ -71,7 +71,8 @@ class Promises:
         is_known = world.knows_primary
         return Bounds(
             self.shared.wrote & kept,
-            self._doubts.unsure & kept,
+            # What the server tells nobody of yet it may still be about to do.
+            self._doubts.unsure & kept & world.primary.told.mask,
             self.read,
             self.read_there,
             world.primary.shown.mask,
