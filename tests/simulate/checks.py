@@ -57,6 +57,11 @@ class Promises:
         self._doubts = shared if hears else Shared()
         self.wrote = self.read = self.read_there = 0
 
+    def begin_again(self) -> None:
+        """Note that the application has connected again: nobody else knew of its doubts."""
+        if self._doubts is not self.shared:
+            self._doubts = Shared()
+
     def has_committed(self, bits: int, unsure: bool = False) -> None:
         """Note commits of the session's; `unsure` where no answer came."""
         if unsure:
@@ -71,8 +76,7 @@ class Promises:
         is_known = world.knows_primary
         return Bounds(
             self.shared.wrote & kept,
-            # What the server tells nobody of yet it may still be about to do.
-            self._doubts.unsure & kept & world.primary.told.mask,
+            self._doubts.unsure & kept,
             self.read,
             self.read_there,
             world.primary.shown.mask,

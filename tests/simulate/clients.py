@@ -105,6 +105,7 @@ class Client:
             # Nobody knows what became of it, so the mark stays.
             self.world.marks_stay = True
         self.application = Application(self.plan.autocommit)
+        self.promises.begin_again()
         yield from beginning(self, session.state)
 
     def _finishing(self) -> Doing:
