@@ -19,10 +19,12 @@ from .._core.cluster.position import (
 )
 from .._core.cluster.server import Server
 from .._core.flavors.defaults import DEFAULTS, packed, unpacked
+from .._core.flavors.names import spelt
 from .._core.flavors.positions import POSITION_SQL, told_position
 from .._core.flavors.trackers import TRACK_PRIMARY, TRACK_REPLICA, UNTOLD
+from .._core.flavors.traits import traits_of
 from .._core.session.route import RouteTaken
-from .._core.session.state import Prepared, State, spelt
+from .._core.session.state import Prepared, State
 from .._core.setup.options import SystemValue
 from .._core.sql.values import literal
 from .._drivers import err
@@ -186,7 +188,7 @@ class _ReplicaSetup(Setup):
         if flavor != self._flavor:
             raise ForeignServer(f"it is a {flavor} server, and the primary is {self._flavor}")
         track = [TRACK_REPLICA[flavor]]
-        if flavor == "mysql" and not self._tells:
+        if traits_of(flavor).reads_tell and not self._tells:
             track.append(UNTOLD)
         return [*track, _READ_ONLY, *self._difference, _ASK_REPLICA[flavor]]
 

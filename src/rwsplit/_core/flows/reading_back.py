@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..session.state import LARGEST_VALUE, TABLES_MADE, State
+from ..session.state import LARGEST_VALUE, State
 from ..sql.statement import Statement
 from ..sql.values import literal, quote_identifier, user_value
 from ..wire import Fault
@@ -63,7 +63,7 @@ def reading_back(
     if "role" in state.unread:
         questions.append((_ROLE, lambda reply: _take_role(state, reply)))
     if state.suspect:
-        sql = _TABLES_MADE.format(name=TABLES_MADE[flavor])
+        sql = _TABLES_MADE.format(name=state.traits.tables_made)
         questions.append((sql, lambda reply: _take_tables_made(state, reply)))
     if statement is not None or everything:
         users = sorted(state.unread_users if statement is None else state.names_of(statement))
@@ -72,9 +72,9 @@ def reading_back(
         questions += [ask_users(state, users[at : at + at_once]) for at in starts]
     if not questions:
         return
-    if everything and flavor == "mysql":
+    if everything and not state.traits.keeps_warnings:
         # Reading a deprecated variable, or a user variable of many digits, warns, and the
-        # application has asked for no warnings.
+        # application has asked for no warnings: this clears the list.
         questions.append(("DO 0", lambda reply: None))
     replies = yield from ask([sql for sql, _ in questions])
     if names:
