@@ -214,6 +214,61 @@ def test_a_flow_is_known_only_to_those_that_come_after_it():
                 assert order.index(known) < order.index(path.stem), f"{path.stem} imports {known}"
 
 
+# What differs between the flavors.
+
+FLAVORS = {"mysql", "mariadb"}
+KNOW_FLAVORS = (PACKAGE / "_core" / "flavors", PACKAGE / "_core" / "sql", PACKAGE / "_drivers")
+"""Where a flavor means something: what servers do, what texts mean, and what a handshake told."""
+TABLES_BY_FLAVOR = {"_core/cluster/position.py"}
+"""The classes of positions are the flavors'."""
+
+
+def names_flavor(node: ast.AST) -> bool:
+    return any(isinstance(n, ast.Constant) and n.value in FLAVORS for n in ast.walk(node))
+
+
+def decisions_by_flavor(tree: ast.AST) -> list[int]:
+    """The lines that compare something with the name of a flavor."""
+    decides = ast.Compare | ast.MatchValue
+    nodes = [node for node in ast.walk(tree) if isinstance(node, decides)]
+    return [node.lineno for node in nodes if names_flavor(node)]
+
+
+def tables_by_flavor(tree: ast.AST) -> list[int]:
+    """The lines of the tables that have a flavor for a key."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Dict)]
+    return [node.lineno for node in nodes if any(names_flavor(key) for key in node.keys if key)]
+
+
+OTHERS = [path for path in MODULES if not any(map(path.is_relative_to, KNOW_FLAVORS))]
+
+
+@pytest.mark.parametrize("path", OTHERS, ids=shown)
+def test_what_differs_between_the_flavors_is_in_flavors(path):
+    """Others ask for a fact that has a name (`Traits`), or for what is said there."""
+    assert not decisions_by_flavor(TREES[path])
+    assert shown(path) in TABLES_BY_FLAVOR or not tables_by_flavor(TREES[path])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'if flavor == "mysql": pass',
+        'made["mariadb" != state.origin.flavor :]',
+        'known = flavor in ("mysql", "mariadb")',
+        'match flavor:\n    case "mysql" | "other": pass',
+    ],
+)
+def test_a_decision_by_flavor_is_seen(text):
+    assert decisions_by_flavor(ast.parse(text))
+    assert not decisions_by_flavor(ast.parse(text.replace("mysql", "it").replace("mariadb", "it")))
+
+
+def test_a_table_by_flavor_is_seen():
+    assert tables_by_flavor(ast.parse('sql = {**more, "mariadb": "SHOW REPLICA HOSTS"}[flavor]'))
+    assert not tables_by_flavor(ast.parse('Topology(primary, flavor={"is": "mysql"})'))
+
+
 # What a driver's connection keeps for itself.
 
 OF_DRIVERS = {"_sock", "_rfile", "_result", "_read_timeout", "_closed"}

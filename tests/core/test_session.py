@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from rwsplit._core.cluster.position import GtidList, GtidSet, intersection
+from rwsplit._core.flavors.names import spelt
 from rwsplit._core.session.state import (
     AUTOCOMMIT,
     IN_TRANSACTION,
@@ -16,7 +17,6 @@ from rwsplit._core.session.state import (
     can_commit,
     changes_globals,
     runs_code,
-    spelt,
 )
 from rwsplit._core.sql.classify import classify
 from rwsplit._core.sql.statement import Kind

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from .._core.cluster.endpoint import address
+from .._core.flavors.questions import ASK_REPLICAS
 from .._core.sql.values import as_text
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection
@@ -13,7 +14,6 @@ from .log import logger
 
 __all__ = ["discovered"]
 
-_SHOW = {"mysql": "SHOW REPLICAS", "mariadb": "SHOW REPLICA HOSTS"}
 _GROUP = (
     "SELECT MEMBER_HOST,MEMBER_PORT FROM performance_schema.replication_group_members"
     " WHERE MEMBER_STATE='ONLINE' AND MEMBER_ROLE='SECONDARY'"
@@ -33,13 +33,13 @@ def discovered(how: Any, connection: PhysicalConnection) -> Iterable[Any]:
     if callable(how):
         found: Iterable[Any] = how()
         return found
-    flavor = connection.flavor
-    asked, group = connection.ask_all([_SHOW[flavor], _GROUP])
+    sql = ASK_REPLICAS[connection.flavor]
+    asked, group = connection.ask_all([sql, _GROUP])
     if not isinstance(group, err.MySQLError) and group.rows:
         return [address(as_text(host), int(port)) for host, port in group.rows]
     if isinstance(asked, err.MySQLError):
         code, text = asked.args[:2]
-        raise err.OperationalError(code, f"{text} (replicas='discover' asks {_SHOW[flavor]})")
+        raise err.OperationalError(code, f"{text} (replicas='discover' asks {sql})")
     hosts = [(as_text(row[1]), int(row[2])) for row in asked.rows]
     if any(not host for host, _ in hosts):
         logger.warning("a replica has no report_host, so nobody can tell where it is")

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from contextlib import closing
 from typing import Any, Protocol
 
+from .._core.flavors.traits import traits_of
 from .._core.numbers import NO_SUCH_THREAD
 from .._core.sql.kill import killed_thread
 from .._core.sql.values import as_text
@@ -80,9 +81,8 @@ def _is_meant(user: Any, cluster: Cluster, thread: int) -> bool:
         or (mine.flavor, mine.server) != (theirs.flavor, theirs.server)
     ):
         return False
-    # MariaDB's server ids are small numbers, and two clusters may have the same ones.
     where = [(each.primary.host, each.primary.port) for each in (cluster, other)]
-    return bool(mine.flavor == "mysql" or where[0] == where[1])
+    return traits_of(mine.flavor).has_unique_ids or bool(where[0] == where[1])
 
 
 def _end(user: Killable, running: Iterable[tuple[str, PhysicalConnection]]) -> None:

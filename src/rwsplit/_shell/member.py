@@ -18,11 +18,14 @@ from .._core.cluster.position import (
     parse_position,
 )
 from .._core.cluster.server import Server
-from .._core.flavors.defaults import DEFAULTS, packed, unpacked
+from .._core.flavors.defaults import unpacked
+from .._core.flavors.names import spelt
 from .._core.flavors.positions import POSITION_SQL, told_position
+from .._core.flavors.questions import AS_FRESH, ASK_PRIMARY, ASK_REPLICA, VALUES
 from .._core.flavors.trackers import TRACK_PRIMARY, TRACK_REPLICA, UNTOLD
+from .._core.flavors.traits import traits_of
 from .._core.session.route import RouteTaken
-from .._core.session.state import Prepared, State, spelt
+from .._core.session.state import Prepared, State
 from .._core.setup.options import SystemValue
 from .._core.sql.values import literal
 from .._drivers import err
@@ -122,41 +125,8 @@ class Member:
         pool.forget(self.name)
 
 
-# The queries end with a LIMIT of their own: sql_select_limit is for the application's.
-_FACTS = {
-    "mysql": "SELECT @@SESSION.max_allowed_packet,"
-    "@@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),@@GLOBAL.log_bin,@@GLOBAL.server_uuid,{values},"
-    "IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
-    "NULL,CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
-    "mariadb": "SELECT @@SESSION.max_allowed_packet,1,@@GLOBAL.log_bin,@@GLOBAL.server_id,{values},"
-    "IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
-    "CAST(@@GLOBAL.gtid_current_pos AS BINARY),"
-    "CAST(CONCAT_WS(',',NULLIF(@@GLOBAL.gtid_binlog_state,''),NULLIF(@@GLOBAL.gtid_slave_pos,''))"
-    " AS BINARY) LIMIT 1",
-}
-_OF_PRIMARY = {
-    "mysql": ("collation_connection", "transaction_isolation", "transaction_read_only"),
-    "mariadb": ("collation_connection", "tx_isolation", "tx_read_only"),
-}
-_VALUES = {
-    flavor: (*DEFAULTS[flavor], *names, "completion_type") for flavor, names in _OF_PRIMARY.items()
-}
-"""What a session has from the start, and every member is to have as the primary has it."""
-_ASK_PRIMARY = {
-    flavor: sql.format(values=packed(_VALUES[flavor], "SESSION")) for flavor, sql in _FACTS.items()
-}
-_ASK_REPLICA = {
-    "mysql": "SELECT @@SESSION.max_allowed_packet,@@GLOBAL.server_uuid,"
-    "CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
-    "mariadb": "SELECT @@SESSION.max_allowed_packet,@@GLOBAL.server_id,"
-    "CAST(@@GLOBAL.gtid_slave_pos AS BINARY) LIMIT 1",
-}
 # The second net under the classifier: a replica refuses most writes with error 1792.
 _READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
-
-
-# What FOUND_ROWS() is on a fresh connection: 0, or 1.
-_AS_FRESH = {"mysql": "SELECT 1 LIMIT 0", "mariadb": "SELECT 1"}
 
 
 class _PrimarySetup(Setup):
@@ -172,7 +142,7 @@ class _PrimarySetup(Setup):
             names = ",".join([f"CAST(@@SESSION.{name} AS BINARY)" for name in given])
             own = [f"SET {said}", f"SELECT {names} LIMIT 1"]
         # Asked first: what others of the process learn of the primary is not this session's.
-        return [_ASK_PRIMARY[flavor], *own, _AS_FRESH[flavor], *TRACK_PRIMARY[flavor]]
+        return [ASK_PRIMARY[flavor], *own, AS_FRESH[flavor], *TRACK_PRIMARY[flavor]]
 
 
 class _ReplicaSetup(Setup):
@@ -186,9 +156,9 @@ class _ReplicaSetup(Setup):
         if flavor != self._flavor:
             raise ForeignServer(f"it is a {flavor} server, and the primary is {self._flavor}")
         track = [TRACK_REPLICA[flavor]]
-        if flavor == "mysql" and not self._tells:
+        if traits_of(flavor).reads_tell and not self._tells:
             track.append(UNTOLD)
-        return [*track, _READ_ONLY, *self._difference, _ASK_REPLICA[flavor]]
+        return [*track, _READ_ONLY, *self._difference, ASK_REPLICA[flavor]]
 
 
 class ForeignServer(err.InterfaceError):  # type: ignore[misc]
@@ -241,7 +211,7 @@ def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
         position,
         no_gtids,
         _text(server),
-        unpacked(_VALUES[connection.flavor], _text(values)),
+        unpacked(VALUES[connection.flavor], _text(values)),
         _text(read_only) not in ("0", "OFF", ""),
     )
 
@@ -343,7 +313,7 @@ def _look_at_history(cluster: Cluster, account: Account) -> bool:
         return False
     flavor = cluster.flavor
     try:
-        _, _, _, server, *_, text = _asked_aside(cluster, account, _ASK_PRIMARY)
+        _, _, _, server, *_, text = _asked_aside(cluster, account, ASK_PRIMARY)
     except err.MySQLError:
         return False
     if _text(server) != cluster.topology.primary_server:

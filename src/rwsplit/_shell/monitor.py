@@ -17,6 +17,7 @@ from .._core.cluster.position import parse_history, parse_position
 from .._core.cluster.probe import Miss, Missed, Probe
 from .._core.cluster.server import Server
 from .._core.cluster.topology import Topology
+from .._core.flavors.looks import ASK_PARITY, look_sql
 from .._core.numbers import CON_COUNT
 from .._core.setup.options import ClusterOptions
 from .._core.sql.values import as_text
@@ -24,7 +25,7 @@ from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, lost
 from .account import Account
 from .log import logger, words
-from .parity import ASK_PARITY, Parity, filters_of
+from .parity import Parity, filters_of
 from .sharing import end_abandoned
 from .watch import Watch
 
@@ -37,29 +38,6 @@ _IDLE_SECONDS = 5.0
 
 _HURRY_SECONDS = 0.1
 """The interval while there is no primary, or a server that was lost is waited for."""
-
-_ASK = {
-    "mysql": "SELECT @@GLOBAL.server_uuid,IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
-    "CAST(@@GLOBAL.gtid_executed AS BINARY),CAST(@@GLOBAL.gtid_executed AS BINARY),NULL,"
-    "(SELECT VARIABLE_VALUE FROM performance_schema.global_status"
-    " WHERE VARIABLE_NAME='Threads_connected'),"
-    "(SELECT VARIABLE_VALUE FROM performance_schema.global_status"
-    " WHERE VARIABLE_NAME='Threads_running') LIMIT 1",
-    "mariadb": "SELECT @@GLOBAL.server_id,IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
-    "CAST(@@GLOBAL.gtid_slave_pos AS BINARY),"
-    "CAST(CONCAT_WS(',',NULLIF(@@GLOBAL.gtid_binlog_state,''),NULLIF(@@GLOBAL.gtid_slave_pos,''))"
-    " AS BINARY),"
-    "(SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS"
-    " WHERE VARIABLE_NAME='SLAVE_RUNNING'),"
-    "(SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS"
-    " WHERE VARIABLE_NAME='THREADS_CONNECTED'),"
-    "(SELECT VARIABLE_VALUE FROM information_schema.GLOBAL_STATUS"
-    " WHERE VARIABLE_NAME='THREADS_RUNNING') LIMIT 1",
-}
-_ASK_PRIMARY_POSITION = {
-    "mysql": "@@GLOBAL.gtid_executed",
-    "mariadb": "@@GLOBAL.gtid_current_pos",
-}
 
 
 class Watched(Protocol):
@@ -260,10 +238,7 @@ def _ask(server: Server, connection: PhysicalConnection, topology: Topology) -> 
     flavor = connection.flavor
     if flavor != topology.flavor:
         raise ValueError(f"it is a {flavor} server, and the primary is {topology.flavor}")
-    sql = _ASK[flavor]
-    if server.endpoint is topology.primary:
-        own, of_primary = "@@GLOBAL.gtid_slave_pos AS", f"{_ASK_PRIMARY_POSITION[flavor]} AS"
-        sql = sql.replace(own, of_primary)
+    sql = look_sql(flavor, "primary" if server.endpoint is topology.primary else "replica")
     asked_at = monotonic()
     name, read_only, position, history, slave, connected, running = connection.ask(sql)
     return Probe(

@@ -6,32 +6,12 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from .._core.cluster.orders import WarnOnce
-from .._core.flavors.defaults import DEFAULTS, UNMENDED, packed, unpacked
+from .._core.flavors.defaults import DEFAULTS, UNMENDED, unpacked
+from .._core.flavors.looks import read_filters
 from .._core.sql.values import as_text
 from .._drivers import err
 
-__all__ = ["ASK_PARITY", "Parities", "Parity", "filters_of"]
-
-_FILTERS = ("do_db", "ignore_db", "do_table", "ignore_table", "wild_do_table", "wild_ignore_table")
-
-
-def _settings(flavor: str) -> str:
-    unmended = packed(UNMENDED, "GLOBAL")
-    return f"SELECT {packed(DEFAULTS[flavor], 'GLOBAL')},{unmended} LIMIT 1"
-
-
-ASK_PARITY = {
-    # Only a privileged account may look; others get an error, and no warning.
-    "mysql": (
-        _settings("mysql"),
-        "SELECT FILTER_NAME,FILTER_RULE FROM performance_schema.replication_applier_global_filters"
-        " UNION SELECT FILTER_NAME,FILTER_RULE FROM performance_schema.replication_applier_filters",
-    ),
-    "mariadb": (
-        _settings("mariadb"),
-        f"SELECT {','.join([f'@@GLOBAL.replicate_{name}' for name in _FILTERS])} LIMIT 1",
-    ),
-}
+__all__ = ["Parities", "Parity", "filters_of"]
 
 
 class Parity(NamedTuple):
@@ -116,11 +96,4 @@ def filters_of(flavor: str, replies: Sequence[Any]) -> list[str]:
     seen = replies[1]
     if isinstance(seen, err.MySQLError):
         return []
-    if flavor == "mysql":
-        return [f"{_text(name)}={_text(rule)}" for name, rule in seen.rows]
-    pairs = zip(_FILTERS, seen.rows[0], strict=True)
-    return [f"replicate_{name}={_text(value)}" for name, value in pairs if value]
-
-
-def _text(value: Any) -> str:
-    return value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    return read_filters(flavor, seen.rows)

@@ -437,20 +437,23 @@ Position = GtidSet | GtidList
 History = GtidSet | BinlogState
 """Everything that a primary has: its `gtid_executed`, or its `gtid_binlog_state`."""
 
+_POSITIONS: dict[str, type[Position]] = {"mysql": GtidSet, "mariadb": GtidList}
+_HISTORIES: dict[str, type[History]] = {"mysql": GtidSet, "mariadb": BinlogState}
+
 
 def empty(flavor: str) -> Position:
     """Return the position before the first transaction."""
-    return GtidSet() if flavor == "mysql" else GtidList()
+    return _POSITIONS[flavor]()
 
 
 def parse_position(flavor: str, text: str | bytes) -> Position:
     """Read a position as a server of this flavor prints it; raises ValueError."""
-    return GtidSet.parse(text) if flavor == "mysql" else GtidList.parse(text)
+    return _POSITIONS[flavor].parse(text)
 
 
 def parse_history(flavor: str, text: str | bytes) -> History:
     """Read MySQL's `gtid_executed` or MariaDB's `gtid_binlog_state`; raises ValueError."""
-    return GtidSet.parse(text) if flavor == "mysql" else BinlogState.parse(text)
+    return _HISTORIES[flavor].parse(text)
 
 
 def intersection(one: Position, other: Position) -> Position:
@@ -564,7 +567,7 @@ def decode(text: str) -> Position:
         raise ValueError(f"no carried position of a known version: {shown(text)}")
     mark, printed = carried[1], carried[2] or ""
     position: Position
-    if mark == _MARKS["mysql"]:
+    if mark == _MARKS[GtidSet.flavor]:
         position = GtidSet.parse(_BEFORE_UUID.sub(",", printed).replace(".", ":"))
     else:
         position = GtidList.parse(printed.replace(".", ","))

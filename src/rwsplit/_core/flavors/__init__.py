@@ -1,1 +1,1 @@
-"""What MySQL and MariaDB are asked, told to track, and begin with."""
+"""What MySQL and MariaDB do differently, are asked, are told to track, and begin with."""

@@ -156,12 +156,10 @@ class Asking:
     def _ask_catalogue(self, questions: Sequence[str]) -> Flow[list[Any]]:
         """Return the rows that answer questions to the primary's catalogue.
 
-        MySQL keeps it in InnoDB's tables: to ask uses up the level of the next transaction, and
-        begins a snapshot where autocommit is off, or a transaction has none yet (tried). There
-        another connection asks.
+        Where to ask means something to the session's transactions, another connection asks.
         """
         session = self._session
-        if session.cluster.flavor != "mysql" or session.is_between:
+        if not session.state.traits.catalogue_is_transactional or session.is_between:
             replies = yield from self.ask_before(questions)
             raise_first(replies)
             return [reply.rows for reply in replies]

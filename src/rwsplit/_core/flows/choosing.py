@@ -267,7 +267,7 @@ class Chooser:
     def was_told(self) -> bool:
         """Tell whether the replica of the last read has told by now what that read saw."""
         seen = self.seen
-        if seen.at is None or self._cluster.flavor != "mysql" or not self._is_by():
+        if seen.at is None or not self._session.traits.reads_tell or not self._is_by():
             return False
         replica = self._cluster.servers[seen.at]
         return seen.was_told(replica.advanced_at, replica.tail)

@@ -155,7 +155,7 @@ class Journey:
         state = session.state
         follows = statement.kind is Kind.FOLLOW_READ
         if not follows and (session.owed.foreign or state.is_unsettled):
-            asks = WARNINGS in questions_of(statement, "mysql")
+            asks = WARNINGS in questions_of(statement, state.origin.flavor)
             yield from self.learning.catching_up(statement, asks)
         if statement.verb == "EXECUTE" and state.prepared:
             statement = state.executed(statement)

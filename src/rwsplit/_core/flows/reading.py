@@ -828,7 +828,7 @@ class Reads:
         tails = member.connection.tails
         told = False
         if tails:
-            told = replica.told(tails[-1], self._clock()) and replica.flavor == "mysql"
+            told = replica.told(tails[-1], self._clock()) and self._state.traits.reads_tell
             tails.clear()
         if replica.rests_until:
             self._cluster.note_served(replica)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from ..session.state import LARGEST_VALUE, TABLES_MADE, State
+from ..flavors.questions import ASK_CHANGED
+from ..session.state import LARGEST_VALUE, State
 from ..sql.statement import Statement
 from ..sql.values import literal, quote_identifier, user_value
 from ..wire import Fault
@@ -18,16 +19,6 @@ Questions = Callable[[Sequence[str]], Flow[list[Any]]]
 """Runs questions of ours on the primary; their replies."""
 Takes = list[tuple[str, Callable[[Any], None]]]
 
-# What is not reported is found among all variables that are not as the server has them.
-_CHANGED = {
-    "mysql": "SELECT VARIABLE_NAME,CAST(s.VARIABLE_VALUE AS BINARY) "
-    "FROM performance_schema.session_variables s JOIN performance_schema.global_variables g "
-    "USING (VARIABLE_NAME) "
-    "WHERE s.VARIABLE_VALUE<>g.VARIABLE_VALUE OR VARIABLE_NAME IN ({known}) LIMIT 100000",
-    "mariadb": "SELECT VARIABLE_NAME,CAST(SESSION_VALUE AS BINARY) "
-    "FROM information_schema.SYSTEM_VARIABLES WHERE SESSION_VALUE IS NOT NULL "
-    "AND (SESSION_VALUE<>GLOBAL_VALUE OR VARIABLE_NAME IN ({known})) LIMIT 100000",
-}
 _ROLE = "SELECT CAST(CURRENT_ROLE() AS BINARY) LIMIT 1"
 _TABLES_MADE = "SHOW SESSION STATUS WHERE Variable_name='{name}'"
 # MySQL prints active roles as accounts, quoted as the sql_mode says.
@@ -50,20 +41,20 @@ def reading_back(
 
     With `everything` all user variables in doubt are asked for.
     """
-    flavor = state.origin.flavor
     names = sorted(state.unread - {"*", "role"})
     questions: Takes = []
     if names:
         columns = ",".join([_system(name) for name in names])
         questions.append((f"SELECT {columns} LIMIT 1", lambda reply: None))
     if "*" in state.unread:
+        # What is not reported is found among all variables that are not as the server has them.
         known = ",".join([literal(name) for name in state.known_variables()]) or "''"
-        sql = _CHANGED[flavor].format(known=known)
+        sql = ASK_CHANGED[state.origin.flavor].format(known=known)
         questions.append((sql, lambda reply: _take_changed(state, reply)))
     if "role" in state.unread:
         questions.append((_ROLE, lambda reply: _take_role(state, reply)))
     if state.suspect:
-        sql = _TABLES_MADE.format(name=TABLES_MADE[flavor])
+        sql = _TABLES_MADE.format(name=state.traits.tables_made)
         questions.append((sql, lambda reply: _take_tables_made(state, reply)))
     if statement is not None or everything:
         users = sorted(state.unread_users if statement is None else state.names_of(statement))
@@ -72,9 +63,9 @@ def reading_back(
         questions += [ask_users(state, users[at : at + at_once]) for at in starts]
     if not questions:
         return
-    if everything and flavor == "mysql":
+    if everything and not state.traits.keeps_warnings:
         # Reading a deprecated variable, or a user variable of many digits, warns, and the
-        # application has asked for no warnings.
+        # application has asked for no warnings: this clears the list.
         questions.append(("DO 0", lambda reply: None))
     replies = yield from ask([sql for sql, _ in questions])
     if names:

@@ -52,6 +52,7 @@ class Straight:
         self._reads = journey.reads
         self._members = session.members
         self._cluster = session.cluster
+        self._reads_tell = session.state.traits.reads_tell
 
     def statement(self, sql: Any, template: tuple[Any, str] | None) -> Statement | None:
         """Return what a text is; None if something must be seen to before it is looked at."""
@@ -129,7 +130,7 @@ class Straight:
                 if not replica.told(tail, now):
                     tail, seen_when = b"", now
             tails.clear()
-        elif member.connection.flavor == "mysql":
+        elif self._reads_tell:
             seen_when = session.clock()  # it may be told later: the end of a stream does so
         if member.replica.rests_until:
             self._cluster.note_served(member.replica)

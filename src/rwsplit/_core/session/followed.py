@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from ..flavors.traits import traits_of
 from ..sql.following import (
     changes_rows,
     counts_rows,
@@ -57,7 +58,7 @@ class Followed:
 
     def __init__(self, primary: Any, flavor: str) -> None:
         self.flavor = flavor
-        self.keeps_warnings = flavor == "mariadb"
+        self.keeps_warnings = traits_of(flavor).keeps_warnings
         """The list of warnings outlives statements that use no table."""
         self.counts_late = False
         """FOUND_ROWS() will be about a statement before where the next one changes rows."""

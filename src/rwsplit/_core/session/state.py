@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
 from ..cluster.position import Position, parse_position, within
+from ..flavors.names import TRANSACTIONAL, spelt
+from ..flavors.traits import traits_of
 from ..sql.following import ASKED
 from ..sql.statement import Kind, Statement, TableName
 from ..sql.values import literal, quote_identifier, simple_assignments
@@ -22,7 +24,6 @@ __all__ = [
     "IN_TRANSACTION",
     "LARGEST_VALUE",
     "LEXING",
-    "TABLES_MADE",
     "Commits",
     "Prepared",
     "State",
@@ -31,26 +32,11 @@ __all__ = [
     "can_write",
     "changes_globals",
     "runs_code",
-    "spelt",
 ]
 
 IN_TRANSACTION = 0x0001
 AUTOCOMMIT = 0x0002
 """Bits of the server status in every OK packet (MySQL manual, Status Flags)."""
-
-# What a session has set for its transactions; by these names, as the flavors' own differ.
-_TRANSACTIONAL = {
-    "transaction_isolation": "isolation",
-    "tx_isolation": "isolation",
-    "transaction_read_only": "reads_only",
-    "tx_read_only": "reads_only",
-    "completion_type": "completion_type",
-}
-
-_SPELT = {
-    "mysql": {"isolation": "transaction_isolation", "reads_only": "transaction_read_only"},
-    "mariadb": {"isolation": "tx_isolation", "reads_only": "tx_read_only"},
-}
 
 _NEVER_REPLAYED = re.compile(
     r"autocommit|transaction_|tx_|session_track_|sql_log_|gtid_|last_|identity"
@@ -98,10 +84,6 @@ LARGEST_VALUE = 1 << 20
 """A user variable whose value takes more characters than this is left on the primary."""
 
 _MOST_PREPARED = 1000
-
-TABLES_MADE = {"mysql": "Com_create_table", "mariadb": "Com_create_temporary_table"}
-"""The session status variables that count temporary tables, those made in routines included; MySQL
-counts all tables in one."""
 
 _PINS = {
     "tables": "LOCK TABLES holds tables on the primary",
@@ -180,6 +162,7 @@ class State:
         "suspect",
         "tables_made",
         "temporary",
+        "traits",
         "unlisted",
         "unprepared",
         "unread",
@@ -196,6 +179,8 @@ class State:
         """The primary's server status after its last statement."""
         self.origin = position
         """The position of a session that has nothing to see."""
+        self.traits = traits_of(position.flavor)
+        """What its servers do."""
         self._position = position
         self.base = position
         """What was pruned from the position, for those who carry it elsewhere."""
@@ -446,7 +431,7 @@ class State:
                 del self.pins[name]
             return
         self.unread.discard(name)
-        if name in _TRANSACTIONAL:
+        if name in TRANSACTIONAL:
             self._set_transactional(name, str(value).upper())
             return
         if _NEVER_REPLAYED.match(name):
@@ -458,7 +443,7 @@ class State:
 
     def _set_transactional(self, name: str, value: str) -> None:
         self.level_changed = self.level_changed or bool(self.status & IN_TRANSACTION)
-        self._values[_TRANSACTIONAL[name]] = value
+        self._values[TRANSACTIONAL[name]] = value
         if name.endswith("isolation"):
             # Snapshots on replicas are taken under it.
             self._set(name, f"@@SESSION.{name}={literal(value)}")
@@ -549,7 +534,7 @@ class State:
         """
         names = [name for name, _ in changes.variables]
         written = statement.system_variables_written if statement is not None else frozenset()
-        spelt = {_TRANSACTIONAL[name] for name in written if name in _TRANSACTIONAL}
+        meant = {TRANSACTIONAL[name] for name in written if name in TRANSACTIONAL}
         if "character_set_connection" in names and "collation_connection" not in names:
             # It changed too, and neither flavor says to what.
             self.unread.add("collation_connection")
@@ -561,12 +546,12 @@ class State:
                 or statement.may_change_session
                 or name in written
                 or name in self.pins
-                or _TRANSACTIONAL.get(name) in spelt
+                or TRANSACTIONAL.get(name) in meant
             ):
                 self.set_variable(name, value)
                 if name not in written and _STAY_ON_PRIMARY.match(name):
                     self._note_bound(name, str(value))
-            elif name in _TRANSACTIONAL or not _NEVER_REPLAYED.match(name):
+            elif name in TRANSACTIONAL or not _NEVER_REPLAYED.match(name):
                 self.unread.add(name)
         if changes.schema is not None:
             self.set_schema(changes.schema or None)
@@ -624,10 +609,10 @@ class State:
                     self.pins.pop(name, None)
                 else:
                     self.pins[name] = f"{name} is set, and can't be set on a replica"
-            elif name in _TRANSACTIONAL:
+            elif name in TRANSACTIONAL:
                 self.level_changed = self.level_changed or bool(self.status & IN_TRANSACTION)
                 # A server may know it by another name than the statement.
-                self.unread.add(_SPELT[self.origin.flavor].get(_TRANSACTIONAL[name], name))
+                self.unread.add(spelt(name, self.origin.flavor))
             elif not _NEVER_REPLAYED.match(name):
                 self.unread.add(name)
         if "character_set_connection" in names:
@@ -682,9 +667,7 @@ class State:
         return (*[self._values.get(name) for name in names], self.schema)
 
     def _makes_table(self, statement: Statement) -> bool:
-        made = "CREATE TABLE", "CREATE TEMPORARY TABLE"
-        # What the servers count: see `TABLES_MADE`.
-        return statement.verb in made[self.origin.flavor == "mariadb" :]
+        return statement.verb in self.traits.makes_tables
 
     def executed(self, statement: Statement) -> Statement:
         """Return what an EXECUTE runs, if replicas may run it; else the EXECUTE itself."""
@@ -706,8 +689,7 @@ class State:
         statements, and take a role. The server tells that something changed, and not what.
         """
         if statement.may_change_session:
-            if self.origin.flavor == "mariadb":
-                # It does not report what SET @@name sets.
+            if not self.traits.reports_every_set:
                 self.unread.add("*")
             if not any(change.state_changed for change in changes):
                 return
@@ -930,16 +912,7 @@ class State:
 
 def begins_with(name: str) -> bool:
     """Tell whether a session can begin with a value of this variable, on every member."""
-    return name in _TRANSACTIONAL or not _NEVER_REPLAYED.match(name)
-
-
-def spelt(name: str, flavor: str) -> str:
-    """Return what a flavor calls a variable; the two differ in those of transactions.
-
-    >>> spelt("transaction_isolation", "mariadb"), spelt("tx_isolation", "mysql")
-    ('tx_isolation', 'transaction_isolation')
-    """
-    return _SPELT[flavor].get(_TRANSACTIONAL.get(name, ""), name)
+    return name in TRANSACTIONAL or not _NEVER_REPLAYED.match(name)
 
 
 def can_write(statement: Statement) -> bool:

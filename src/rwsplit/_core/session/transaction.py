@@ -12,6 +12,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from ..cause import Cause, Reason
+from ..flavors.traits import traits_of
 from ..sql.fingerprint import Fingerprint
 from ..sql.following import shows_data
 from ..sql.statement import Kind, Statement
@@ -67,8 +68,7 @@ class Transaction:
     """What the primary does not know of a virtual connection's transaction.
 
     :param verifies: whether a move repeats the reads and compares them.
-    :param flavor: `mysql`, where any read begins a transaction and even SHOW takes the snapshot
-        that later reads see, or `mariadb`, where SHOW does neither (tried).
+    :param flavor: of its servers: they differ in what begins a transaction (see `Traits`).
     """
 
     __slots__ = (
@@ -77,7 +77,6 @@ class Transaction:
         "began_unrepeated",
         "begin",
         "digest",
-        "flavor",
         "has_savepoint",
         "lost",
         "may_be_over",
@@ -88,6 +87,7 @@ class Transaction:
         "retries_on_primary",
         "size",
         "touched",
+        "traits",
         "unverifiable",
         "verifies",
         "wrote",
@@ -95,7 +95,7 @@ class Transaction:
 
     def __init__(self, verifies: bool, flavor: str = "mysql") -> None:
         self.verifies = verifies
-        self.flavor = flavor
+        self.traits = traits_of(flavor)
         self.touched = False
         """The primary may hold something for a transaction that it does not call one."""
         self.has_savepoint = False
@@ -215,7 +215,7 @@ class Transaction:
     @property
     def has_read(self) -> bool:
         """Whether a read has begun it: what comes later sees the snapshot of that one."""
-        return self.on_replica and (self.reads_tables or self.flavor == "mysql")
+        return self.on_replica and (self.reads_tables or self.traits.any_read_begins)
 
     def is_read_only(self, session: State) -> bool:
         """Tell whether the transaction was declared READ ONLY."""
@@ -267,21 +267,21 @@ class Transaction:
     def leaves_its_level(self, statement: Statement, session: State) -> bool:
         """Tell whether the primary still has for the next transaction what was for this one.
 
-        A BEGIN ends this one, and the primary knows nothing of it. MySQL's BEGIN ends a transaction
-        and leaves its level to the next one (tried): there is nothing to do about that one.
+        A BEGIN ends this one, and the primary knows nothing of it. Where a BEGIN leaves the level
+        to the next one, there is nothing to do about it.
         """
         does = statement.transaction or ""
         pending = self.has_begun and bool(session.next_transaction)
-        return self.flavor == "mariadb" and pending and does.startswith("begin")
+        return self.traits.begin_ends_level and pending and does.startswith("begin")
 
     def begin_as_read(self, session: State) -> bytes:
         """Return the BEGIN of a transaction whose reads on a replica are not repeated.
 
-        On MySQL that takes the snapshot that later reads see.
+        Where any read takes the snapshot that later reads see, it does so at once.
         """
         if not (self.began_unrepeated and self.has_begun):
             return self.begin
-        if self.flavor != "mysql" or session.isolation != "REPEATABLE-READ":
+        if not self.traits.any_read_begins or session.isolation != "REPEATABLE-READ":
             return self.begin or b"START TRANSACTION"
         access = b", READ ONLY" if self.is_read_only(session) else b""
         return b"START TRANSACTION WITH CONSISTENT SNAPSHOT" + access
