@@ -12,7 +12,7 @@ nox.options.sessions = ["lint", "core", "test"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 GROUPS = PROJECT["dependency-groups"]
 TEST, LINT = GROUPS["test"], GROUPS["lint"]
-ALL = [*TEST, *GROUPS["integrations"], *GROUPS["examples"]]
+ALL = [*TEST, *GROUPS["integrations"], *GROUPS["drivers"], *GROUPS["examples"]]
 
 
 @nox.session

@@ -25,6 +25,7 @@ from .._core.session.route import RouteTaken
 from .._core.session.state import Prepared, State, spelt
 from .._core.setup.options import SystemValue
 from .._core.sql.values import literal
+from .._core.wire import Capability
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, Setup
 from .account import Account
@@ -39,6 +40,7 @@ __all__ = [
     "open_primary",
     "open_replica",
     "primary_facts",
+    "primary_setup",
 ]
 
 
@@ -163,8 +165,7 @@ class _PrimarySetup(Setup):
     def __init__(self, variables: Mapping[str, SystemValue]) -> None:
         self._variables = variables
 
-    def statements(self, connection: PhysicalConnection) -> list[str]:
-        flavor = connection.flavor
+    def statements(self, flavor: str) -> list[str]:
         own = []
         if self._variables:
             given = {spelt(name, flavor): value for name, value in self._variables.items()}
@@ -181,8 +182,7 @@ class _ReplicaSetup(Setup):
         self._difference = difference
         self._tells = tells
 
-    def statements(self, connection: PhysicalConnection) -> list[str]:
-        flavor = connection.flavor
+    def statements(self, flavor: str) -> list[str]:
         if flavor != self._flavor:
             raise ForeignServer(f"it is a {flavor} server, and the primary is {self._flavor}")
         track = [TRACK_REPLICA[flavor]]
@@ -202,7 +202,12 @@ def open_primary(
 
     `variables` are what the session begins with.
     """
-    return PhysicalConnection(_PrimarySetup(variables), **options)
+    return PhysicalConnection(primary_setup(variables), **options)
+
+
+def primary_setup(variables: Mapping[str, SystemValue]) -> Setup:
+    """Return what makes a connection to the primary a session that begins with these variables."""
+    return _PrimarySetup(variables)
 
 
 def begun_with(
@@ -264,8 +269,9 @@ def open_replica(
     endpoint = replica.endpoint
     version = session.version
     before = replica.floor or replica.position
+    tells = tells and Capability.TRACKS_READS in primary.connection.offers
     setup = _ReplicaSetup(cluster.flavor, session.difference(0)[0], tells)
-    connection = PhysicalConnection(setup, **account.options(endpoint), defer_connect=True)
+    connection = account.connection(setup, account.options(endpoint))
     shelves = [("replica", selected) for selected in (True, False)]
     cluster.pool.connect(endpoint.name, connection, shelves if session.had_schema else shelves[1:])
     try:
@@ -297,8 +303,8 @@ class _Question(Setup):
     def __init__(self, ask: Callable[[str], Sequence[str]]) -> None:
         self._ask = ask
 
-    def statements(self, connection: PhysicalConnection) -> Sequence[str]:
-        return self._ask(connection.flavor)
+    def statements(self, flavor: str) -> Sequence[str]:
+        return self._ask(flavor)
 
 
 def ask_aside(cluster: Cluster, account: Account) -> Position:
@@ -326,8 +332,7 @@ def _rows_aside(
     trip.
     """
     endpoint = cluster.primary
-    setup, options = _Question(ask), account.options(endpoint)
-    connection = PhysicalConnection(setup, **options, defer_connect=True)
+    connection = account.connection(_Question(ask), account.options(endpoint))
     # A wire to the primary before it would tell where that one was.
     shelf = ("question", cluster.generation)
     cluster.pool.connect(endpoint.name, connection, [shelf], insists=True)

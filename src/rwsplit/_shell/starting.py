@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any, NamedTuple
 
-from .._core.cause import not_split
+from .._core.cause import UNTOLD, not_split
 from .._core.cluster.facts import PrimaryFacts
 from .._core.cluster.figures import View
 from .._core.cluster.position import Position, decode, empty
@@ -20,6 +20,7 @@ from .._core.session.terms import Terms
 from .._core.setup.options import CONNECT, Options
 from .._core.sql.values import as_text
 from .._core.tracking import Changes
+from .._core.wire import Capability
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, lost
 from .._stores import SessionStore
@@ -105,6 +106,8 @@ def begin(
     `before` is the session that the connection was before it was connected again.
     """
     never = not_split(cluster.splits, options.reads, reads_are_switched_off(), disabled=False)
+    if never is None and Capability.TRACKS_WRITES not in physical.offers:
+        never = UNTOLD
     terms = Terms(options, never)
     if facts.no_gtids and terms.splits and options.consistency != "eventual":
         cluster.warn_once(
