@@ -4,8 +4,8 @@
 The commands are demo, test, check, pythons and bench; arguments after them are handed on. All goes
 into the clone (`.venv`, `.servers`, `.pythons`), so it works where the system's Python is
 externally managed. Only missing Debian packages want root: MariaDB's server, what mysqlclient is
-built with, and Python's venv module where Debian has split it off; the command is shown before it runs, and if root can't be had
-the script says what to install.
+built with, and Python's venv module where Debian has split it off; the command is shown before it
+runs, and if root can't be had the script says what to install.
 """
 
 from __future__ import annotations

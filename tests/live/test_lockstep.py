@@ -226,16 +226,18 @@ METHODS = {
 }
 
 
-def perform(conn: Any, schema: str, step: str) -> Any:
+def perform(
+    conn: Any, schema: str, step: str, errors: Any = pymysql.MySQLError, streams: Any = SSCursor
+) -> Any:
     """Run a step; returns all that a program sees of it."""
     try:
         if step in METHODS:
             seen = [METHODS[step](conn)]
         elif step.startswith("stream"):
-            seen = _stream(conn, *step.split(": ", 1))
+            seen = _stream(conn, streams, *step.split(": ", 1))
         else:
             seen = _execute(conn, step)
-    except pymysql.MySQLError as error:
+    except errors as error:
         return (type(error).__name__, *_neutral(error.args, schema))
     except Exception:
         raise Difference(f"{step}: {traceback.format_exc()}") from None
@@ -254,8 +256,8 @@ def _execute(conn: Any, sql: str) -> list[Any]:
     return seen
 
 
-def _stream(conn: Any, how: str, sql: str) -> list[Any]:
-    with conn.cursor(SSCursor) as cursor:
+def _stream(conn: Any, streams: Any, how: str, sql: str) -> list[Any]:
+    with conn.cursor(streams) as cursor:
         cursor.execute(sql)
         rows = []
         while (row := cursor.fetchone()) is not None:
@@ -442,10 +444,10 @@ def _is_error(seen: Any) -> bool:
     return bool(seen) and isinstance(seen[0], str)
 
 
-def check(stage: Stage, given: dict[str, Any], program: list[str]) -> None:
+def check(stage: Stage, given: dict[str, Any], program: list[str], runs: type[Run] = Run) -> None:
     """Run a program on both sides; raises Difference where they differ."""
     stage.reset()
-    run = Run(stage, given)
+    run = runs(stage, given)
     # The first to call a stored function asks the primary about it.
     run.ours.cluster.catalogue.clear()
     try:
@@ -468,6 +470,7 @@ def search(
     raises: bool = True,
     transactions: int = 1,
     given_options: st.SearchStrategy[dict[str, Any]] | None = None,
+    runs: type[Run] = Run,
 ) -> list[Difference]:
     """Run random programs for so long, or until one shows a difference.
 
@@ -496,7 +499,7 @@ def search(
         if time.monotonic() > until and not found:
             return
         try:
-            check(stage, given, without_bugs_of_servers(program))
+            check(stage, given, without_bugs_of_servers(program), runs)
         except Difference as difference:
             found.append(difference)
             if raises:

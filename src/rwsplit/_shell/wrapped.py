@@ -94,6 +94,7 @@ class WrappedConnection(Connection[Any]):
         self._result: Any = None
         self._affected_rows: Any = 0
         self._streams = False
+        self._insert_id = 0
         self.connect()
         self.cursorclass = given.cursorclass or self.wrapped.cursorclass
 
@@ -140,7 +141,20 @@ class WrappedConnection(Connection[Any]):
         result = self._result
         if result is not None and result.unbuffered_active:
             raise err.ProgrammingError(2014, "Commands out of sync; you can't run this command now")
-        super().query(sql, unbuffered or self._streams)
+        try:
+            super().query(sql, unbuffered or self._streams)
+        finally:
+            self._note_result()
+
+    def _note_result(self) -> None:
+        """Note what the library would tell of the last answer."""
+        answer = self._result
+        if answer is None:
+            self._affected_rows = -1
+        elif answer.field_count:
+            answer.insert_id = self._insert_id  # rows leave it what it was
+        else:
+            self._insert_id = answer.insert_id
 
     @property
     def answer(self) -> Any:
@@ -167,17 +181,21 @@ class WrappedConnection(Connection[Any]):
     def next_result(self, unbuffered: bool = False) -> int:
         """Go on to the next result of the last statement: 0, or -1 where there is none."""
         if not self.more_results():
+            self._affected_rows = -1
             return -1
-        super().next_result(unbuffered or self._streams)
+        try:
+            super().next_result(unbuffered or self._streams)
+        finally:
+            self._note_result()
         return 0
 
     def affected_rows(self) -> Any:
         """Return the number of rows that the last statement affected or returned."""
-        return -1 if self._result is None else self._result.affected_rows
+        return self._affected_rows
 
-    def insert_id(self) -> Any:
-        """Return the AUTO_INCREMENT value of the last statement."""
-        return 0 if self._result is None else self._result.insert_id
+    def insert_id(self) -> int:
+        """Return the AUTO_INCREMENT value of the last statement without rows."""
+        return self._insert_id
 
     def warning_count(self) -> int:
         """Return how many warnings the last statement left."""

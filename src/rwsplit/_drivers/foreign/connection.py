@@ -16,10 +16,11 @@ from typing import Any
 from weakref import WeakSet
 
 from ..._core.cluster.endpoint import Endpoint
+from ..._core.sql.values import literal
 from ..._core.tracking import SESSION_STATE_CHANGED
 from ..._core.wire import Capability
 from .. import err
-from ..pymysql import Identity, Setup
+from ..pymysql import Identity, Setup, raise_first
 from .driver import Line, house_error
 from .results import Answered, MadeRows, Renamed
 from .sources import Source
@@ -28,6 +29,8 @@ __all__ = ["ForeignConnection"]
 
 _WHO = "SELECT SUBSTRING_INDEX(USER(),'@',1),DATABASE() LIMIT 1"
 _AUTOCOMMIT, _IN_TRANSACTION = 0x0002, 0x0001
+_CHARSETS = ("character_set_client", "character_set_results", "collation_connection")
+_ASK_CHARSETS = f"SELECT {','.join(f'@@SESSION.{name}' for name in _CHARSETS)} LIMIT 1"
 _PIPELINE_BYTES = 64 * 1024
 """So much fits the buffers of both ends, and can't wait for a server that waits for us to read."""
 _MOST_PACKET = 1 << 30
@@ -217,9 +220,31 @@ class ForeignConnection:
 
     def read_as(self, primary: ForeignConnection) -> None:
         """Make of what comes from the server what another connection makes of it."""
-        mine, theirs = self.wrapped, primary.wrapped
-        if mine is not None and theirs is not None:
-            mine.converter, mine.encoding = theirs.converter, theirs.encoding
+        mine, theirs = self.wrapped, primary.last
+        if mine is None or theirs is None:
+            return
+        mine.converter = theirs.converter
+        if mine.character_set_name() != theirs.character_set_name():
+            self._decode_as(theirs.character_set_name())
+
+    def _decode_as(self, charset: str) -> None:
+        """Let the library read texts in another character set; the session keeps its own.
+
+        The library has no way to do so but one that sets the session's, too.
+        """
+        if self.is_reading:
+            self._drop()  # it is opened again when it is next needed
+            return
+        (reply,) = self.ask_all([_ASK_CHARSETS])
+        raise_first([reply])
+        sql = ",".join(
+            f"{name}={'NULL' if value is None else literal(_as_text(value))}"
+            for name, value in zip(_CHARSETS, reply.rows[0], strict=True)
+        )
+        with self._as_house():
+            self._mine().set_character_set(charset)
+        raise_first(self.ask_all([f"SET {sql}"]))
+        self.tails.clear()
 
     def encode_as(self, primary: ForeignConnection) -> None:
         """Read and write text in another connection's character set."""
@@ -284,12 +309,17 @@ class ForeignConnection:
             line.run(sql)
             return
         line.send(sql)
+        self._waits = True
         self._wait(line)
         line.receive()
 
     def _wait(self, line: Line) -> None:
-        """Wait for an answer as long as it may take."""
-        if self._limit is not None and not self._is_readable(self._limit):
+        """Wait for the first answer to what was sent as long as it may take.
+
+        Of those behind it the library may have read a part already, and nobody can tell.
+        """
+        waits, self._waits = self._waits, False
+        if waits and self._limit is not None and not self._is_readable(self._limit):
             self._drop()
             raise err.OperationalError(2013, "Lost connection to MySQL server (timed out)")
 
@@ -385,6 +415,7 @@ class ForeignConnection:
         """Send them all where that is safe; else each goes when its reply is wanted."""
         self.writes += 1
         self.due = len(texts)
+        self._waits = True
         self._is_sent = (
             Capability.PIPELINES in self.offers and sum(map(len, texts)) < _PIPELINE_BYTES
         )
@@ -393,7 +424,7 @@ class ForeignConnection:
                 for text in texts:
                     line.send(text)
 
-    _is_sent = False
+    _is_sent = _waits = False
 
     def _reply(self, line: Line, text: bytes) -> Any:
         try:
@@ -589,11 +620,7 @@ class ForeignConnection:
         """Write something else in the names of a result's columns."""
         if answer.handle is None:
             return
-        columns = []
-        for shown, *others in answer.handle.describe():
-            for written, meant in names:
-                shown = shown.replace(written, meant)
-            columns.append((shown, *others))
+        columns = [(_renamed(name, names), *others) for name, *others in answer.handle.describe()]
         answer.take(Renamed(answer.handle, columns))
 
     # Limits and the end.
@@ -649,6 +676,12 @@ class ForeignConnection:
 
 def _as_text(value: Any) -> str | None:
     return value.decode() if isinstance(value, bytes) else value
+
+
+def _renamed(name: str, names: Sequence[tuple[str, str]]) -> str:
+    for written, meant in names:
+        name = name.replace(written, meant)
+    return name
 
 
 def _no_rows(handle: Any) -> Sequence[Any]:

@@ -55,7 +55,7 @@ class Line:
             if handle is not None:
                 handle = Stream(handle, ended)
         answer = Answered(handle, _rows_again, self.status())
-        answer.affected_rows = connection.affected_rows()
+        answer.affected_rows = -1 if unbuffered and handle else connection.affected_rows()
         answer.insert_id = connection.insert_id()
         answer.warning_count = connection.warning_count()
         answer.info = connection.info()
