@@ -26,6 +26,7 @@ class Connection:
 
     tracks = tells = True
     offers = Capability.all()
+    follows = ""
     encoding = "utf8"
     max_packet = 1 << 24
     due = 0

@@ -158,6 +158,8 @@ class Connection(Protocol):
     flavor: str
     offers: Capability
     """What its driver can."""
+    follows: str
+    """The system variables whose reports the driver goes by itself, as a server takes them."""
     tracks: bool
     """Its server tells what statements change."""
     server_status: int

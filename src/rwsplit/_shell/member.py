@@ -20,7 +20,7 @@ from .._core.cluster.position import (
 from .._core.cluster.server import Server
 from .._core.flavors.defaults import DEFAULTS, packed, unpacked
 from .._core.flavors.positions import POSITION_SQL, told_position
-from .._core.flavors.trackers import TRACK_PRIMARY, TRACK_REPLICA, UNTOLD
+from .._core.flavors.trackers import TRACK_PRIMARY, UNTOLD, track_replica
 from .._core.session.route import RouteTaken
 from .._core.session.state import Prepared, State, spelt
 from .._core.setup.options import SystemValue
@@ -177,15 +177,16 @@ class _PrimarySetup(Setup):
 
 
 class _ReplicaSetup(Setup):
-    def __init__(self, flavor: str, difference: list[str], tells: bool) -> None:
+    def __init__(self, flavor: str, difference: list[str], tells: bool, follows: str) -> None:
         self._flavor = flavor
+        self._follows = follows
         self._difference = difference
         self._tells = tells
 
     def statements(self, flavor: str) -> list[str]:
         if flavor != self._flavor:
             raise ForeignServer(f"it is a {flavor} server, and the primary is {self._flavor}")
-        track = [TRACK_REPLICA[flavor]]
+        track = [track_replica(flavor, self._follows)]
         if flavor == "mysql" and not self._tells:
             track.append(UNTOLD)
         return [*track, _READ_ONLY, *self._difference, _ASK_REPLICA[flavor]]
@@ -270,7 +271,8 @@ def open_replica(
     version = session.version
     before = replica.floor or replica.position
     tells = tells and Capability.TRACKS_READS in primary.connection.offers
-    setup = _ReplicaSetup(cluster.flavor, session.difference(0)[0], tells)
+    follows = primary.connection.follows
+    setup = _ReplicaSetup(cluster.flavor, session.difference(0)[0], tells, follows)
     connection = account.connection(setup, account.options(endpoint))
     shelves = [("replica", selected) for selected in (True, False)]
     cluster.pool.connect(endpoint.name, connection, shelves if session.had_schema else shelves[1:])

@@ -235,12 +235,43 @@ class WrappedConnection(Connection[Any]):
                 begun.roads.perform(begun.methods.handing_over(_SPEAKS))
         return found
 
-    begin = as_driver(Connection.begin)
-    commit = as_driver(Connection.commit)
-    rollback = as_driver(Connection.rollback)
-    autocommit = as_driver(Connection.autocommit)
+    def _note_ok(self) -> None:
+        """Note what the library would tell of a method that runs a statement."""
+        self._insert_id = self._affected_rows = 0
+
+    @as_driver
+    def begin(self) -> None:
+        """Begin a transaction."""
+        super().begin()
+        self._note_ok()
+
+    @as_driver
+    def commit(self) -> None:
+        """Commit the transaction; what it wrote is then part of the session's position."""
+        super().commit()
+        self._note_ok()
+
+    @as_driver
+    def rollback(self) -> None:
+        """Roll the transaction back."""
+        super().rollback()
+        self._note_ok()
+
+    @as_driver
+    def autocommit(self, value: Any) -> None:
+        """Switch autocommit on or off."""
+        changes = bool(value) != self.get_autocommit()
+        super().autocommit(bool(value))
+        if changes:
+            self._note_ok()
+
+    @as_driver
+    def set_character_set(self, charset: str, collation: str | None = None) -> None:
+        """Set the character set, and the collation, of the connection."""
+        super().set_character_set(charset, collation)
+        self._note_ok()
+
     select_db = as_driver(Connection.select_db)
-    set_character_set = as_driver(Connection.set_character_set)
     ping = as_driver(Connection.ping)
     cancel = as_driver(Connection.cancel)
     close = as_driver(Connection.close)

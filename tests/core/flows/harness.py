@@ -155,6 +155,7 @@ class Connection:
         self.flavor = flavor
         self.tracks = True
         self.offers = Capability.all()
+        self.follows = ""
         self.server_status = AUTOCOMMIT
         self.tails: list[bytes] = []
         self.encoding = "utf-8"

@@ -16,11 +16,10 @@ from typing import Any
 from weakref import WeakSet
 
 from ..._core.cluster.endpoint import Endpoint
-from ..._core.sql.values import literal
 from ..._core.tracking import SESSION_STATE_CHANGED
 from ..._core.wire import Capability
 from .. import err
-from ..pymysql import Identity, Setup, raise_first
+from ..pymysql import Identity, Setup
 from .driver import Line, house_error
 from .results import Answered, MadeRows, Renamed
 from .sources import Source
@@ -29,8 +28,6 @@ __all__ = ["ForeignConnection"]
 
 _WHO = "SELECT SUBSTRING_INDEX(USER(),'@',1),DATABASE() LIMIT 1"
 _AUTOCOMMIT, _IN_TRANSACTION = 0x0002, 0x0001
-_CHARSETS = ("character_set_client", "character_set_results", "collation_connection")
-_ASK_CHARSETS = f"SELECT {','.join(f'@@SESSION.{name}' for name in _CHARSETS)} LIMIT 1"
 _PIPELINE_BYTES = 64 * 1024
 """So much fits the buffers of both ends, and can't wait for a server that waits for us to read."""
 _MOST_PACKET = 1 << 30
@@ -46,6 +43,7 @@ class ForeignConnection:
     """
 
     offers = Capability(0)
+    follows = ""
     tracks = False
     flavor = "mysql"
     server_version = ""
@@ -117,6 +115,7 @@ class ForeignConnection:
             self._line = line = self.driver.line(connection)
             self.last = connection
             self.offers = line.offers
+            self.follows = line.follows
             self.tracks = Capability.TRACKS_WRITES in line.offers
             self.tells = self.tracks
             self.server_version = version = connection.get_server_info()
@@ -221,30 +220,8 @@ class ForeignConnection:
     def read_as(self, primary: ForeignConnection) -> None:
         """Make of what comes from the server what another connection makes of it."""
         mine, theirs = self.wrapped, primary.last
-        if mine is None or theirs is None:
-            return
-        mine.converter = theirs.converter
-        if mine.character_set_name() != theirs.character_set_name():
-            self._decode_as(theirs.character_set_name())
-
-    def _decode_as(self, charset: str) -> None:
-        """Let the library read texts in another character set; the session keeps its own.
-
-        The library has no way to do so but one that sets the session's, too.
-        """
-        if self.is_reading:
-            self._drop()  # it is opened again when it is next needed
-            return
-        (reply,) = self.ask_all([_ASK_CHARSETS])
-        raise_first([reply])
-        sql = ",".join(
-            f"{name}={'NULL' if value is None else literal(_as_text(value))}"
-            for name, value in zip(_CHARSETS, reply.rows[0], strict=True)
-        )
-        with self._as_house():
-            self._mine().set_character_set(charset)
-        raise_first(self.ask_all([f"SET {sql}"]))
-        self.tails.clear()
+        if mine is not None and theirs is not None:
+            mine.converter = theirs.converter
 
     def encode_as(self, primary: ForeignConnection) -> None:
         """Read and write text in another connection's character set."""

@@ -22,6 +22,8 @@ class Line(Protocol):
     """The driver's own."""
     offers: Capability
     """What is known of it once it is connected: the server and the library decide, too."""
+    follows: str
+    """The system variables whose reports its library goes by itself, as a server takes them."""
 
     def run(self, sql: bytes) -> None:
         """Send a statement, and wait for the beginning of its answer."""

@@ -25,6 +25,8 @@ _LOST = frozenset({2000, 2006, 2013, 2014, 2027, 2055, 1053, 1927, 3169, 4031})
 class Line:
     """One connection of mysqlclient."""
 
+    follows = "character_set_client"  # in which Connector/C reads what comes
+
     def __init__(self, connection: Any, extension: Any) -> None:
         self.connection = connection
         native = native_of(extension, connection)

@@ -66,6 +66,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     """
 
     offers = Capability.all()
+    follows = ""
     client_flag: int
     decoders: dict[int, Any]
     use_unicode: bool
