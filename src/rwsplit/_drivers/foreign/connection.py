@@ -10,6 +10,7 @@ import os
 import select
 import socket
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -71,6 +72,8 @@ class ForeignConnection:
         self.endpoint = endpoint
         self._setup = setup
         self._line: Line | None = None
+        self._wire: socket.socket | None = None
+        """A copy of its socket."""
         self._closed = True
         self._result: Answered | None = None
         self._unsent: bytes | None = None
@@ -102,17 +105,30 @@ class ForeignConnection:
         self._closed = False
         self.setup_rows = []
         try:
-            with self._as_house():
-                connection = self.source.make(self.endpoint)
-            self._adopt(connection)
+            self._adopt(self._make())
         except BaseException:
             self._drop()
             self._closed = True
             raise
 
+    def _make(self) -> Any:
+        began = time.monotonic()
+        try:
+            with self._as_house():
+                return self.source.make(self.endpoint)
+        except err.OperationalError as error:
+            seconds = self.source.seconds
+            if seconds is None or time.monotonic() - began < seconds:
+                raise
+            # The library says so in a number of the system's, if at all.
+            error.args = (error.args[0], f"{error.args[-1]} (timed out)")
+            raise
+
     def _adopt(self, connection: Any) -> None:
         with self._as_house():
             self._line = line = self.driver.line(connection)
+            # Drivers refuse calls from another thread amid a statement: the copy is for those.
+            self._wire = socket.socket(fileno=os.dup(line.fileno()))
             self.last = connection
             self.offers = line.offers
             self.follows = line.follows
@@ -301,9 +317,9 @@ class ForeignConnection:
             raise err.OperationalError(2013, "Lost connection to MySQL server (timed out)")
 
     def _is_readable(self, seconds: float) -> bool:
-        assert self._line is not None
+        assert self._wire is not None
         watch = select.poll()
-        watch.register(self._line.fileno(), select.POLLIN)
+        watch.register(self._wire, select.POLLIN)
         return bool(watch.poll(seconds * 1000))
 
     def _take(self, line: Line, unbuffered: bool) -> Any:
@@ -613,10 +629,10 @@ class ForeignConnection:
 
     def interrupt(self) -> None:
         """Let whoever waits for this connection's server in another thread wait no longer."""
-        line = self._line
-        if line is not None:
-            with suppress(OSError, self.driver.module.Error):
-                _shut_down(line.fileno())
+        wire = self._wire
+        if wire is not None:
+            with suppress(OSError):
+                wire.shutdown(socket.SHUT_RDWR)
 
     def end(self) -> None:
         """Note that the application has closed it, while another thread uses it."""
@@ -627,25 +643,23 @@ class ForeignConnection:
         if self._closed:
             raise err.Error("Already closed")
         self._closed = True
-        line, self._line = self._line, None
-        self._forget()
-        if line is not None:
-            with suppress(self.driver.module.Error):
-                line.close()
+        self._end(self._line)
 
     def kill_socket(self) -> None:
         """Close the socket without a word, for a connection whose protocol state is unknown."""
         self._drop()
 
     def _drop(self) -> None:
-        line, self._line = self._line, None
-        self._forget()
-        if line is not None:
-            with suppress(OSError, self.driver.module.Error):
-                _shut_down(line.fileno())
-                line.close()
+        self.interrupt()
+        self._end(self._line)
 
-    def _forget(self) -> None:
+    def _end(self, line: Line | None) -> None:
+        wire, self._line, self._wire = self._wire, None, None
+        if line is not None:
+            with suppress(self.driver.module.Error):
+                line.close()
+        if wire is not None:
+            wire.close()
         self._result = self._unsent = None
         self.owed = self.due = 0
         self.tails.clear()
@@ -665,12 +679,6 @@ def _no_rows(handle: Any) -> Sequence[Any]:
     return ()
 
 
-def _shut_down(number: int) -> None:
-    """Shut a socket down that somebody else has."""
-    with socket.socket(fileno=os.dup(number)) as copy:
-        copy.shutdown(socket.SHUT_RDWR)
-
-
 _connections: WeakSet[ForeignConnection] = WeakSet()
 _parents: list[Any] = []
 """What a forked child must never close: the driver would end the parent's connection."""
@@ -678,10 +686,13 @@ _parents: list[Any] = []
 
 def _after_fork() -> None:
     for connection in [*_connections]:
-        line, connection._line = connection._line, None
+        line, wire = connection._line, connection._wire
+        connection._line = connection._wire = None
         if line is None:
             continue
         _parents.append(line)
+        if wire is not None:
+            wire.close()
         # What the driver writes as the child ends goes nowhere.
         with suppress(OSError, connection.driver.module.Error):
             nowhere = os.open(os.devnull, os.O_RDWR)

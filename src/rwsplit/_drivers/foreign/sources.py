@@ -20,6 +20,8 @@ class Source(Protocol):
     is_of_primary: bool
     can_repeat: bool
     """Whether it can make another one."""
+    seconds: float | None
+    """How long a connect may take; None for as long as the driver's keywords let it."""
 
     def make(self, endpoint: Endpoint) -> Any:
         """Return a connection of the driver; raises the driver's errors, and PyMySQL's."""
@@ -42,7 +44,9 @@ class Keywords:
         self.is_of_primary = timeout is None
         self._given = given
         self._home = home
-        self._timeout = timeout
+        self.seconds: float | None = None
+        if timeout is not None:
+            self.seconds = float(max(1, round(timeout)))
 
     def make(self, endpoint: Endpoint) -> Any:
         """Return a connection to an endpoint."""
@@ -50,12 +54,12 @@ class Keywords:
 
     def _keywords(self, endpoint: Endpoint) -> dict[str, Any]:
         keywords = {**self._given}
-        if self._timeout is not None:
+        if self.seconds is not None:
             left_out = self.driver.primary_only
             keywords = {key: keywords[key] for key in keywords if key not in left_out}
-            patience = min(self._timeout, keywords.get("connect_timeout") or self._timeout)
             # The library counts in whole seconds, and 0 is for ever.
-            keywords["connect_timeout"] = max(1, round(patience))
+            patience = keywords.get("connect_timeout") or self.seconds
+            keywords["connect_timeout"] = int(min(self.seconds, patience))
         elif endpoint.name == self._home.name:
             return keywords
         keywords.update(endpoint.overrides)
@@ -87,11 +91,12 @@ class Factory:
         self.driver = driver
         self.is_of_primary = is_of_primary
         self._function = function
-        self._seconds = seconds
+        self.seconds: float | None = seconds
+        self._most = seconds
 
     def make(self, endpoint: Endpoint) -> Any:
         """Return a connection to an endpoint."""
-        connection = made(self._function, endpoint, self._seconds, self.driver.module.Error)
+        connection = made(self._function, endpoint, self._most, self.driver.module.Error)
         if not self.driver.is_own(connection):
             raise err.OperationalError(
                 2003,
@@ -106,6 +111,7 @@ class Held:
 
     is_of_primary = True
     can_repeat = False
+    seconds: float | None = None
 
     def __init__(self, driver: Driver, connection: Any) -> None:
         self.driver = driver
