@@ -49,7 +49,8 @@ def test_reads_are_split_and_see_what_was_written(wrapped, table):
 
 
 def test_what_the_driver_can(wrapped):
-    assert wrapped().capabilities == Capability.TRACKS_WRITES | Capability.PIPELINES
+    lacks = Capability.TRACKS_READS | Capability.HANDS_OVER
+    assert wrapped().capabilities == ~lacks
 
 
 def test_it_is_the_drivers_own_in_all_it_shows(wrapped, table):

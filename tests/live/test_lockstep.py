@@ -336,7 +336,7 @@ class Run:
 
     def _compare(self, step: str) -> None:
         moves = self._moves()
-        found = perform(self.ours, OURS, step)
+        found = self._perform(self.ours, OURS, step)
         if found[:2] == ("OperationalError", DEADLOCK):
             self._note(step, found, "")
             self._allow_deadlock()
@@ -347,8 +347,8 @@ class Run:
             self._begin_again()
         # Rows and errors do not tell PyMySQL of the transaction.
         self.plain.server_status |= _UNTOLD
-        expected = perform(self.plain, PLAIN, step)
-        told = not self.plain.server_status & _UNTOLD
+        expected = self._perform(self.plain, PLAIN, step)
+        told = self._was_told(expected)
         status = self.plain.server_status
         self._note(step, found, expected)
         # What nobody can know is refused, never answered wrongly.
@@ -373,6 +373,13 @@ class Run:
         if "warnings" in step.lower() or self._failed:
             self._vague = self._failed or self._vague
         self._failed = self._stage.flavor == "mariadb" and _is_error(expected)
+
+    def _perform(self, conn: Any, schema: str, step: str) -> Any:
+        return perform(conn, schema, step)
+
+    def _was_told(self, answer: Any) -> bool:
+        """Tell whether the plain connection was told of the transaction by its last answer."""
+        return not self.plain.server_status & _UNTOLD
 
     def _is_vague(self, step: str) -> bool:
         """Tell whether a step asks MariaDB what an error before it has left to chance."""
@@ -432,7 +439,7 @@ class Run:
         self._roll_back()
         different = ""
         for step, answer in self._log.steps:
-            again = perform(self.plain, PLAIN, step)
+            again = self._perform(self.plain, PLAIN, step)
             # What is about the statement before is about another one now; EXPLAIN estimates.
             about_others = _FOLLOWING.search(step) or step.startswith("EXPLAIN")
             if again != answer and not about_others:

@@ -40,7 +40,7 @@ class Capability(Flag):
     PIPELINES = auto()
     """Several statements go in one round trip."""
     RAW_ROWS = auto()
-    """Rows can be compared as the server sent them. Without it, transactions run on the primary."""
+    """The rows of two answers can be compared. Without it, transactions run on the primary."""
     HANDS_OVER = auto()
     """A closed connection's wire is kept for the next one."""
 

@@ -62,6 +62,8 @@ class Wrapped:
     def __init__(self, module: ModuleType | None, make: Callable[..., Any]) -> None:
         self._module = module
         self._make = make
+        if module is not None:
+            self.__name__ = module.__name__  # SQLAlchemy imports what is beside it by that
 
     def connect(self, *args: Any, **keywords: Any) -> Any:
         """Make a virtual connection."""

@@ -17,18 +17,20 @@ from typing import Any
 from weakref import WeakSet
 
 from ..._core.cluster.endpoint import Endpoint
+from ..._core.sql.fingerprint import Fingerprint
 from ..._core.tracking import SESSION_STATE_CHANGED
 from ..._core.wire import Capability
 from .. import err
 from ..pymysql import Identity, Setup
 from .driver import Line, house_error
-from .results import Answered, MadeRows, Renamed
+from .results import Answered, MadeRows, Renamed, take_in
 from .sources import Source
 
 __all__ = ["ForeignConnection"]
 
 _WHO = "SELECT SUBSTRING_INDEX(USER(),'@',1),DATABASE() LIMIT 1"
 _AUTOCOMMIT, _IN_TRANSACTION = 0x0002, 0x0001
+_MOST_REPEATED = 100
 _PIPELINE_BYTES = 64 * 1024
 """So much fits the buffers of both ends, and can't wait for a server that waits for us to read."""
 _MOST_PACKET = 1 << 30
@@ -293,9 +295,15 @@ class ForeignConnection:
         except self.driver.module.Error as error:
             raise self._failed(error) from error
 
-    def query_for(self, sql: bytes, unbuffered: bool, fingerprint: Any) -> Any:
-        """Run a statement; nobody asks for a fingerprint here."""
-        return self.query(sql, unbuffered)
+    def query_for(self, sql: bytes, unbuffered: bool, fingerprint: Fingerprint | None) -> Any:
+        """Run a statement so, and take its rows into a fingerprint if there is one."""
+        rows = self.query(sql, unbuffered)
+        self._print(fingerprint)
+        return rows
+
+    def _print(self, fingerprint: Fingerprint | None) -> None:
+        if fingerprint is not None and self._result is not None:
+            take_in(self._result, fingerprint)
 
     def _run_limited(self, line: Line, sql: bytes) -> None:
         if Capability.PIPELINES not in self.offers:
@@ -419,14 +427,14 @@ class ForeignConnection:
 
     _is_sent = _waits = False
 
-    def _reply(self, line: Line, text: bytes) -> Any:
+    def _reply(self, line: Line, text: bytes, is_ours: bool = True) -> Any:
         try:
             if self._is_sent:
                 self._wait(line)
                 line.receive()
             else:
                 self._run_limited(line, text) if self._limit else line.run(text)
-            answer = line.take_ours()
+            answer = line.take_ours() if is_ours else line.take(False, self._ended)
             self._note(line, answer)
             while line.status() & 0x0008:
                 line.advance()
@@ -452,8 +460,11 @@ class ForeignConnection:
         self._unsent = None if self._is_sent else sql
         return [self._reply(line, text) for text in texts]
 
-    def finish_query(self, unbuffered: bool, fingerprint: Any = None) -> Any:
-        """Read the result of the statement that `query_after` sent."""
+    def finish_query(self, unbuffered: bool, fingerprint: Fingerprint | None = None) -> Any:
+        """Read the result of the statement that `query_after` sent.
+
+        With a fingerprint its rows are taken into it.
+        """
         line = self._line
         if line is None:
             raise err.InterfaceError(0, "")
@@ -464,9 +475,33 @@ class ForeignConnection:
             else:
                 self._wait(line)
                 line.receive()
-            return self._take(line, unbuffered)
+            rows = self._take(line, unbuffered)
         except self.driver.module.Error as error:
             raise self._failed(error) from error
+
+        self._print(fingerprint)
+        return rows
+
+    def repeat(self, statements: Sequence[bytes], orders: Sequence[bool | None]) -> list[Any]:
+        """Run statements again, for the fingerprints of their results.
+
+        :param orders: for each whether its rows are ordered; None where only its error matters.
+
+        Returns for each its fingerprint, None or its error.
+        """
+        line = self._ready()
+        replies: list[Any] = []
+        for at in range(0, len(statements), _MOST_REPEATED):
+            texts = statements[at : at + _MOST_REPEATED]
+            self._send(line, texts)
+            for text, ordered in zip(texts, orders[at : at + _MOST_REPEATED], strict=True):
+                reply = self._reply(line, text, is_ours=False)
+                if ordered is not None and not isinstance(reply, err.MySQLError):
+                    fingerprint = Fingerprint(ordered)
+                    take_in(reply, fingerprint)
+                    reply = fingerprint
+                replies.append(None if isinstance(reply, Answered) else reply)
+        return replies
 
     def discard_query(self) -> None:
         """Read and throw away the result of the statement that `query_after` sent."""

@@ -113,7 +113,8 @@ def application_error(driver: Driver, error: err.MySQLError) -> Exception:
     if type(error) is err.InterfaceError and error.args == (0, ""):
         return driver.closed()
     cls = _class_of(driver, type(error))
-    made: Exception = cls(*error.args)
+    made: Exception = cls.__new__(cls)  # those of rwsplit's own take more than their `args`
+    made.args = error.args
     made.__dict__.update(error.__dict__)
     made.__cause__ = error.__cause__
     return made

@@ -34,7 +34,8 @@ class Line:
         self.status: Callable[[], int] = self._untold_status
         self.report: Callable[[], bytes] = bytes
         if native is not None:
-            self.offers = Capability.TRACKS_WRITES | Capability.PIPELINES
+            told = Capability.TRACKS_WRITES | Capability.PIPELINES
+            self.offers = told | Capability.RAW_ROWS
             self.status, self.report = native.status, native.report
         base = extension.connection
         # A statement comes as bytes: the methods of the class in C take it as it is.

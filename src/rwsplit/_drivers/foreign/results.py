@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import datetime
 import weakref
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
-__all__ = ["Answered", "MadeRows", "Renamed", "Stream"]
+from ..._core.sql.fingerprint import Fingerprint
+
+__all__ = ["Answered", "MadeRows", "Renamed", "Stream", "take_in"]
 
 _MORE_RESULTS = 0x0008
 _VAR_STRING, _LONGLONG = 253, 8
@@ -192,6 +196,31 @@ class MadeRows:
     def discard(self) -> None:
         """Throw away what is left."""
         self._left.clear()
+
+
+def take_in(answer: Answered, fingerprint: Fingerprint) -> None:
+    """Take the rows of an answer into a fingerprint, as the application sees them.
+
+    What may be the same and look otherwise can't be compared, nor can a stream.
+    """
+    handle = answer.handle
+    if handle is None:
+        return
+    fingerprint.columns = tuple([column[:2] for column in handle.describe()])
+    rows = [] if answer.unbuffered_active else answer.rows
+    kinds = {type(value) for row in rows for value in row}
+    if answer.unbuffered_active or not kinds <= _COMPARED:
+        fingerprint.is_stream, fingerprint.is_whole = True, False
+        return
+    for row in rows:
+        fingerprint.add(repr(row).encode("utf-8", "surrogatepass"))
+
+
+_COMPARED = {
+    *(int, float, str, bytes, bool, Decimal, type(None)),
+    *(datetime.date, datetime.datetime, datetime.time, datetime.timedelta),
+}
+"""Types whose values are the same if they look the same."""
 
 
 def _column(column: Any) -> Column:
