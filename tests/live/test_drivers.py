@@ -110,12 +110,12 @@ def test_what_a_function_does_behind_rows_is_seen(wrapped, cluster, table):
     cursor.execute("DROP FUNCTION IF EXISTS goes_on")
     cursor.execute(
         "CREATE FUNCTION goes_on(x INT) RETURNS INT MODIFIES SQL DATA BEGIN "
-        "SET @left = x; INSERT INTO t VALUES (x, x); RETURN x; END"
+        "SET @left = x, div_precision_increment = x + 1; INSERT INTO t VALUES (x, x); RETURN x; END"
     )
     cluster.wait_caught_up()
     for number in range(5):
         assert rows(cursor, f"SELECT goes_on({number})") == ((number,),)
-        assert rows(cursor, "SELECT @left") == ((number,),)
+        assert rows(cursor, "SELECT @left, @@div_precision_increment") == ((number, number + 1),)
         assert rows(cursor, "SELECT COUNT(*) FROM t") == ((number + 1,),)
     cursor.execute("DROP FUNCTION goes_on")
 
@@ -158,6 +158,26 @@ def test_transactions(wrapped, table):
     assert cursor.route.role == "primary"
     connection.rollback()
     assert rows(cursor, "SELECT COUNT(*) FROM t") == ((1,),)
+
+
+def test_a_transaction_reads_on_a_replica_and_moves_with_its_reads(wrapped, cluster, table):
+    connection = wrapped(autocommit=False)
+    cursor = connection.cursor()
+    cursor.execute("INSERT INTO t VALUES (1, 1)")
+    connection.commit()
+    for changes in (False, True):
+        assert rows(cursor, "SELECT v FROM t WHERE id = 1") == ((1,),)
+        assert cursor.route.role == "replica", cursor.route
+        if changes:
+            with cluster.connect(cluster.primary, autocommit=True) as other:
+                other.query("UPDATE t SET v = 7 WHERE id = 1")
+            with pytest.raises(MySQLdb.OperationalError) as deadlock:
+                cursor.execute("UPDATE t SET v = v + 1 WHERE id = 2")
+            assert deadlock.value.args[0] == 1213
+        else:
+            cursor.execute("UPDATE t SET v = v + 1 WHERE id = 2")
+            assert cursor.route.role == "primary"
+        connection.rollback()
 
 
 def test_rows_one_by_one(wrapped, table):
