@@ -251,7 +251,7 @@ def a_read_of_a_transaction_that_usually_writes(world):
 # Of the settings.
 
 
-@situation(Cause.DRIVER, "its driver can't tell")
+@situation(Cause.DRIVER, "does not tell")
 def a_read_of_a_driver_that_tells_nothing(world):
     import MySQLdb
 

@@ -60,7 +60,7 @@ class Cause(StrEnum):
 
     # Of the settings.
     DRIVER = "driver"
-    """The driver that is wrapped can't tell what a statement changes."""
+    """Its driver, or its server, does not tell what a statement changes in the session."""
     SWITCHED_OFF = "switched_off"
     """Splitting is switched off, by a keyword, a policy or the environment."""
     NO_REPLICAS = "no_replicas"
@@ -145,7 +145,9 @@ def not_split(
     return None
 
 
-UNTOLD = Reason("its driver can't tell what a statement changes in the session", Cause.DRIVER)
+UNTOLD = Reason(
+    "its driver or server does not tell what a statement changes in the session", Cause.DRIVER
+)
 
 
 def none_usable(states: Mapping[str, str]) -> Reason:

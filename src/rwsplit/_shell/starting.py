@@ -20,7 +20,6 @@ from .._core.session.terms import Terms
 from .._core.setup.options import CONNECT, Options
 from .._core.sql.values import as_text
 from .._core.tracking import Changes
-from .._core.wire import Capability
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, lost
 from .._stores import SessionStore
@@ -106,7 +105,7 @@ def begin(
     `before` is the session that the connection was before it was connected again.
     """
     never = not_split(cluster.splits, options.reads, reads_are_switched_off(), disabled=False)
-    if never is None and Capability.TRACKS_WRITES not in physical.offers:
+    if never is None and not physical.tracks:
         never = UNTOLD
     terms = Terms(options, never)
     if facts.no_gtids and terms.splits and options.consistency != "eventual":
