@@ -3,9 +3,6 @@
 import inspect
 import pickle
 
-import MySQLdb
-import MySQLdb.connections
-import MySQLdb.cursors
 import pytest
 
 import rwsplit
@@ -16,6 +13,10 @@ from rwsplit._drivers.foreign.driver import house_error
 from rwsplit._drivers.foreign.native import Native
 from rwsplit._drivers.foreign.results import Answered, MadeRows, Renamed, Stream
 
+# Not on every Python that the core is tested on.
+MySQLdb = pytest.importorskip("MySQLdb")
+pytest.importorskip("MySQLdb.cursors")
+pytest.importorskip("MySQLdb.connections")
 DRIVER = driver_of(MySQLdb)
 
 

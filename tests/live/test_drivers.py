@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from contextlib import closing
 
 import MySQLdb
@@ -332,3 +333,77 @@ def test_what_can_not_be_wrapped(what):
 def test_a_wrong_keyword_is_named_at_once():
     with pytest.raises(TypeError, match="replicsa"):
         rwsplit.wrap(MySQLdb, replicsa=[])
+
+
+def test_an_open_connection_that_is_lost_can_not_be_made_again(cluster, table):
+    options = {**cluster.connect_options}
+    replicas = options.pop("replicas")
+    own = MySQLdb.connect(**options, autocommit=True)
+    connection = rwsplit.wrap(own, replicas=replicas, password=options["password"])
+    cursor = connection.cursor()
+    assert rows(cursor, "SELECT COUNT(*) FROM t") == ((0,),)
+    with cluster.connect(cluster.primary) as other:
+        other.query(f"KILL {connection.thread_id()}")
+    began = time.monotonic()
+    with pytest.raises(MySQLdb.Error) as lost:
+        for _ in range(3):
+            cursor.execute("INSERT INTO t VALUES (1, 1)")
+    assert isinstance(lost.value, (MySQLdb.OperationalError, MySQLdb.InterfaceError))
+    assert time.monotonic() - began < 5
+
+
+def test_an_open_connection_without_replicas_runs_all_where_it_is(cluster, table):
+    options = {**cluster.connect_options}
+    del options["replicas"]
+    own = MySQLdb.connect(**options)
+    with closing(rwsplit.wrap(own)) as connection:
+        cursor = connection.cursor()
+        cursor.execute("INSERT INTO t VALUES (1, 1)")
+        assert rows(cursor, "SELECT COUNT(*) FROM t") == ((1,),)
+        assert cursor.route.role == "primary"
+        connection.rollback()
+        assert rows(cursor, "SELECT COUNT(*) FROM t") == ((0,),)
+
+
+def test_what_goes_past_rwsplit_binds_to_the_primary(wrapped, table):
+    connection = wrapped()
+    cursor = connection.cursor()
+    assert rows(cursor, "SELECT COUNT(*) FROM t") == ((0,),)
+    assert cursor.route.role == "replica"
+    with pytest.raises(MySQLdb.NotSupportedError):
+        connection.change_user("app", "secret", "shop")
+    connection.set_sql_mode("ANSI")
+    assert rows(cursor, "SELECT 'a' || 'b'") == (("ab",),)
+    assert (cursor.route.role, cursor.route.cause) == ("primary", "bound")
+
+
+def test_sqlalchemy_with_a_creator(cluster, table):
+    import sqlalchemy as sa
+
+    def make(endpoint):
+        options = {**cluster.connect_options, "host": endpoint.host, "port": endpoint.port}
+        del options["replicas"]
+        return MySQLdb.connect(**options, charset="utf8mb4")
+
+    options = cluster.connect_options
+    primary = f"{options['host']}:{options['port']}"
+    creator = rwsplit.wrap(make, primary=primary, replicas=options["replicas"], max_wait=5)
+    engine = sa.create_engine("mysql+mysqldb://", creator=creator, pool_pre_ping=True)
+    roles = []
+
+    @sa.event.listens_for(engine, "after_cursor_execute")
+    def note(conn, cursor, statement, *_):
+        roles.append(cursor.route.role)
+
+    t = sa.Table("t", sa.MetaData(), sa.Column("id", sa.Integer), sa.Column("v", sa.Integer))
+    with engine.begin() as connection:
+        connection.execute(t.insert(), [{"id": n, "v": n} for n in range(10)])
+    roles.clear()
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(sa.func.sum(t.c.v))).scalar() == 45
+        streamed = connection.execution_options(stream_results=True).execute(sa.select(t.c.id))
+        assert sorted(streamed.scalars()) == [*range(10)]
+        with pytest.raises(sa.exc.ProgrammingError):
+            connection.execute(sa.text("SELECT * FROM nosuch"))
+    assert set(roles[:2]) == {"replica"}
+    engine.dispose()
