@@ -407,3 +407,12 @@ def test_sqlalchemy_with_a_creator(cluster, table):
             connection.execute(sa.text("SELECT * FROM nosuch"))
     assert set(roles[:2]) == {"replica"}
     engine.dispose()
+
+
+def test_a_closed_connection_does_not_answer_a_ping(wrapped):
+    connection = wrapped()
+    connection.ping()
+    connection.close()
+    with pytest.raises(MySQLdb.OperationalError) as closed:
+        connection.ping()
+    assert closed.value.args == (2006, "")
