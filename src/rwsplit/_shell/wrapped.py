@@ -209,6 +209,12 @@ class WrappedConnection(Connection[Any]):
         """Return how many columns the last statement's result has."""
         return 0 if self._result is None else self._result.field_count
 
+    @property
+    @as_driver
+    def position(self) -> str:
+        """What this session's reads must see, to be carried elsewhere."""
+        return super().position
+
     def cursor(self, cursorclass: Any = None) -> Any:
         """Make a cursor of the given class, or of `cursorclass`."""
         return self.driver.cursor_class(cursorclass or self.cursorclass)(self)

@@ -139,6 +139,8 @@ class Exchanges:
 
     def _is_readable(self, seconds: float) -> bool:
         assert self._wire is not None
+        if not hasattr(select, "poll"):
+            return bool(select.select([self._wire], [], [], seconds)[0])
         watch = select.poll()
         watch.register(self._wire, select.POLLIN)
         return bool(watch.poll(seconds * 1000))
