@@ -330,6 +330,20 @@ def test_what_can_not_be_wrapped(what):
         rwsplit.wrap(what)
 
 
+def test_pymysql_wrapped_is_rwsplits_own(cluster, table):
+    import pymysql
+
+    options = {**cluster.connect_options}
+    module = rwsplit.wrap(pymysql, replicas=options.pop("replicas"), max_wait=5)
+    assert module.OperationalError is pymysql.OperationalError
+    with closing(module.connect(**options, autocommit=True)) as connection:
+        assert type(connection) is rwsplit.Connection
+        cursor = connection.cursor()
+        cursor.execute("INSERT INTO t VALUES (1, 1)")
+        assert rows(cursor, "SELECT COUNT(*) FROM t") == ((1,),)
+        assert cursor.route.role == "replica"
+
+
 def test_a_wrong_keyword_is_named_at_once():
     with pytest.raises(TypeError, match="replicsa"):
         rwsplit.wrap(MySQLdb, replicsa=[])

@@ -84,7 +84,7 @@ class Wrapped:
 
 def _is_pymysql(what: Any) -> bool:
     if isinstance(what, ModuleType):
-        return what.__name__ == "pymysql"
+        return what.__name__ in ("pymysql", "rwsplit")
     return isinstance(what, type) and issubclass(what, PlainConnection)
 
 
