@@ -12,7 +12,7 @@ nox.options.sessions = ["lint", "core", "test"]
 PROJECT = nox.project.load_toml("pyproject.toml")
 GROUPS = PROJECT["dependency-groups"]
 TEST, LINT = GROUPS["test"], GROUPS["lint"]
-ALL = [*TEST, *GROUPS["integrations"], *GROUPS["examples"]]
+ALL = [*TEST, *GROUPS["integrations"], *GROUPS["drivers"], *GROUPS["examples"]]
 
 
 @nox.session
@@ -102,8 +102,11 @@ def sources_of(session: nox.Session, package: str) -> pathlib.Path:
 @nox.session
 @nox.parametrize("version", ["2.0", "2.1"])
 def sqlalchemy(session: nox.Session, version: str) -> None:
-    """SQLAlchemy's own tests through mysql+rwsplit and mariadb+rwsplit, replicas 1 s late."""
-    session.install("-e", ".", f"sqlalchemy=={version}.*", "pytest")
+    """SQLAlchemy's own tests through mysql+rwsplit and mariadb+rwsplit, replicas 1 s late.
+
+    With `-- --driver mysqldb` through mysql+mysqldb, over mysqlclient wrapped.
+    """
+    session.install("-e", ".", f"sqlalchemy=={version}.*", "pytest", *GROUPS["drivers"])
     sources = sources_of(session, "sqlalchemy")
     session.run("python", "tests/suites/sqlalchemy_suite.py", sources, *session.posargs)
     session.install(*TEST, "flask-sqlalchemy", "sqlmodel", "pandas", "alembic")
@@ -113,10 +116,13 @@ def sqlalchemy(session: nox.Session, version: str) -> None:
 @nox.session
 @nox.parametrize("series", ["5.2", "6"])
 def django(session: nox.Session, series: str) -> None:
-    """Django's `migrate` twice within the lag, and its own tests, replicas 1 s late."""
+    """Django's `migrate` twice within the lag, and its own tests, replicas 1 s late.
+
+    With `-- --driver mysqlclient` on Django's own backend, over mysqlclient wrapped.
+    """
     if series == "6" and sys.version_info < (3, 12):
         session.skip("Django 6 needs Python 3.12")
-    session.install("-e", ".", f"django=={series}.*", "tblib")
+    session.install("-e", ".", f"django=={series}.*", "tblib", *GROUPS["drivers"])
     if not session.posargs:
         session.run("python", "tests/suites/django_migrate.py")
     sources = sources_of(session, "django")

@@ -9,7 +9,7 @@ import pymysql
 
 from rwsplit.sandbox import Sandbox
 
-from . import causal, classify, pool, session, sharing, statements, transactions
+from . import causal, classify, drivers, pool, session, sharing, statements, transactions
 from .measure import render
 
 
@@ -33,6 +33,7 @@ def main() -> None:
             for table in (*causal.tables(cluster), *transactions.tables(cluster)):
                 print(table, end="\n\n", flush=True)
             print(sharing.table(cluster), end="\n\n", flush=True)
+            print(drivers.table(cluster), end="\n\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 
 The commands are demo, test, check, pythons and bench; arguments after them are handed on. All goes
 into the clone (`.venv`, `.servers`, `.pythons`), so it works where the system's Python is
-externally managed. Only missing Debian packages want root: MariaDB's server, and Python's venv
-module where Debian has split it off; the command is shown before it runs, and if root can't be had
-the script says what to install.
+externally managed. Only missing Debian packages want root: MariaDB's server, what mysqlclient is
+built with, and Python's venv module where Debian has split it off; the command is shown before it
+runs, and if root can't be had the script says what to install.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,8 +48,8 @@ def run(*command: str | Path, **options) -> None:
 
 
 def apt_install(package: str, why: str) -> None:
-    """Install a Debian package; it wants root, and says so."""
-    install = ["apt-get", "install", "-y", "--no-install-recommends", package]
+    """Install a Debian package, or several; it wants root, and says so."""
+    install = ["apt-get", "install", "-y", "--no-install-recommends", *package.split()]
     as_root = [] if os.geteuid() == 0 else ["sudo"]
     if not shutil.which("apt-get") or (as_root and not shutil.which("sudo")):
         sys.exit(f"{why}: please install it (Debian's package is {package}) and run this again")
@@ -68,11 +69,22 @@ def make_venv() -> None:
         import venv  # noqa: F401
     except ImportError:
         apt_install("python3-venv", "Python's venv module is missing")
+    get_compiler()
     say("installing rwsplit and its tools into .venv")
     run(sys.executable, "-m", "venv", VENV)
-    packages = requirements("test", "integrations", "examples", "lint")
+    packages = requirements("test", "integrations", "drivers", "examples", "lint")
     run(PYTHON, "-m", "pip", "install", "-q", "-e", ".", *packages)
     stamp.write_bytes(project)
+
+
+def get_compiler() -> None:
+    """What mysqlclient is built with: there is no wheel of it for Linux."""
+    if not (have("gcc", "cc") and have("pkg-config", "pkgconf")):
+        apt_install("gcc libc6-dev pkg-config", "A compiler, for mysqlclient, is missing")
+    if not have("mariadb_config", "mysql_config"):
+        apt_install("libmariadb-dev", "The client library, for mysqlclient, is missing")
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        apt_install("python3-dev", "Python's header files, for mysqlclient, are missing")
 
 
 def requirements(*groups_of: str) -> list[str]:

@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from ._shell.context import session_id, tags, using
     from ._shell.outcome import OutcomeUnknown
     from ._shell.scope import Scope, current_scope, scope
+    from ._shell.wrapping import wrap
     from ._stores import SessionStore, Stored, StoreError
     from .connections import Connection
     from .constants import FIELD_TYPE
@@ -124,6 +125,7 @@ _LAZY = {
     "session_id": "._shell.context",
     "tags": "._shell.context",
     "using": "._shell.context",
+    "wrap": "._shell.wrapping",
 }
 """Imported when first asked for (PEP 562): what only imports rwsplit pays for little more than
 PyMySQL."""
@@ -242,4 +244,5 @@ __all__ = [
     "times",
     "using",
     "version_info",
+    "wrap",
 ]

@@ -143,6 +143,16 @@ def test_the_shell_knows_pymysql_only_where_it_looks_like_it():
             assert "pymysql" not in {name.split(".")[0] for name in imports(path)}, path
 
 
+def test_only_its_own_module_knows_a_driver_that_is_wrapped():
+    """What is wrapped is not imported, either, before the application has done so."""
+    for path in MODULES:
+        tops = {name.split(".")[0] for name in imports(path)}
+        assert "MySQLdb" not in tops, path
+    assert "ctypes" not in {
+        name for path in MODULES if path.name != "native.py" for name in imports(path)
+    }
+
+
 def test_no_name_of_pymysql_is_taken_from_where_others_put_theirs():
     """After PyMySQL's own `install_as_MySQLdb()`, `pymysql.err` may be a second copy of it."""
     modules = {

@@ -251,6 +251,17 @@ def a_read_of_a_transaction_that_usually_writes(world):
 # Of the settings.
 
 
+@situation(Cause.DRIVER, "does not tell")
+def a_read_of_a_driver_that_tells_nothing(world):
+    import MySQLdb
+
+    world.monkeypatch.setattr("rwsplit._drivers.foreign.mysqlclient.native_of", lambda *_: None)
+    options = {**world.cluster.connect_options}
+    wrapped = rwsplit.wrap(MySQLdb, replicas=options.pop("replicas"))
+    with closing(wrapped.connect(**options, autocommit=True)) as connection:
+        return run(connection.cursor(), READ)
+
+
 @situation(Cause.SWITCHED_OFF, "reads='primary'")
 def a_read_with_reads_primary(world):
     return run(world.cursor(reads="primary"), READ)

@@ -171,7 +171,7 @@ def _live(
     with contextlib.ExitStack() as stack:
         if worker.context_id is not None:
             stack.enter_context(rwsplit.session_id(worker.context_id))
-        connection = stack.enter_context(rwsplit.connect(**given))
+        connection = stack.enter_context(_connect(**given))
         cursor = connection.cursor()
         for _ in range(dice.randrange(worker.longest // 10, worker.longest)):
             if time.monotonic() >= until:
@@ -190,7 +190,7 @@ def _live(
                     (value,) = cursor.fetchone()
                     if worker.transactions and dice.random() < 0.5:
                         connection.commit()
-            except rwsplit.OperationalError as error:
+            except connection.OperationalError as error:
                 # A transaction whose reads did not hold is rolled back, and may be tried again.
                 if error.args[0] != 1213 or not worker.transactions:
                     raise
@@ -202,6 +202,15 @@ def _live(
             events.append(Event(kind, *whose, start, end, value, route, process, shares, began))
             if dice.random() < 0.1:
                 time.sleep(dice.random() * 0.01)
+
+
+def _connect(driver: str = "pymysql", **given: Any) -> Any:
+    """Connect over a driver."""
+    if driver == "pymysql":
+        return rwsplit.connect(**given)
+    import MySQLdb
+
+    return rwsplit.wrap(MySQLdb, replicas=given.pop("replicas")).connect(**given)
 
 
 def _nobody_waits() -> None:

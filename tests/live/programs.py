@@ -212,11 +212,11 @@ def steps() -> st.SearchStrategy[Step]:
     )
 
 
-def run(connection: Any, step: Step) -> Any:
+def run(connection: Any, step: Step, errors: Any = pymysql.err.Error) -> Any:
     """What a program sees of one step: rows and their types, or the error's number."""
     try:
         return _run(connection, step)
-    except pymysql.err.Error as error:
+    except errors as error:
         return ("error", error.args[0] if error.args else None)
     except (UnicodeError, ValueError) as error:
         return ("error", type(error).__name__)

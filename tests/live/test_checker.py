@@ -31,14 +31,14 @@ def counters(cluster, tmp_path, redis_url):
     return stores
 
 
-def record(cluster, stores, tmp_path, seconds, mutation=None):
+def record(cluster, stores, tmp_path, seconds, mutation=None, **options):
     """Run the workload in several processes while replicas suffer; returns events and errors."""
     context = multiprocessing.get_context("spawn")
     files = [tmp_path / f"events{number}" for number in range(PROCESSES)]
     processes = [
         context.Process(
             target=checker.run,
-            args=(number, cluster.connect_options, stores, seconds, str(file), mutation),
+            args=(number, cluster.connect_options | options, stores, seconds, str(file), mutation),
         )
         for number, file in enumerate(files)
     ]
@@ -84,8 +84,9 @@ def _make_suffer(cluster, seconds, processes):
         cluster.resume(replica)
 
 
-def test_no_read_is_too_old(cluster, counters, tmp_path):
-    events, errors = record(cluster, counters, tmp_path, SECONDS)
+@pytest.mark.parametrize("driver", ["pymysql", "mysqlclient"])
+def test_no_read_is_too_old(cluster, counters, tmp_path, driver):
+    events, errors = record(cluster, counters, tmp_path, SECONDS, driver=driver)
     reads = [event for event in events if event.kind == "read"]
     print(f"{len(events)} events, {len(reads)} of them reads")
     assert not errors

@@ -19,7 +19,8 @@ def examples(monkeypatch):
     monkeypatch.syspath_prepend(str(EXAMPLES))
     before = set(sys.modules)
     yield
-    for name in {"stand_ins", "rds_iam", "cloud_sql"} - before:
+    own = {path.stem for path in EXAMPLES.glob("*.py")}
+    for name in own - before:
         sys.modules.pop(name, None)
 
 
@@ -68,6 +69,49 @@ def test_tokens_of_rds_expire_and_connections_do_not(examples, servers, certific
     assert sum(front.refused for front in fronts) >= 1
     for front in fronts:
         front.close()
+
+
+def test_a_program_for_mysqlclient(examples, cluster):
+    import mysqlclient_shop
+    import MySQLdb
+
+    account = cluster.connect_options
+    replicas = account.pop("replicas")
+    assert mysqlclient_shop.program(MySQLdb.connect, **account) == [None, None]
+    wrapped = rwsplit.wrap(MySQLdb, replicas=replicas, max_wait=5)
+    assert roles(mysqlclient_shop.program(wrapped.connect, **account)) == ["primary", "replica"]
+
+
+def test_a_factory_with_tokens_that_expire(examples, servers, certificates):
+    import factory_tokens
+    import MySQLdb
+    import stand_ins
+
+    seconds = 1.5
+    fronts = [stand_ins.Rds(server, certificates) for server in servers]
+    primary, *replicas = [f"127.0.0.1:{front.port}" for front in fronts]
+    client = stand_ins.Iam(seconds)
+    make = factory_tokens.factory(client, str(certificates / "ca.pem"))
+    connect = rwsplit.wrap(make, primary=primary, replicas=replicas, driver=MySQLdb, max_wait=5)
+    assert roles(factory_tokens.program(connect)) == ["primary", "replica"]
+    time.sleep(seconds + 0.2)
+    made = len(client.made)
+    assert roles(factory_tokens.program(connect)) == ["primary", "replica"]
+    assert len(client.made) > made
+    assert not any(front.refused for front in fronts)
+    for front in fronts:
+        front.close()
+
+
+def test_an_open_connection(examples, cluster):
+    import MySQLdb
+    import open_connection
+
+    account = cluster.connect_options
+    replicas = account.pop("replicas")
+    connection = MySQLdb.connect(**account, autocommit=True)
+    found = open_connection.program(connection, replicas, account["password"])
+    assert roles(found) == ["replica", "primary", "replica"]
 
 
 def test_a_token_is_for_the_server_that_it_was_made_for(examples, servers, certificates):

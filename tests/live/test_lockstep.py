@@ -226,16 +226,18 @@ METHODS = {
 }
 
 
-def perform(conn: Any, schema: str, step: str) -> Any:
+def perform(
+    conn: Any, schema: str, step: str, errors: Any = pymysql.MySQLError, streams: Any = SSCursor
+) -> Any:
     """Run a step; returns all that a program sees of it."""
     try:
         if step in METHODS:
             seen = [METHODS[step](conn)]
         elif step.startswith("stream"):
-            seen = _stream(conn, *step.split(": ", 1))
+            seen = _stream(conn, streams, *step.split(": ", 1))
         else:
             seen = _execute(conn, step)
-    except pymysql.MySQLError as error:
+    except errors as error:
         return (type(error).__name__, *_neutral(error.args, schema))
     except Exception:
         raise Difference(f"{step}: {traceback.format_exc()}") from None
@@ -254,8 +256,8 @@ def _execute(conn: Any, sql: str) -> list[Any]:
     return seen
 
 
-def _stream(conn: Any, how: str, sql: str) -> list[Any]:
-    with conn.cursor(SSCursor) as cursor:
+def _stream(conn: Any, streams: Any, how: str, sql: str) -> list[Any]:
+    with conn.cursor(streams) as cursor:
         cursor.execute(sql)
         rows = []
         while (row := cursor.fetchone()) is not None:
@@ -334,7 +336,7 @@ class Run:
 
     def _compare(self, step: str) -> None:
         moves = self._moves()
-        found = perform(self.ours, OURS, step)
+        found = self._perform(self.ours, OURS, step)
         if found[:2] == ("OperationalError", DEADLOCK):
             self._note(step, found, "")
             self._allow_deadlock()
@@ -345,8 +347,8 @@ class Run:
             self._begin_again()
         # Rows and errors do not tell PyMySQL of the transaction.
         self.plain.server_status |= _UNTOLD
-        expected = perform(self.plain, PLAIN, step)
-        told = not self.plain.server_status & _UNTOLD
+        expected = self._perform(self.plain, PLAIN, step)
+        told = self._was_told(expected)
         status = self.plain.server_status
         self._note(step, found, expected)
         # What nobody can know is refused, never answered wrongly.
@@ -371,6 +373,13 @@ class Run:
         if "warnings" in step.lower() or self._failed:
             self._vague = self._failed or self._vague
         self._failed = self._stage.flavor == "mariadb" and _is_error(expected)
+
+    def _perform(self, conn: Any, schema: str, step: str) -> Any:
+        return perform(conn, schema, step)
+
+    def _was_told(self, answer: Any) -> bool:
+        """Tell whether the plain connection was told of the transaction by its last answer."""
+        return not self.plain.server_status & _UNTOLD
 
     def _is_vague(self, step: str) -> bool:
         """Tell whether a step asks MariaDB what an error before it has left to chance."""
@@ -430,7 +439,7 @@ class Run:
         self._roll_back()
         different = ""
         for step, answer in self._log.steps:
-            again = perform(self.plain, PLAIN, step)
+            again = self._perform(self.plain, PLAIN, step)
             # What is about the statement before is about another one now; EXPLAIN estimates.
             about_others = _FOLLOWING.search(step) or step.startswith("EXPLAIN")
             if again != answer and not about_others:
@@ -442,10 +451,10 @@ def _is_error(seen: Any) -> bool:
     return bool(seen) and isinstance(seen[0], str)
 
 
-def check(stage: Stage, given: dict[str, Any], program: list[str]) -> None:
+def check(stage: Stage, given: dict[str, Any], program: list[str], runs: type[Run] = Run) -> None:
     """Run a program on both sides; raises Difference where they differ."""
     stage.reset()
-    run = Run(stage, given)
+    run = runs(stage, given)
     # The first to call a stored function asks the primary about it.
     run.ours.cluster.catalogue.clear()
     try:
@@ -468,6 +477,7 @@ def search(
     raises: bool = True,
     transactions: int = 1,
     given_options: st.SearchStrategy[dict[str, Any]] | None = None,
+    runs: type[Run] = Run,
 ) -> list[Difference]:
     """Run random programs for so long, or until one shows a difference.
 
@@ -496,7 +506,7 @@ def search(
         if time.monotonic() > until and not found:
             return
         try:
-            check(stage, given, without_bugs_of_servers(program))
+            check(stage, given, without_bugs_of_servers(program), runs)
         except Difference as difference:
             found.append(difference)
             if raises:

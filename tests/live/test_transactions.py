@@ -669,7 +669,7 @@ def test_a_transaction_that_usually_writes_begins_on_the_primary(begin):
     assert roles[-1] == "replica"
 
 
-def test_a_plain_server_without_tracking_keeps_transactions_on_the_primary(begin, monkeypatch):
+def test_a_plain_server_without_tracking_keeps_all_on_the_primary(begin, monkeypatch):
     from rwsplit._drivers.pymysql import PhysicalConnection
 
     real = PhysicalConnection._get_server_information
@@ -687,6 +687,12 @@ def test_a_plain_server_without_tracking_keeps_transactions_on_the_primary(begin
     with begin() as connection:
         assert role(connection.cursor(), ALL) == "primary"
         connection.commit()
+        connection.autocommit(True)
+        cursor = connection.cursor()
+        cursor.execute("USE information_schema")  # which only tracking would tell
+        cursor.execute("SELECT DATABASE()")
+        assert cursor.fetchone() == ("information_schema",)
+        assert cursor.route.cause == "driver"
     pool.close_idle()
 
 

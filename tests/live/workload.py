@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import rwsplit
@@ -28,10 +28,12 @@ class Thread(threading.Thread):
         options: dict[str, Any],
         stop: threading.Event,
         hold: threading.Event,
+        connect: Callable[..., Any] = rwsplit.connect,
     ) -> None:
         super().__init__(daemon=True)
         self.number = number
-        self.connection = rwsplit.connect(**{"autocommit": True, **options})
+        self.connection = connect(**{"autocommit": True, **options})
+        self.lost: type[Exception] = self.connection.OperationalError
         cursor = self.connection.cursor()
         cursor.execute(f"SET @mine = {number}")
         cursor.execute("REPLACE INTO work VALUES (%s, 0)", (number,))
@@ -71,7 +73,7 @@ class Thread(threading.Thread):
         except rwsplit.OutcomeUnknown as error:
             self.unknown += 1
             self.refused.append(repr(error))
-        except rwsplit.OperationalError as error:
+        except self.lost as error:
             self.refused.append(repr(error))
             if error.args[0] == 2013:
                 self.violations.append(f"a write's outcome is not said to be unknown: {error!r}")
@@ -107,14 +109,19 @@ class Thread(threading.Thread):
 class Workload:
     """Several threads at once; a context manager that ends them and checks what they saw."""
 
-    def __init__(self, options: dict[str, Any], threads: int = 4) -> None:
+    def __init__(
+        self,
+        options: dict[str, Any],
+        threads: int = 4,
+        connect: Callable[..., Any] = rwsplit.connect,
+    ) -> None:
         self._options = options
         self._stop = threading.Event()
         self._hold = threading.Event()
         with rwsplit.connect(**{**options, "replicas": None, "autocommit": True}) as connection:
             connection.cursor().execute(CREATE)
         self.threads = [
-            Thread(number, options, self._stop, self._hold) for number in range(threads)
+            Thread(number, options, self._stop, self._hold, connect) for number in range(threads)
         ]
 
     def __enter__(self) -> Workload:

@@ -10,7 +10,7 @@ from rwsplit._core.cluster.server import Server
 from rwsplit._core.session.route import RouteTaken
 from rwsplit._core.session.state import AUTOCOMMIT
 from rwsplit._core.sql.fingerprint import Fingerprint
-from rwsplit._core.wire import Fault
+from rwsplit._core.wire import Capability, Fault
 
 from .replies import Reply
 from .wire import Wire
@@ -24,7 +24,9 @@ __all__ = ["Connection", "Hold", "Member", "Members"]
 class Connection:
     """A driver's connection: see `rwsplit._core.wire`."""
 
-    tracks = True
+    tracks = tells = True
+    offers = Capability.all()
+    follows = ""
     encoding = "utf8"
     max_packet = 1 << 24
     due = 0

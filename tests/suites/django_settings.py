@@ -8,6 +8,7 @@ import json
 import os
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import django
 
@@ -17,10 +18,15 @@ SUITE = json.loads(os.environ["RWSPLIT_SUITE"])
 ROLES: Counter[str] = Counter()
 CAUSES: Counter[str] = Counter()
 
-if SUITE["engine"] == "django.db.backends.mysql":  # the same tests over plain PyMySQL
+if SUITE["driver"] == "pymysql":  # the same tests over plain PyMySQL
     import pymysql
 
     pymysql.install_as_MySQLdb()
+elif SUITE["driver"] == "mysqlclient, wrapped":
+    import MySQLdb
+    from django.db.backends.mysql import base
+
+    base.Database = rwsplit.wrap(MySQLdb, replicas=SUITE["replicas"])
 
 
 def database(name):
@@ -43,7 +49,12 @@ if django.VERSION < (6,):
     DEFAULT_AUTO_FIELD = "django.db.models.AutoField"
 USE_TZ = False
 
-_query = rwsplit.Connection.query
+counted: Any = rwsplit.Connection
+if SUITE["driver"].startswith("mysqlclient"):
+    from rwsplit._shell import wrapped
+
+    counted = wrapped.WrappedConnection
+_query = counted.query
 
 
 def query(self, sql, unbuffered=False):
@@ -57,7 +68,7 @@ def query(self, sql, unbuffered=False):
     return rows
 
 
-rwsplit.Connection.query = query
+counted.query = query
 
 
 @atexit.register

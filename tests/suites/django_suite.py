@@ -2,7 +2,8 @@
 
 `nox -s django` fetches Django's sources and runs this, on MySQL and on MariaDB. It prints what
 passed and failed, and where reads went, and fails where a test fails that is not named below. With
-`--plain` the same tests run over plain PyMySQL first, and what fails there as well is no fault.
+`--plain` the same tests run over the driver alone first, and what fails there as well is no fault.
+With `--driver mysqlclient` they run on Django's own backend, over mysqlclient wrapped.
 """
 
 from __future__ import annotations
@@ -50,12 +51,14 @@ class Outcome(NamedTuple):
 
 
 def run(
-    sources: Path, cluster: Sandbox, engine: str, options: dict[str, object], rest: list[str]
+    sources: Path, cluster: Sandbox, driver: str, options: dict[str, object], rest: list[str]
 ) -> Outcome:
     with tempfile.TemporaryDirectory() as folder:
         counts = Path(folder) / "counts.json"
         suite = {
-            "engine": engine,
+            "driver": driver,
+            "engine": "rwsplit.django" if driver == "rwsplit" else "django.db.backends.mysql",
+            "replicas": cluster.connect_options["replicas"],
             "host": cluster.primary.host,
             "port": cluster.primary.port,
             "options": options,
@@ -94,28 +97,30 @@ def run(
     )
 
 
-def judge(
-    flavor: str, sources: Path, late: float, plain: bool, own: dict[str, object], rest: list[str]
-) -> bool:
+def judge(flavor: str, given: argparse.Namespace) -> bool:
+    sources, late, rest = given.sources, given.late, [*given.labels]
     with Sandbox(flavor, replicas=2) as cluster:
         with cluster.admin(cluster.primary) as connection, connection.cursor() as cursor:
             cursor.execute("GRANT ALL ON *.* TO app@'%' WITH GRANT OPTION")
         cluster.wait_caught_up()
         known = set()
-        if plain:
-            print(f"== {flavor} {cluster.version}, PyMySQL", flush=True)
-            known = run(sources, cluster, "django.db.backends.mysql", {}, rest).failed
+        if given.plain:
+            print(f"== {flavor} {cluster.version}, {given.driver}", flush=True)
+            known = run(sources, cluster, given.driver, {}, rest).failed
             cluster.wait_caught_up()
         for replica in cluster.replicas:
             cluster.delay(replica, late)
         print(f"== {flavor} {cluster.version}, rwsplit, replicas {late:g} s late", flush=True)
-        options = {"replicas": cluster.connect_options["replicas"], **own}
-        ours = run(sources, cluster, "rwsplit.django", options, rest)
+        driver, options = "mysqlclient, wrapped", {}
+        if given.driver == "pymysql":
+            replicas = cluster.connect_options["replicas"]
+            driver, options = "rwsplit", {"replicas": replicas, **given.options}
+        ours = run(sources, cluster, driver, options, rest)
     wrong = 0
     for name in sorted(ours.failed):
         why = next((why for part, why in DIFFERENT.items() if part in name), None)
         if name in known:
-            why = "and over plain PyMySQL"
+            why = f"and over {given.driver} alone"
         wrong += why is None
         print(f"{name}: failed{f' ({why})' if why else ''}")
     passed = ours.ran - ours.skipped - len(ours.failed)
@@ -137,15 +142,12 @@ def main() -> None:
     parser.add_argument("sources", type=Path, help="the unpacked sources of Django")
     parser.add_argument("--flavor", action="append", choices=("mysql", "mariadb"))
     parser.add_argument("--late", type=float, default=1.0, help="seconds (1)")
-    parser.add_argument("--plain", action="store_true", help="over plain PyMySQL as well")
+    parser.add_argument("--plain", action="store_true", help="over the driver alone as well")
+    parser.add_argument("--driver", choices=("pymysql", "mysqlclient"), default="pymysql")
     parser.add_argument("--options", type=json.loads, default={}, help="more OPTIONS, as JSON")
     parser.add_argument("labels", nargs="*", help="for runtests.py")
     given = parser.parse_intermixed_args()
-    failed = [
-        flavor
-        for flavor in given.flavor or ("mysql", "mariadb")
-        if not judge(flavor, given.sources, given.late, given.plain, given.options, [*given.labels])
-    ]
+    failed = [flavor for flavor in given.flavor or ("mysql", "mariadb") if not judge(flavor, given)]
     if failed:
         sys.exit(f"tests failed without a reason on {', '.join(failed)}")
 

@@ -45,6 +45,28 @@ def count(cursor, statement):
 rwsplit.sqlalchemy._log = count
 
 
+def wrap_mysqlclient(replicas):
+    """Let `mysql+mysqldb://` have mysqlclient wrapped."""
+    import MySQLdb
+    from sqlalchemy.dialects.mysql.mysqldb import MySQLDialect_mysqldb
+
+    from rwsplit._shell.wrapped import WrappedConnection
+
+    wrapped = rwsplit.wrap(MySQLdb, replicas=replicas)
+    MySQLDialect_mysqldb.import_dbapi = classmethod(lambda cls: wrapped)
+    query = WrappedConnection.query
+
+    def counted(self, sql, unbuffered=False):
+        query(self, sql, unbuffered)
+        count(self, sql if isinstance(sql, str) else bytes(sql).decode("utf-8", "replace"))
+
+    WrappedConnection.query = counted
+
+
+if os.environ.get("RWSPLIT_WRAP"):
+    wrap_mysqlclient(os.environ["RWSPLIT_WRAP"].split(","))
+
+
 def pytest_collection_modifyitems(items):
     """Let the one test that asks for a cursor's kind by the driver's name know ours."""
     for item in items:

@@ -1,5 +1,7 @@
 """SQLAlchemy's own tests, on plain PyMySQL and through `mysql+rwsplit://`, `mariadb+rwsplit://`.
 
+With `--driver mysqldb` on mysqlclient alone, and through the same dialect with mysqlclient wrapped.
+
 `nox -s sqlalchemy` fetches SQLAlchemy's sources and runs this: once on the primary with PyMySQL,
 once through rwsplit over two replicas that are 1 s late. It fails if a test passes on the first
 and not on the second, but for those that are named below and in docs/sqlalchemy.md. What goes
@@ -56,13 +58,15 @@ def outcomes(report: Path, driver: str) -> dict[str, str]:
     return {name: kinds or "passed" for name, kinds in found.items()}
 
 
-def run(sources: Path, url: str, driver: str, rest: list[str]) -> Ran:
+def run(sources: Path, url: str, driver: str, rest: list[str], wraps: str = "") -> Ran:
+    """Run the tests; `wraps` are the replicas of a driver that is wrapped."""
     with tempfile.TemporaryDirectory() as folder:
         report, figures = Path(folder) / "report.xml", Path(folder) / "figures.json"
         environment = {
             **os.environ,
             "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path[1:]]),
             "RWSPLIT_SUITE": str(figures),
+            "RWSPLIT_WRAP": wraps,
         }
         # Not its own conftest's path, but the package that is installed (-s).
         command = [sys.executable, "-s", "-m", "pytest", "-q", "-rfE", "-p", "no:cacheprovider"]
@@ -77,6 +81,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("sources", type=Path, help="the unpacked sources of SQLAlchemy")
     parser.add_argument("--flavor", action="append", choices=("mysql", "mariadb"))
+    parser.add_argument("--driver", choices=("pymysql", "mysqldb"), default="pymysql")
     parser.add_argument("--late", type=float, default=1.0, help="seconds (1)")
     parser.add_argument("--dialect", action="store_true", help="the tests of the dialect alone")
     parser.add_argument("--alone", action="store_true", help="not with plain PyMySQL")
@@ -93,9 +98,9 @@ def compare(flavor: str, asked: Any, rest: list[str]) -> bool:
     plain = None
     if not asked.alone:
         with Sandbox(flavor, replicas=1, options=OPTIONS[flavor]) as cluster:
-            print(f"== {flavor} {cluster.version}, PyMySQL", flush=True)
-            url = f"{flavor}+pymysql://{made(cluster)}"
-            plain = run(asked.sources, url, "pymysql", rest)
+            print(f"== {flavor} {cluster.version}, {asked.driver}", flush=True)
+            url = f"{flavor}+{asked.driver}://{made(cluster)}"
+            plain = run(asked.sources, url, asked.driver, rest)
     with Sandbox(flavor, replicas=2, options=OPTIONS[flavor]) as cluster:
         at = made(cluster)
         for replica in cluster.replicas:
@@ -107,8 +112,11 @@ def compare(flavor: str, asked: Any, rest: list[str]) -> bool:
         late = f"replicas {asked.late:g} s late"
         print(f"== {flavor} {cluster.version}, rwsplit, {late}", flush=True)
         replicas = ",".join(cluster.connect_options["replicas"])
-        url = f"{flavor}+rwsplit://{at}&replicas={replicas}"
-        ours = run(asked.sources, url, "rwsplit", rest)
+        if asked.driver == "mysqldb":
+            ours = run(asked.sources, f"{flavor}+mysqldb://{at}", "mysqldb", rest, replicas)
+        else:
+            url = f"{flavor}+rwsplit://{at}&replicas={replicas}"
+            ours = run(asked.sources, url, "rwsplit", rest)
     return tell(flavor, plain, ours)
 
 
@@ -133,7 +141,7 @@ def tell(flavor: str, plain: Ran | None, ours: Ran) -> bool:
         if differs:
             why = next((why for part, why in DIFFERENT.items() if part in name), None)
             wrong += why is None
-            print(f"{name}: {theirs} with PyMySQL, {mine} with rwsplit{f' ({why})' if why else ''}")
+            print(f"{name}: {theirs} alone, {mine} with rwsplit{f' ({why})' if why else ''}")
     passed = sum(outcome == "passed" for outcome in ours.outcomes.values())
     failed = sum(outcome not in ("passed", "skipped") for outcome in ours.outcomes.values())
     reads = sum(ours.roles.values()) or 1
@@ -142,9 +150,7 @@ def tell(flavor: str, plain: Ran | None, ours: Ran) -> bool:
     print(f"== {flavor}: {passed} passed, {failed} failed; {wrong} differ without a reason")
     print(f"== {flavor}: {share:.0%} of {reads} reads on replicas; on the primary: {why}")
     if plain is not None:
-        print(
-            f"== {flavor}: client CPU {ours.cpu:.0f} s, with PyMySQL {plain.cpu:.0f} s", flush=True
-        )
+        print(f"== {flavor}: client CPU {ours.cpu:.0f} s, alone {plain.cpu:.0f} s", flush=True)
     return not wrong and passed > 0
 
 

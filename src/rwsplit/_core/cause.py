@@ -8,7 +8,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-__all__ = ["ASIDE", "ONLY_ASKED", "RESERVED", "Cause", "Reason", "none_usable", "not_split"]
+__all__ = [
+    "ASIDE",
+    "ONLY_ASKED",
+    "RESERVED",
+    "UNTOLD",
+    "Cause",
+    "Reason",
+    "none_usable",
+    "not_split",
+]
 
 
 class Cause(StrEnum):
@@ -50,6 +59,8 @@ class Cause(StrEnum):
     """Transactions that begin so usually go on to write, or the last one had to be repeated."""
 
     # Of the settings.
+    DRIVER = "driver"
+    """Its driver, or its server, does not tell what a statement changes in the session."""
     SWITCHED_OFF = "switched_off"
     """Splitting is switched off, by a keyword, a policy or the environment."""
     NO_REPLICAS = "no_replicas"
@@ -132,6 +143,11 @@ def not_split(
     if reads == "primary":
         return ONLY_ASKED
     return None
+
+
+UNTOLD = Reason(
+    "its driver or server does not tell what a statement changes in the session", Cause.DRIVER
+)
 
 
 def none_usable(states: Mapping[str, str]) -> Reason:

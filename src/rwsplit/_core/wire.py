@@ -8,13 +8,14 @@ second: drivers do not agree on those.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import Enum
+from enum import Enum, Flag, auto
 from typing import Any, Protocol
 
 from .failure import FULL, is_read_only, refuses_account
 from .numbers import BAD_DB, HOST_IS_BLOCKED, HOST_NOT_PRIVILEGED, NOT_SUPPORTED_YET
 
 __all__ = [
+    "Capability",
     "Connection",
     "Fault",
     "Kind",
@@ -26,6 +27,27 @@ __all__ = [
     "unsupported",
     "unusable",
 ]
+
+
+class Capability(Flag):
+    """What a driver can tell and do; what it lacks costs a round trip or the primary."""
+
+    TRACKS_WRITES = auto()
+    """Answers without rows tell what they changed in the session. Without it nothing is split."""
+    TRACKS_READS = auto()
+    """So do answers with rows. Without it, statements that may have changed anything are doubted,
+    and asked about; replicas do not tell where they are."""
+    PIPELINES = auto()
+    """Several statements go in one round trip."""
+    RAW_ROWS = auto()
+    """The rows of two answers can be compared. Without it, transactions run on the primary."""
+    HANDS_OVER = auto()
+    """A closed connection's wire is kept for the next one."""
+
+    @classmethod
+    def all(cls) -> Capability:
+        """Return what there is."""
+        return ~cls(0)
 
 
 class Kind(Enum):
@@ -134,6 +156,10 @@ class Connection(Protocol):
     """One connection to one server, as flows see it: nothing of it waits for the server."""
 
     flavor: str
+    offers: Capability
+    """What its driver can."""
+    follows: str
+    """The system variables whose reports the driver goes by itself, as a server takes them."""
     tracks: bool
     """Its server tells what statements change."""
     server_status: int
@@ -148,6 +174,10 @@ class Connection(Protocol):
     @property
     def open(self) -> bool:
         """Whether there is a wire, so far as was seen."""
+
+    @property
+    def tells(self) -> bool:
+        """Whether the last answer told all that its statement has changed."""
 
     @property
     def is_closed(self) -> bool:

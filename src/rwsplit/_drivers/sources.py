@@ -36,6 +36,7 @@ __all__ = [
     "check_protection",
     "dialed",
     "key_of",
+    "made",
     "protects",
     "token_of",
 ]
@@ -178,6 +179,32 @@ def dialed(dial: Dial, endpoint: Endpoint, seconds: float) -> tuple[socket.socke
         with suppress(OSError):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock, secured or protects(sock)
+
+
+def made(
+    creator: Callable[[Endpoint], Any],
+    endpoint: Endpoint,
+    seconds: float,
+    own_errors: type[Exception],
+) -> Any:
+    """Ask a function for a finished connection to a server.
+
+    Raises what the function's driver raises, and OperationalError 2003 for all else.
+    """
+    try:
+        return _in_time(creator, endpoint, seconds, lambda: creator(endpoint), _close_late)
+    except own_errors:
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise _no_socket(endpoint, f"creator: {why:.{_LONGEST_SHOWN}}", error) from error
+
+
+def _close_late(connection: Any) -> None:
+    close = getattr(connection, "close", None)
+    if close is not None:
+        with suppress(Exception):
+            close()
 
 
 def protects(sock: object) -> bool:

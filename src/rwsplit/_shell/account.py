@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .._core.cluster.endpoint import Endpoint
-from .._drivers.pymysql import PhysicalConnection
+from .._drivers.pymysql import PhysicalConnection, Setup
 
 __all__ = ["Account"]
 
@@ -37,6 +37,10 @@ class Account:
             "password": primary.password,
             "bind_address": primary.bind_address,
         }
+
+    def connection(self, setup: Setup | None, options: Mapping[str, Any]) -> PhysicalConnection:
+        """Return a connection of these keywords that is not connected yet."""
+        return PhysicalConnection(setup, **{**options, "defer_connect": True})
 
     def options(self, endpoint: Endpoint) -> dict[str, Any]:
         """Return the keywords for a replica: the primary's, and what it overrides."""

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from typing_extensions import TypeVar as TypeVarWithDefault
     from typing_extensions import Unpack
 
+    from .cluster import Cluster
     from .keywords import ConnectKeywords
 
     # A connection of no other `cursorclass` makes these.
@@ -189,7 +190,7 @@ class Connection(Seeing, Living, Speaking, Generic[C]):
             before.members.close(before.session.state)
             known.drop()
         primary, options = self.driver_connection, self._options
-        self._cluster, name = cluster_for(primary, options)
+        self._cluster, name = self._find_cluster()
         self._hold = hold = Hold(
             self._cluster, primary, self._account, name, options.replicas is not None
         )
@@ -219,6 +220,10 @@ class Connection(Seeing, Living, Speaking, Generic[C]):
         except BaseException:
             hold.drop()
             raise
+
+    def _find_cluster(self) -> tuple[Cluster, str]:
+        """Return the process's cluster of its servers, and what the primary is called there."""
+        return cluster_for(self.driver_connection, self._options)
 
     def __repr__(self) -> str:
         """Tell the connection's state: members, session, no password."""

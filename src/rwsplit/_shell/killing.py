@@ -96,9 +96,11 @@ def _end(user: Killable, running: Iterable[tuple[str, PhysicalConnection]]) -> N
             continue
         assert user._cluster is not None
         endpoint = user._cluster.servers[name].endpoint
-        options = user._account.probe_options(endpoint)
+        account = user._account
+        killer = account.connection(None, account.probe_options(endpoint))
         try:
-            with closing(PhysicalConnection(None, **options)) as killer:
+            killer.connect()
+            with closing(killer):
                 killer.query(f"KILL QUERY {connection.server_thread_id[0]:d}")
         except err.MySQLError as error:
             failed = None if error.args[0] == NO_SUCH_THREAD else error

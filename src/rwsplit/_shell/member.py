@@ -22,12 +22,13 @@ from .._core.flavors.defaults import unpacked
 from .._core.flavors.names import spelt
 from .._core.flavors.positions import POSITION_SQL, told_position
 from .._core.flavors.questions import AS_FRESH, ASK_PRIMARY, ASK_REPLICA, VALUES
-from .._core.flavors.trackers import TRACK_PRIMARY, TRACK_REPLICA, UNTOLD
+from .._core.flavors.trackers import TRACK_PRIMARY, UNTOLD, track_replica
 from .._core.flavors.traits import traits_of
 from .._core.session.route import RouteTaken
 from .._core.session.state import Prepared, State
 from .._core.setup.options import SystemValue
 from .._core.sql.values import literal
+from .._core.wire import Capability
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, Setup
 from .account import Account
@@ -42,6 +43,7 @@ __all__ = [
     "open_primary",
     "open_replica",
     "primary_facts",
+    "primary_setup",
 ]
 
 
@@ -133,8 +135,7 @@ class _PrimarySetup(Setup):
     def __init__(self, variables: Mapping[str, SystemValue]) -> None:
         self._variables = variables
 
-    def statements(self, connection: PhysicalConnection) -> list[str]:
-        flavor = connection.flavor
+    def statements(self, flavor: str) -> list[str]:
         own = []
         if self._variables:
             given = {spelt(name, flavor): value for name, value in self._variables.items()}
@@ -146,16 +147,16 @@ class _PrimarySetup(Setup):
 
 
 class _ReplicaSetup(Setup):
-    def __init__(self, flavor: str, difference: list[str], tells: bool) -> None:
+    def __init__(self, flavor: str, difference: list[str], tells: bool, follows: str) -> None:
         self._flavor = flavor
+        self._follows = follows
         self._difference = difference
         self._tells = tells
 
-    def statements(self, connection: PhysicalConnection) -> list[str]:
-        flavor = connection.flavor
+    def statements(self, flavor: str) -> list[str]:
         if flavor != self._flavor:
             raise ForeignServer(f"it is a {flavor} server, and the primary is {self._flavor}")
-        track = [TRACK_REPLICA[flavor]]
+        track = [track_replica(flavor, self._follows)]
         if traits_of(flavor).reads_tell and not self._tells:
             track.append(UNTOLD)
         return [*track, _READ_ONLY, *self._difference, ASK_REPLICA[flavor]]
@@ -172,7 +173,12 @@ def open_primary(
 
     `variables` are what the session begins with.
     """
-    return PhysicalConnection(_PrimarySetup(variables), **options)
+    return PhysicalConnection(primary_setup(variables), **options)
+
+
+def primary_setup(variables: Mapping[str, SystemValue]) -> Setup:
+    """Return what makes a connection to the primary a session that begins with these variables."""
+    return _PrimarySetup(variables)
 
 
 def begun_with(
@@ -234,8 +240,10 @@ def open_replica(
     endpoint = replica.endpoint
     version = session.version
     before = replica.floor or replica.position
-    setup = _ReplicaSetup(cluster.flavor, session.difference(0)[0], tells)
-    connection = PhysicalConnection(setup, **account.options(endpoint), defer_connect=True)
+    tells = tells and Capability.TRACKS_READS in primary.connection.offers
+    follows = primary.connection.follows
+    setup = _ReplicaSetup(cluster.flavor, session.difference(0)[0], tells, follows)
+    connection = account.connection(setup, account.options(endpoint))
     shelves = [("replica", selected) for selected in (True, False)]
     cluster.pool.connect(endpoint.name, connection, shelves if session.had_schema else shelves[1:])
     try:
@@ -267,8 +275,8 @@ class _Question(Setup):
     def __init__(self, ask: Callable[[str], Sequence[str]]) -> None:
         self._ask = ask
 
-    def statements(self, connection: PhysicalConnection) -> Sequence[str]:
-        return self._ask(connection.flavor)
+    def statements(self, flavor: str) -> Sequence[str]:
+        return self._ask(flavor)
 
 
 def ask_aside(cluster: Cluster, account: Account) -> Position:
@@ -296,8 +304,7 @@ def _rows_aside(
     trip.
     """
     endpoint = cluster.primary
-    setup, options = _Question(ask), account.options(endpoint)
-    connection = PhysicalConnection(setup, **options, defer_connect=True)
+    connection = account.connection(_Question(ask), account.options(endpoint))
     # A wire to the primary before it would tell where that one was.
     shelf = ("question", cluster.generation)
     cluster.pool.connect(endpoint.name, connection, [shelf], insists=True)

@@ -7,7 +7,7 @@ from .._drivers.pymysql import PhysicalConnection
 from .cluster import Cluster
 from .member import Member
 
-__all__ = ["Members", "read_as", "shelf_of"]
+__all__ = ["Members", "shelf_of"]
 
 
 class Members(dict[str, Member]):
@@ -36,15 +36,12 @@ class Members(dict[str, Member]):
     def encode_as(self, primary: PhysicalConnection) -> None:
         """Read and write text in the primary's character set from now on."""
         for member in self.values():
-            connection = member.connection
-            connection.charset = primary.charset
-            connection.collation = primary.collation
-            read_as(connection, primary)
+            member.connection.encode_as(primary)
 
     def read_as(self, primary: PhysicalConnection) -> None:
         """Make of what comes from servers what the primary's connection makes of it."""
         for member in self.values():
-            read_as(member.connection, primary)
+            member.connection.read_as(primary)
 
     def kill(self) -> None:
         """Close the sockets of all of them without a word."""
@@ -64,10 +61,3 @@ def shelf_of(name: str, cluster: Cluster, session: State) -> tuple[str, bool] | 
     if name not in cluster.servers or session.leaves_traces:
         return None
     return "replica", session.had_schema
-
-
-def read_as(connection: PhysicalConnection, primary: PhysicalConnection) -> None:
-    """Let a connection make of what comes from its server what the primary's makes of it."""
-    connection.decoders = primary.decoders
-    connection.use_unicode = primary.use_unicode
-    connection.encoding = primary.encoding

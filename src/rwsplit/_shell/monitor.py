@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from random import SystemRandom
 from time import monotonic
-from typing import Any, Protocol
+from typing import Protocol
 
 from .._core.cluster.endpoint import Endpoint
 from .._core.cluster.position import parse_history, parse_position
@@ -68,12 +68,12 @@ class _Line:
         """Connect with an account; where that one is not let in, with the last one that was."""
         self.compared = False
         try:
-            connection = _connect(account.probe_options(endpoint))
+            connection = _connect(account, endpoint)
         except (err.MySQLError, RuntimeError, OSError) as error:
             known = self._let_in
             if known is None or known is account or lost(error):
                 raise
-            return _connect(known.probe_options(endpoint))
+            return _connect(known, endpoint)
         self._let_in = account
         return connection
 
@@ -218,8 +218,10 @@ class Monitor:
         return True
 
 
-def _connect(options: dict[str, Any]) -> PhysicalConnection:
-    return PhysicalConnection(None, **options)
+def _connect(account: Account, endpoint: Endpoint) -> PhysicalConnection:
+    connection = account.connection(None, account.probe_options(endpoint))
+    connection.connect()
+    return connection
 
 
 def _missed(error: Exception, in_a_row: int) -> Missed:

@@ -20,7 +20,7 @@ from .account import Account
 from .cluster import Cluster
 from .log import words
 from .member import Member, open_replica
-from .members import Members, read_as, shelf_of
+from .members import Members, shelf_of
 
 __all__ = ["Opener"]
 
@@ -106,7 +106,7 @@ class Opener:
         except err.InterfaceError:
             member.drop(self._cluster.pool)
             raise
-        read_as(member.connection, self._primary.connection)
+        member.connection.read_as(self._primary.connection)
         member.connection.turn = self._primary.connection.turn
         return member
 

@@ -15,7 +15,7 @@ from .._core.session.session import Session
 from .._core.session.state import IN_TRANSACTION
 from .._core.wire import Fault
 from .._drivers import err
-from .._drivers.pymysql import PhysicalConnection, fault_of, made_result, no_result, rename
+from .._drivers.pymysql import PhysicalConnection, fault_of
 from .outcome import error_of
 from .perform import Hands, forget_frames, perform
 
@@ -164,11 +164,11 @@ class Roads:
         """Return the result that an answer is."""
         result, made = answer.result, answer.made
         if made is EMPTY:
-            result = no_result(self.server_status)
+            result = self._primary.no_result(self.server_status)
         elif made is not None:
-            result = made_result(self._primary, made.columns, made.rows)
+            result = self._primary.made_result(made.columns, made.rows)
         if answer.names:
-            rename(result, answer.names)
+            self._primary.rename(result, answer.names)
         result.route = answer.route
         return result
 

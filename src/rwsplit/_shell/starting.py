@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 from typing import Any, NamedTuple
 
-from .._core.cause import not_split
+from .._core.cause import UNTOLD, not_split
 from .._core.cluster.facts import PrimaryFacts
 from .._core.cluster.figures import View
 from .._core.cluster.position import Position, decode, empty
@@ -105,6 +105,8 @@ def begin(
     `before` is the session that the connection was before it was connected again.
     """
     never = not_split(cluster.splits, options.reads, reads_are_switched_off(), disabled=False)
+    if never is None and not physical.tracks:
+        never = UNTOLD
     terms = Terms(options, never)
     if facts.no_gtids and terms.splits and options.consistency != "eventual":
         cluster.warn_once(

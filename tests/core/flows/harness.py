@@ -43,7 +43,7 @@ from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION, State
 from rwsplit._core.session.terms import Terms
 from rwsplit._core.setup.options import ClusterOptions, Options
 from rwsplit._core.sql.catalogue import Catalogue
-from rwsplit._core.wire import Fault, Kind
+from rwsplit._core.wire import Capability, Fault, Kind
 from rwsplit._shell.habits import Habits
 from rwsplit._shell.process import ProcessPosition
 
@@ -154,6 +154,8 @@ class Connection:
     def __init__(self, flavor: str) -> None:
         self.flavor = flavor
         self.tracks = True
+        self.offers = Capability.all()
+        self.follows = ""
         self.server_status = AUTOCOMMIT
         self.tails: list[bytes] = []
         self.encoding = "utf-8"
@@ -165,6 +167,13 @@ class Connection:
         self.read_timeout: float | None = None
         self.has_foreign_socket = False
         self.escapes_plainly = True
+
+    @property
+    def tells(self) -> bool:
+        return self.tracks and not self.is_untold
+
+    is_untold = False
+    """Its driver tells nothing behind rows."""
 
     def note_closed_transaction(self) -> None:
         self.server_status &= ~IN_TRANSACTION

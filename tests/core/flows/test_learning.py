@@ -54,6 +54,45 @@ def test_a_server_that_tells_nothing_leaves_the_position_unknown(house):
     assert not house.state.position_known
 
 
+@pytest.mark.parametrize(
+    ("sql", "known"),
+    [
+        ("SELECT v FROM t", True),
+        ("SELECT v FROM t FOR UPDATE", True),
+        ("SELECT @a := 1", True),
+        ("SHOW TABLES", True),
+        ("SELECT f(1)", False),
+        ("CALL p()", False),
+        ("INSERT INTO t VALUES (1) RETURNING v", False),
+        ("COMMIT", False),
+    ],
+)
+def test_an_answer_that_tells_nothing_leaves_it_unknown_where_that_may_commit(sql, known):
+    house = House("mariadb")
+    house.primary.connection.is_untold = True
+    learn(house, sql)
+    assert house.state.position_known is known
+
+
+def test_results_that_nobody_knows_of_leave_it_unknown(house):
+    house.primary.connection.is_untold = True
+    learn(house)
+    assert not house.state.position_known
+
+
+@pytest.mark.parametrize(
+    ("sql", "doubted"),
+    [("CALL p()", True), ("SELECT f(1)", True), ("SELECT v FROM t FOR UPDATE", False)],
+)
+def test_an_answer_that_tells_nothing_may_have_changed_the_session(house, sql, doubted):
+    statement = house.statement(sql)
+    house.primary.connection.result = rows(b"1")
+    house.primary.connection.is_untold = True
+    house.journey.writing.ran(statement, sql.encode(), house.primary.connection.result, AUTOCOMMIT)
+    assert house.state.suspect is doubted
+    assert ("*" in house.state.unread) is doubted
+
+
 def test_another_sql_mode_is_how_texts_are_read_next(house):
     sql = 'SELECT "a"'
     before = house.session.language.dialect

@@ -55,9 +55,12 @@ def test_what_could_not_be_written_whole_took_no_effect(house):
     assert found.number == 2006
 
 
-def test_a_fault_without_a_number_is_left_as_it_is(house):
-    fault = Fault(0, "", Kind.LOST)
-    assert loss(fault, house.statement("COMMIT"), OPEN, "db", None) is fault
+def test_a_fault_without_a_number_stays_what_it_is_and_is_not_its_own_cause(house):
+    fault = Fault(0, "", Kind.LOST, ValueError())
+    found = loss(fault, house.statement("COMMIT"), OPEN, "db", None)
+    assert (found.number, found.text, found.kind) == (0, "", Kind.LOST)
+    assert found.original is fault.original
+    assert found is not fault
 
 
 def test_the_loss_says_that_the_transaction_was_rolled_back(house):

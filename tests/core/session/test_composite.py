@@ -7,7 +7,7 @@ from rwsplit._core.session.route import Destination
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
 from rwsplit._core.setup.options import Choice
 from rwsplit._core.sql.statement import Hint
-from rwsplit._core.wire import Fault, Kind
+from rwsplit._core.wire import Capability, Fault, Kind
 from tests.core.flows.harness import House
 
 READ = "SELECT v FROM t"
@@ -35,6 +35,11 @@ def test_reads_of_transactions_are_split_where_that_can_be(options, tracks, tran
     house = House(**options)
     house.primary.connection.tracks = tracks
     assert (house.session.may_transact and house.terms.splits) is transacts
+
+
+def test_reads_of_transactions_are_not_split_where_rows_can_not_be_compared(house):
+    house.primary.connection.offers &= ~Capability.RAW_ROWS
+    assert not house.session.may_transact
 
 
 def test_the_terms_are_at_hand_once_they_were_looked_at(house):

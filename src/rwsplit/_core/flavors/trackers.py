@@ -13,7 +13,7 @@ from typing import Any
 from ..sql.values import literal
 from ..wire import Fault
 
-__all__ = ["TRACK_PRIMARY", "TRACK_REPLICA", "UNTOLD", "ask_tracking", "default_tracking", "own"]
+__all__ = ["TRACK_PRIMARY", "UNTOLD", "ask_tracking", "default_tracking", "own", "track_replica"]
 
 TRACK_PRIMARY = {
     "mysql": (
@@ -26,10 +26,10 @@ TRACK_PRIMARY = {
         "session_track_state_change=1,session_track_transaction_info='CHARACTERISTICS'",
     ),
 }
-TRACK_REPLICA = {
-    "mysql": "SET SESSION session_track_gtids='ALL_GTIDS',session_track_system_variables='',"
+_TRACK_REPLICA = {
+    "mysql": "SET SESSION session_track_gtids='ALL_GTIDS',session_track_system_variables={},"
     "session_track_schema=0,session_track_state_change=1",
-    "mariadb": "SET SESSION session_track_system_variables='',session_track_schema=0,"
+    "mariadb": "SET SESSION session_track_system_variables={},session_track_schema=0,"
     "session_track_state_change=1",
 }
 UNTOLD = "SET SESSION session_track_gtids='OFF'"
@@ -40,6 +40,11 @@ _TRACKING = {
 }
 _IN_TRANSACTION = 1766
 """MySQL does not let session_track_gtids change in a transaction; so it did not."""
+
+
+def track_replica(flavor: str, follows: str) -> str:
+    """Return what a replica is told; `follows` are system variables that the driver goes by."""
+    return _TRACK_REPLICA[flavor].format(literal(follows))
 
 
 def default_tracking(flavor: str) -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..flavors.trackers import ask_tracking, own
 from ..session.session import Session
-from ..session.state import AUTOCOMMIT, IN_TRANSACTION, LEXING, runs_code
+from ..session.state import AUTOCOMMIT, IN_TRANSACTION, LEXING, can_commit, runs_code
 from ..sql.following import runs_more
 from ..sql.statement import Kind, Statement
 from ..tracking import only_gtid, parse_tails
@@ -37,7 +37,7 @@ class Learning:
         state.note_status(connection.server_status)
         if state.level_changed:
             state.note_switch(before)
-        if not connection.tracks:
+        if not connection.tells and not (connection.tracks and tells_by_text(statement)):
             state.lose_position()
         tails = connection.tails
         if not tails:
@@ -226,3 +226,8 @@ class Learning:
         """Learn what has to be asked behind a statement that failed."""
         if runs_more(statement):
             yield from self.keeping_tracking(statement)
+
+
+def tells_by_text(statement: Statement | None) -> bool:
+    """Tell whether a statement's text tells all that it can have changed, should nobody else."""
+    return statement is not None and not (can_commit(statement) or runs_code(statement))

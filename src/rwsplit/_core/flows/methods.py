@@ -82,6 +82,8 @@ class Methods:
             raise
         result = member.connection.result
         if member is session.primary:
+            if not member.connection.tells:
+                session.state.note_failure(_UNKNOWN)
             learning.learn()
             session.owed.note_pending(bool(result.has_next or result.unbuffered_active))
         return result

@@ -218,7 +218,8 @@ def loss(
             position,
         )
     if not number:
-        return fault
+        # Not the same one, which may be raised from that.
+        return Fault(number, text, FaultKind.LOST, fault.original)
     lost = "; its transaction was rolled back" if status & IN_TRANSACTION else ""
     return Fault(number, f"{text} (primary {endpoint}{lost})", FaultKind.LOST)
 

@@ -202,7 +202,8 @@ class Writing:
             session.transaction.doubt(False)  # it has told by now
         if result.field_count and shows_data(statement):
             session.seen.read_on_primary()
-        self._note(statement, sql, succeeded=True)
+        told = session.primary.connection.tells
+        self._note(statement, sql, succeeded=True, told=told)
         self._learning.note_unread(statement, result)
 
     def _failing(

@@ -13,7 +13,7 @@ from ..cause import Cause, Reason
 from ..setup.options import Options
 from ..sql.following import ASKED
 from ..sql.statement import Hint, Kind, Statement
-from ..wire import Member, unusable
+from ..wire import Capability, Member, unusable
 from .followed import Followed
 from .identity import Identity
 from .language import Language
@@ -146,7 +146,12 @@ class Session:
     @property
     def may_transact(self) -> bool:
         """Whether reads of transactions may run on replicas, if any reads do."""
-        return self.options.transactions != "primary" and self.primary.connection.tracks
+        connection = self.primary.connection
+        return (
+            self.options.transactions != "primary"
+            and connection.tracks
+            and Capability.RAW_ROWS in connection.offers
+        )
 
     def transact(self, transacts: bool) -> None:
         """Note whether the reads of transactions may run on replicas from now on."""

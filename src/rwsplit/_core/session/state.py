@@ -703,14 +703,18 @@ class State:
             return
         self._doubt_all()
 
+    def doubt_everything(self) -> None:
+        """Note that nobody told what the session had set when it began."""
+        self._doubt_all()
+        self.unread.add("*")
+
     def note_failure(self, statement: Statement) -> None:
         """Note that a statement failed, and that nobody told what it had changed before.
 
         It may have run a trigger, a function or a procedure.
         """
         if runs_code(statement):
-            self._doubt_all()
-            self.unread.add("*")
+            self.doubt_everything()
 
     def note_hearsay(self, statement: Statement) -> None:
         """Note that a statement failed, and that the server tells only of system variables.

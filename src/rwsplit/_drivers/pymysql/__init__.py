@@ -14,7 +14,7 @@ from .connection import Ask, PhysicalConnection, Setup
 from .errors import error_of, fault_of, in_use, is_of_tls, lost, raise_first
 from .identity import Identity
 from .keywords import CONNECT_KEYWORDS, DEFAULT_ENCODERS, PYMYSQL_KEYWORDS, PlainConnection
-from .results import Result, made_result, no_result, rename
+from .results import Result
 from .wires import Wire
 
 __all__ = [
@@ -33,8 +33,5 @@ __all__ = [
     "in_use",
     "is_of_tls",
     "lost",
-    "made_result",
-    "no_result",
     "raise_first",
-    "rename",
 ]

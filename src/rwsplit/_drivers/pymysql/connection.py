@@ -23,11 +23,12 @@ from ..._core.cluster.endpoint import Endpoint, address
 from ..._core.sql.fingerprint import Fingerprint
 from ..._core.sql.values import quote_identifier
 from ..._core.tracking import SESSION_STATE_CHANGED
+from ..._core.wire import Capability
 from .. import err
 from ..sources import Dial, check_dial, check_password, dialed, key_of, protects, token_of
 from .identity import Identity, Secret, frozen
 from .keywords import DEFAULT_ENCODERS, converters
-from .results import Compared, Fingerprinted, Result
+from .results import Compared, Fingerprinted, Result, made_result, no_result, rename
 from .tls import tls_context
 from .wires import HANDSHAKE_FACTS, RESET_CONNECTION, Wire, is_readable
 
@@ -66,6 +67,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     `endpoint` is the server as they are told of it.
     """
 
+    offers = Capability.all()
+    follows = ""
     client_flag: int
     decoders: dict[int, Any]
     use_unicode: bool
@@ -321,6 +324,11 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         return Wire(sock, facts)
 
     @property
+    def tells(self) -> bool:
+        """Whether the last answer told all that its statement has changed."""
+        return self.tracks
+
+    @property
     def read_timeout(self) -> float | None:
         """How many seconds an answer may take; None for as long as it likes."""
         return self._read_timeout
@@ -402,7 +410,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if self.autocommit_mode is not None and not self.init_command:
             statements.append(f"SET AUTOCOMMIT = {int(self.autocommit_mode)}")
         first = len(statements) - 1
-        statements += self._setup.statements(self)
+        statements += self._setup.statements(self.flavor)
         for reply in self.ask_all(statements):
             if isinstance(reply, err.MySQLError):
                 raise reply
@@ -734,6 +742,33 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             raise reply
         return reply.rows[0]  # type: ignore[no-any-return]
 
+    # Results of rwsplit's own.
+
+    def no_result(self, status: int) -> Any:
+        """Return the result of a statement that changed nothing and returned nothing."""
+        return no_result(status)
+
+    def made_result(self, columns: Sequence[Any], rows: Sequence[tuple[Any, ...]]) -> Any:
+        """Return a result that no server sent."""
+        return made_result(self, columns, rows)
+
+    def rename(self, result: Any, names: Sequence[tuple[str, str]]) -> None:
+        """Write something else in the names of a result's columns."""
+        rename(result, names)
+
+    # What another connection is.
+
+    def read_as(self, primary: PhysicalConnection) -> None:
+        """Make of what comes from the server what another connection makes of it."""
+        self.decoders = primary.decoders
+        self.use_unicode = primary.use_unicode
+        self.encoding = primary.encoding
+
+    def encode_as(self, primary: PhysicalConnection) -> None:
+        """Read and write text in another connection's character set."""
+        self.charset, self.collation = primary.charset, primary.collation
+        self.read_as(primary)
+
     @property
     def has_foreign_socket(self) -> bool:
         """Whether its socket was made by the application, so that nobody can make another."""
@@ -779,7 +814,7 @@ if hasattr(os, "register_at_fork"):
 class Setup:
     """Statements that make a fresh connection a member: overridden by the shell."""
 
-    def statements(self, connection: PhysicalConnection) -> Sequence[str]:
+    def statements(self, flavor: str) -> Sequence[str]:
         """Return what to send along with SET NAMES, now that the server's flavor is known."""
         raise NotImplementedError
 

@@ -1,0 +1,299 @@
+"""The virtual connection over a wrapped driver: looks like one of that driver's connections."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple, TypeVar
+
+from .._core.cause import Cause, Reason
+from .._core.cluster.endpoint import Endpoint
+from .._core.setup.options import SHARED_KEYWORDS, ClusterOptions, Options
+from .._core.wire import Capability
+from .._drivers import err
+from .._drivers.foreign import Driver, ForeignConnection, application_error
+from .._drivers.foreign.sources import Source
+from .._stores import open_store
+from .cluster import Cluster, cluster_of
+from .connection import Connection
+from .lent import LentAccount
+from .member import primary_setup
+from .seeing import Seeing
+
+__all__ = ["Given", "WrappedConnection", "connection_class"]
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+_SPEAKS = Reason("the application used a call of the driver that goes past rwsplit", Cause.BOUND)
+_PAST_US = frozenset(
+    ("send_query", "read_query_result", "set_server_option", "set_sql_mode", "dump_debug_info")
+)
+"""Calls of drivers that change what nobody tells: from then on everything runs on the primary."""
+_REFUSED = frozenset(("change_user", "shutdown"))
+
+
+class Given(NamedTuple):
+    """What a virtual connection over a wrapped driver is made of."""
+
+    driver: Driver
+    primary: Endpoint
+    """Where its primary was when it was named."""
+    source: Source
+    """Makes the connection to the primary."""
+    others: Source
+    """Makes all others."""
+    options: Options
+    dial: Any = None
+    """What stands for where the servers are, beside their addresses; None for nothing."""
+    init_command: Any = None
+    cursorclass: Any = None
+    begins_unknown: bool = False
+    """What the session has set when it begins is not known."""
+
+
+def as_driver(method: M) -> M:
+    """Let a method raise the errors of the driver that is wrapped."""
+
+    @functools.wraps(method)
+    def run(self: Any, *args: Any, **keywords: Any) -> Any:
+        try:
+            return method(self, *args, **keywords)
+        except err.MySQLError as error:
+            raised = application_error(self.driver, error)
+        try:
+            raise raised
+        finally:
+            del raised  # it has this frame, and with that the connection
+
+    return run  # type: ignore[return-value]
+
+
+class WrappedConnection(Connection[Any]):
+    """One primary and its replicas behind the interface of the driver that is wrapped.
+
+    What is not defined here is the driver's own connection's to the primary: `wrapped`. Statements
+    that are run there directly are not seen by rwsplit.
+    """
+
+    driver: Driver
+
+    def __init__(self, given: Given) -> None:
+        options = given.options
+        self._given = given
+        self._named_id = options.session_id
+        self._store = open_store(options.session_store)
+        self._options = options
+        self._own_init = given.init_command
+        self.driver_connection: Any = ForeignConnection(
+            given.source, given.primary, primary_setup(options.session_variables)
+        )
+        self._account = LentAccount(given.others, options.replica_connect_timeout)
+        self._turn = self.driver_connection.turn
+        self._template = None
+        self._result: Any = None
+        self._affected_rows: Any = 0
+        self._streams = False
+        self._insert_id = 0
+        self.connect()
+        self.cursorclass = given.cursorclass or self.wrapped.cursorclass
+
+    def _find_cluster(self) -> tuple[Cluster, str]:
+        given, options = self._given, self._options
+        if isinstance(options.cluster, Cluster):
+            return options.cluster, options.cluster.configured[0].name
+        shared = ClusterOptions(**{key: getattr(options, key) for key in SHARED_KEYWORDS})
+        where = given.primary, options.replicas or (), options.discover, shared, given.dial
+        return cluster_of(*where), given.primary.name
+
+    @property
+    def wrapped(self) -> Any:
+        """The driver's own connection to the primary."""
+        return self.driver_connection.wrapped
+
+    @property
+    def capabilities(self) -> Capability:
+        """What the driver's connection to the primary can tell and do."""
+        offers: Capability = self.driver_connection.offers
+        return offers
+
+    # Statements.
+
+    @as_driver
+    def connect(self, sock: Any = None) -> None:
+        """Connect to the primary; replicas are connected to when first needed."""
+        super().connect()
+        if self._given.begins_unknown:
+            self._session.state.doubt_everything()
+
+    @contextmanager
+    def streaming(self) -> Iterator[None]:
+        """Let the statement of this block leave its rows with the server: for cursors."""
+        self._streams = True
+        try:
+            yield
+        finally:
+            self._streams = False
+
+    @as_driver
+    def query(self, sql: Any, unbuffered: bool = False) -> Any:
+        """Run a statement where it belongs; its result is fetched by `store_result`."""
+        result = self._result
+        if result is not None and result.unbuffered_active:
+            raise err.ProgrammingError(2014, "Commands out of sync; you can't run this command now")
+        try:
+            super().query(sql, unbuffered or self._streams)
+        finally:
+            self._note_result()
+
+    def _note_result(self) -> None:
+        """Note what the library would tell of the last answer."""
+        answer = self._result
+        if answer is None:
+            self._affected_rows = -1
+        elif answer.field_count:
+            answer.insert_id = self._insert_id  # rows leave it what it was
+        else:
+            self._insert_id = answer.insert_id
+
+    @property
+    def answer(self) -> Any:
+        """What the last statement was answered with."""
+        return self._result
+
+    def store_result(self) -> Any:
+        """Return the result of the last statement; None where it has no rows."""
+        return None if self._result is None else self._result.hand_over()
+
+    use_result = store_result
+
+    def discard_result(self) -> None:
+        """Throw the result of the last statement away."""
+        handle = self.store_result()
+        if handle is not None:
+            handle.discard()
+
+    def more_results(self) -> bool:
+        """Tell whether another result of the last statement follows."""
+        return self._result is not None and self._result.has_next
+
+    @as_driver
+    def next_result(self, unbuffered: bool = False) -> int:
+        """Go on to the next result of the last statement: 0, or -1 where there is none."""
+        if not self.more_results():
+            self._affected_rows = -1
+            return -1
+        try:
+            super().next_result(unbuffered or self._streams)
+        finally:
+            self._note_result()
+        return 0
+
+    def affected_rows(self) -> Any:
+        """Return the number of rows that the last statement affected or returned."""
+        return self._affected_rows
+
+    def insert_id(self) -> int:
+        """Return the AUTO_INCREMENT value of the last statement without rows."""
+        return self._insert_id
+
+    def warning_count(self) -> int:
+        """Return how many warnings the last statement left."""
+        return 0 if self._result is None else self._result.warning_count or 0
+
+    def info(self) -> Any:
+        """Return what the last statement told of itself."""
+        return None if self._result is None else self._result.info
+
+    def field_count(self) -> int:
+        """Return how many columns the last statement's result has."""
+        return 0 if self._result is None else self._result.field_count
+
+    @property
+    @as_driver
+    def position(self) -> str:
+        """What this session's reads must see, to be carried elsewhere."""
+        return super().position
+
+    def cursor(self, cursorclass: Any = None) -> Any:
+        """Make a cursor of the given class, or of `cursorclass`."""
+        return self.driver.cursor_class(cursorclass or self.cursorclass)(self)
+
+    def literal(self, obj: Any) -> Any:
+        """Return a value as SQL."""
+        return self.driver_connection.last.literal(obj)
+
+    def escape(self, obj: Any, mapping: Any = None) -> Any:
+        """Return a value as SQL, by the driver's rules."""
+        last = self.driver_connection.last
+        return last.escape(obj) if mapping is None else last.escape(obj, mapping)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or "driver_connection" not in self.__dict__:
+            raise AttributeError(name)
+        if name in _REFUSED:
+            raise self.driver.module.NotSupportedError(
+                1235, f"rwsplit does not let {name}() be used: it would change the session unseen"
+            )
+        found = getattr(self.driver_connection.last, name)
+        if name in _PAST_US:
+            with self._having_turn() as begun:
+                begun.roads.perform(begun.methods.handing_over(_SPEAKS))
+        return found
+
+    def _note_ok(self) -> None:
+        """Note what the library would tell of a method that runs a statement."""
+        self._insert_id = self._affected_rows = 0
+
+    @as_driver
+    def begin(self) -> None:
+        """Begin a transaction."""
+        super().begin()
+        self._note_ok()
+
+    @as_driver
+    def commit(self) -> None:
+        """Commit the transaction; what it wrote is then part of the session's position."""
+        super().commit()
+        self._note_ok()
+
+    @as_driver
+    def rollback(self) -> None:
+        """Roll the transaction back."""
+        super().rollback()
+        self._note_ok()
+
+    @as_driver
+    def autocommit(self, value: Any) -> None:
+        """Switch autocommit on or off."""
+        changes = bool(value) != self.get_autocommit()
+        super().autocommit(bool(value))
+        if changes:
+            self._note_ok()
+
+    @as_driver
+    def set_character_set(self, charset: str, collation: str | None = None) -> None:
+        """Set the character set, and the collation, of the connection."""
+        super().set_character_set(charset, collation)
+        self._note_ok()
+
+    select_db = as_driver(Connection.select_db)
+    ping = as_driver(Connection.ping)
+    cancel = as_driver(Connection.cancel)
+    close = as_driver(Connection.close)
+    show_warnings = as_driver(Connection.show_warnings)
+    wait_for = as_driver(Seeing.wait_for)
+    begin_session = as_driver(Seeing.begin_session)
+
+
+_ERRORS = (
+    *("Warning", "Error", "InterfaceError", "DatabaseError", "DataError", "OperationalError"),
+    *("IntegrityError", "InternalError", "ProgrammingError", "NotSupportedError"),
+)
+
+
+@functools.cache
+def connection_class(driver: Driver) -> type[WrappedConnection]:
+    """Return the class of virtual connections over a driver: they have its errors."""
+    errors = {name: getattr(driver.module, name) for name in _ERRORS}
+    return type("Connection", (WrappedConnection,), {**errors, "driver": driver})
