@@ -83,6 +83,8 @@ def test_what_another_library_put_there_meanwhile_stays():
 
 
 def test_under_mysqldbs_name(monkeypatch):
+    for name in [name for name in sys.modules if name.startswith("MySQLdb.")]:
+        monkeypatch.delitem(sys.modules, name)  # mysqlclient's
     mine = types.ModuleType("MySQLdb")
     monkeypatch.setitem(sys.modules, "MySQLdb", mine)
     with rwsplit.patch(mysqldb=True):

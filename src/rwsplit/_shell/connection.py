@@ -230,12 +230,10 @@ class Connection(Seeing, Living, Speaking, Generic[C]):
         begun = self._begun
         if begun is None:
             return "<rwsplit.Connection not connected>"
-        state = "open" if self.open else "closed"
-        replicas = ", ".join(map(repr, begun.members.values()))
-        return (
-            f"<rwsplit.Connection {state} primary={begun.session.primary.name} "
-            f"members=[{replicas}] {begun.session!r}>"
-        )
+        state, session = "open" if self.open else "closed", begun.session
+        members = ", ".join(map(repr, begun.members.values()))
+        primary = session.primary.name
+        return f"<rwsplit.Connection {state} primary={primary} members=[{members}] {session!r}>"
 
     # Statements.
 
