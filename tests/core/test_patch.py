@@ -86,6 +86,8 @@ def test_under_mysqldbs_name(monkeypatch):
     for name in [name for name in sys.modules if name.startswith("MySQLdb.")]:
         monkeypatch.delitem(sys.modules, name)  # mysqlclient's
     mine = types.ModuleType("MySQLdb")
+    for name in [name for name in sys.modules if name.startswith("MySQLdb.")]:
+        monkeypatch.delitem(sys.modules, name)  # mysqlclient, which other tests have imported
     monkeypatch.setitem(sys.modules, "MySQLdb", mine)
     with rwsplit.patch(mysqldb=True):
         with rwsplit.patch(mysqldb=True):
