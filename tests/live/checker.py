@@ -218,10 +218,10 @@ def _nobody_waits() -> None:
 
 
 def _nobody_remembers() -> None:
-    def saw(self: Seen, name: str, server: str, tail: bytes, now: float) -> None:
+    def saw(self: Seen, name: str, server: str, tail: bytes, now: float, by: object) -> None:
         self.at, self.tail = None, b""
 
-    Seen.saw = saw  # type: ignore[method-assign]
+    Seen.saw = Seen.saw_freely = saw  # type: ignore[method-assign]
 
 
 def _nobody_tells() -> None:

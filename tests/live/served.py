@@ -10,7 +10,7 @@ from pymysql.constants import COMMAND
 import rwsplit.err
 from rwsplit._core.cluster.position import parse_position
 from rwsplit._core.flavors.positions import POSITION_SQL, wait_sql
-from rwsplit._core.flavors.trackers import TRACK_PRIMARY, TRACK_REPLICA
+from rwsplit._core.flavors.trackers import TRACK_PRIMARY, track_replica
 from rwsplit._core.tracking import parse_tails
 from rwsplit._drivers.pymysql import PhysicalConnection, fault_of
 from tests.simulate.program import ORDERS, REPLICA, Answer, Gtids, Step, answer_of, failure_of
@@ -154,7 +154,7 @@ class Served:
         )
         tracks = [*TRACK_PRIMARY[self.flavor]]
         if who == REPLICA:
-            tracks = [TRACK_REPLICA[self.flavor], "SET SESSION TRANSACTION READ ONLY"]
+            tracks = [track_replica(self.flavor, ""), "SET SESSION TRANSACTION READ ONLY"]
         fresh = "SELECT 1 LIMIT 0" if self.flavor == "mysql" else "SELECT 1"
         for reply in connection.ask_all([*first, "USE shop", fresh, *tracks]):
             if isinstance(reply, Exception):

@@ -65,7 +65,7 @@ class Run(lockstep.Run):
         return lockstep.perform(conn, schema, step, MySQLdb.Error, MySQLdb.cursors.SSCursor)
 
     def _was_told(self, answer):
-        return not lockstep._is_error(answer)
+        return False  # mysqlclient shows applications no status bits
 
 
 def test_a_program_gives_what_it_gives_on_one_server(stage):

@@ -193,7 +193,9 @@ def test_a_callable_sees_candidates_turn_and_figures(cluster, loose):
     assert [end.name for end in candidates] == names
     assert key == "me"
     assert figures[names[1]].latency > 0
-    assert [turn for _, turn, *_ in calls] == [calls[0][1] + number for number in range(5)]
+    # Twice in a turn where its choice is not connected to yet.
+    turns = sorted({turn for _, turn, *_ in calls})
+    assert turns == [calls[0][1] + number for number in range(5)]
 
 
 def test_a_callable_that_returns_none_of_the_candidates_is_told_so(loose):

@@ -171,7 +171,7 @@ class Chooser:
         patient = not ready and self._waits
         policy = cluster.policy_of(route.group, self.policy)
         turn = self.turn = next(cluster.turns) if self.turn is None else self.turn
-        name = policy(usable, turn, self.view).name
+        name = policy(usable, turn, self.view).name if ready else ""
         if len(ready) == len(usable):
             if route.consistency != "eventual":
                 self._prune()
@@ -180,12 +180,13 @@ class Chooser:
             late = self._late_one(usable, ready, now) if patience > 0 else None
             if late is not None:
                 return Lacks(late)
-            usable = self._worth_a_wait(usable, ready, patience, patient, now)
-            if not usable:
+            worth = self._worth_a_wait(usable, ready, patience, patient, now)
+            if not worth:
                 return Nobody(NOT_CAUGHT_UP)
-            if not ready and len(usable) > 1 and not self._moves:
-                usable = closest(servers, usable)
-            name = policy(usable, turn, self.view).name
+            if not ready and len(worth) > 1 and not self._moves:
+                worth = closest(servers, worth)
+            if not name or worth != usable:
+                name = policy(worth, turn, self.view).name
         self.turn, self._moves = None, False
         if name in ready:
             return Chosen(servers[name], 0.0)
