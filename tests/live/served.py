@@ -8,12 +8,20 @@ from typing import Any
 from pymysql.constants import COMMAND
 
 import rwsplit.err
-from rwsplit._core.cluster.position import parse_position
-from rwsplit._core.flavors.positions import POSITION_SQL, wait_sql
+from rwsplit._core.flavors.positions import POSITION_SQL
 from rwsplit._core.flavors.trackers import TRACK_PRIMARY, track_replica
 from rwsplit._core.tracking import parse_tails
 from rwsplit._drivers.pymysql import PhysicalConnection, fault_of
-from tests.simulate.program import ORDERS, REPLICA, Answer, Gtids, Step, answer_of, failure_of
+from tests.simulate.program import (
+    ORDERS,
+    REPLICA,
+    Answer,
+    Gtids,
+    Step,
+    answer_of,
+    failure_of,
+    sql_of,
+)
 from tests.simulate.table import ROWS
 
 __all__ = ["Served"]
@@ -172,7 +180,7 @@ class Served:
                 connection._execute_command(command, rest[0] if rest else "")
                 status = connection._read_ok_packet().server_status
             else:
-                (reply,) = connection.ask_all([self._sql(step)])
+                (reply,) = connection.ask_all([sql_of(step, self.flavor, self._gtids)])
                 if isinstance(reply, Exception):
                     raise reply
                 rows, affected, status = reply.rows, reply.affected_rows, reply.server_status
@@ -183,15 +191,6 @@ class Served:
                 del self._sessions[step.who]
             return failure_of(fault)
         return answer_of(self._gtids, rows, affected, status, parse_tails(connection.tails))
-
-    def _sql(self, step: Step) -> str:
-        word, *rest = step.what.split()
-        if word == "POSITION":
-            return POSITION_SQL["replica" if step.who == REPLICA else "primary"][self.flavor]
-        if word == "WAIT":
-            position = parse_position(self.flavor, self._gtids.text(int(rest[0])))
-            return wait_sql(position, float(rest[1]))
-        return step.what
 
     def _kill(self, who: int) -> None:
         admin = self._there if who == REPLICA else self._admin

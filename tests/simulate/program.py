@@ -9,12 +9,24 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from rwsplit._core.cluster.position import parse_position
+from rwsplit._core.flavors.positions import POSITION_SQL, wait_sql
 from rwsplit._core.tracking import Changes
 from rwsplit._core.wire import Fault
 
 from .gtids import parse_wanted
 
-__all__ = ["LOST", "ORDERS", "REPLICA", "Answer", "Gtids", "Step", "answer_of", "failure_of"]
+__all__ = [
+    "LOST",
+    "ORDERS",
+    "REPLICA",
+    "Answer",
+    "Gtids",
+    "Step",
+    "answer_of",
+    "failure_of",
+    "sql_of",
+]
 
 REPLICA = 9
 """The session that is on the replica; the others are on the primary."""
@@ -136,3 +148,13 @@ def _text(value: Any, gtids: Gtids) -> str | None:
     if _GTID.match(text):
         return f"commits {sorted(gtids.numbers(text))}"
     return text
+
+
+def sql_of(step: Step, flavor: str, gtids: Gtids) -> str:
+    """Return the statement that a step is."""
+    word, *rest = step.what.split()
+    if word == "POSITION":
+        return POSITION_SQL["replica" if step.who == REPLICA else "primary"][flavor]
+    if word == "WAIT":
+        return wait_sql(parse_position(flavor, gtids.text(int(rest[0]))), float(rest[1]))
+    return step.what

@@ -5,15 +5,13 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from rwsplit._core.cluster.position import parse_position
-from rwsplit._core.flavors.positions import POSITION_SQL, wait_sql
 from rwsplit._core.tracking import parse_tails
 from rwsplit._core.wire import Fault
 
 from .backend import Backend
 from .clock import Clock
 from .gtids import Commit
-from .program import ORDERS, REPLICA, Answer, Gtids, Step, answer_of, failure_of
+from .program import ORDERS, REPLICA, Answer, Gtids, Step, answer_of, failure_of, sql_of
 from .server import Server
 from .table import ROWS, Table, Writes
 from .wire import Call, Wire
@@ -104,20 +102,11 @@ class Staged:
             getattr(self, f"_{step.what.lower()}")(step.who)
             answer = Answer()
         else:
-            answer = self._ask(step.who, self._sql(step))
+            answer = self._ask(step.who, sql_of(step, self.flavor, self._gtids))
             self._note_locks(step)
         self._pass()
         server = self._replica if step.who == REPLICA else self._primary
         return answer._replace(position=self._gtids.numbers(server.told.text))
-
-    def _sql(self, step: Step) -> str:
-        word, *rest = step.what.split()
-        if word == "POSITION":
-            return POSITION_SQL["replica" if step.who == REPLICA else "primary"][self.flavor]
-        if word == "WAIT":
-            position = parse_position(self.flavor, self._gtids.text(int(rest[0])))
-            return wait_sql(position, float(rest[1]))
-        return step.what
 
     def _ask(self, who: int, sql: str) -> Answer:
         wire = self._session(who)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from .._core.cluster.endpoint import DEFAULT_PORT, Endpoint, address
+from .._core.cluster.endpoint import Endpoint, address
 from .._core.session.session_id import parse_database
 from .._core.setup.options import SHARED_KEYWORDS, ClusterOptions, Options, parse_options
 from .._core.setup.problems import shown
 from .._drivers import err
-from .._drivers.pymysql import CONNECT_KEYWORDS, PhysicalConnection
+from .._drivers.pymysql import PhysicalConnection
 from .cluster import Cluster, cluster_of, configured
 from .config_file import current_config, reads_are_switched_off
 from .log import logger
@@ -20,6 +21,7 @@ from .log import logger
 __all__ = [
     "check_replica_options",
     "checked_options",
+    "cluster_at",
     "cluster_for",
     "configured_keywords",
     "from_url",
@@ -38,8 +40,12 @@ def translate_aliases(options: dict[str, Any]) -> None:
             options[new] = value
 
 
-def checked_options(own: dict[str, Any], connect_options: dict[str, Any]) -> Options:
-    options = parse_options(own, connect_options.get("port") or DEFAULT_PORT, CONNECT_KEYWORDS)
+def checked_options(own: Mapping[str, Any], port: int, keywords: frozenset[str]) -> Options:
+    """Return rwsplit's own options; `keywords` are those that a server's connection takes.
+
+    Raises ValueError and TypeError, naming the keyword.
+    """
+    options = parse_options(own, port, keywords)
     reads = os.environ.get("RWSPLIT_READS")
     if reads and reads.lower() not in ("primary", "replicas"):
         raise ValueError(f"RWSPLIT_READS: expected primary or replicas, got {shown(reads)}")
@@ -149,10 +155,15 @@ def with_cluster(options: Options, connect_options: dict[str, Any]) -> Options:
 
 def cluster_for(primary: PhysicalConnection, options: Options) -> tuple[Cluster, str]:
     """Return the process's cluster of these servers, and what the primary is called there."""
-    if isinstance(options.cluster, Cluster):
-        return options.cluster, options.cluster.configured[0].name
     name = primary.unix_socket or address(primary.host, primary.port)
     endpoint = Endpoint(name, primary.host, primary.port, primary.unix_socket, "primary")
+    return cluster_at(endpoint, options, primary.dial)
+
+
+def cluster_at(primary: Endpoint, options: Options, dial: Any) -> tuple[Cluster, str]:
+    """Do so for a primary at an endpoint; `dial` leads there, where that is no mere address."""
+    if isinstance(options.cluster, Cluster):
+        return options.cluster, options.cluster.configured[0].name
     shared = ClusterOptions(**{key: getattr(options, key) for key in SHARED_KEYWORDS})
     replicas = options.replicas or ()
-    return cluster_of(endpoint, replicas, options.discover, shared, primary.dial), name
+    return cluster_of(primary, replicas, options.discover, shared, dial), primary.name

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from .._core.cluster.endpoint import check_no_account
+from .._core.cluster.endpoint import DEFAULT_PORT, check_no_account
 from .._core.sql.controls import mentions_controls
 from .._core.sql.statement import Hint
 from .._core.sql.values import as_text
@@ -149,7 +149,7 @@ class Connection(Seeing, Living, Speaking, Generic[C]):
             options = {**from_url(url), **options}
         options = configured_keywords(options)
         own = {key: options.pop(key) for key in [*options] if key not in CONNECT_KEYWORDS}
-        checked = checked_options(own, options)
+        checked = checked_options(own, options.get("port") or DEFAULT_PORT, CONNECT_KEYWORDS)
         self._named_id = checked.session_id
         name = options.get("database")
         if isinstance(name, str):

@@ -9,13 +9,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from .._core.cause import Cause, Reason
 from .._core.cluster.endpoint import Endpoint
-from .._core.setup.options import SHARED_KEYWORDS, ClusterOptions, Options
+from .._core.setup.options import Options
 from .._core.wire import Capability
 from .._drivers import err
 from .._drivers.foreign import Driver, ForeignConnection, application_error
 from .._drivers.foreign.sources import Source
 from .._stores import open_store
-from .cluster import Cluster, cluster_of
+from .cluster import Cluster
+from .configuring import cluster_at
 from .connection import Connection
 from .lent import LentAccount
 from .member import primary_setup
@@ -99,12 +100,7 @@ class WrappedConnection(Connection[Any]):
         self.cursorclass = given.cursorclass or self.wrapped.cursorclass
 
     def _find_cluster(self) -> tuple[Cluster, str]:
-        given, options = self._given, self._options
-        if isinstance(options.cluster, Cluster):
-            return options.cluster, options.cluster.configured[0].name
-        shared = ClusterOptions(**{key: getattr(options, key) for key in SHARED_KEYWORDS})
-        where = given.primary, options.replicas or (), options.discover, shared, given.dial
-        return cluster_of(*where), given.primary.name
+        return cluster_at(self._given.primary, self._options, self._given.dial)
 
     @property
     def wrapped(self) -> Any:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from types import ModuleType
 from typing import Any
 
 from .._core.cluster.endpoint import DEFAULT_PORT, Endpoint, address, parse_primary
-from .._core.setup.options import Options, parse_options
+from .._core.setup.options import Options
 from .._core.setup.problems import shown
 from .._drivers.foreign import Driver, Factory, Held, Keywords, driver_of
 from .._drivers.pymysql import PlainConnection
-from .config_file import reads_are_switched_off
+from .configuring import checked_options
 from .connection import Connection
 from .wrapped import Given, connection_class
 
@@ -107,14 +106,14 @@ class _OfKeywords:
     def __init__(self, driver: Driver, options: Mapping[str, Any]) -> None:
         self._driver = driver
         self._options = options
-        checked(driver, options, DEFAULT_PORT)  # so that a mistake is seen at once
+        checked_options(options, DEFAULT_PORT, driver.keywords)  # so that a mistake is seen at once
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         driver = self._driver
         keywords.update(zip(_POSITIONAL, args, strict=False))
         own = {key: keywords.pop(key) for key in [*keywords] if _is_own(key, driver)}
         home = _home(keywords)
-        options = checked(driver, {**self._options, **own}, home.port)
+        options = checked_options({**self._options, **own}, home.port, driver.keywords)
         init = keywords.pop("init_command", None) if options.replicas is not None else None
         timeout = options.replica_connect_timeout
         given = Given(
@@ -149,7 +148,7 @@ class _OfFactory:
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         driver = self._driver or self._find_driver()
-        options = checked(driver, self._options, self._primary.port)
+        options = checked_options(self._options, self._primary.port, driver.keywords)
         function, seconds = self._function, options.replica_connect_timeout
         given = Given(
             driver,
@@ -186,7 +185,7 @@ def _wrap_open(driver: Driver, connection: Any, primary: Any, given: Mapping[str
         keywords["host"] = connection.host
         keywords.setdefault("port", connection.port)
         home = _home(keywords)
-    options = checked(driver, own, home.port)
+    options = checked_options(own, home.port, driver.keywords)
     keywords.setdefault("user", connection.user)
     given_to_replicas = Keywords(driver, keywords, home, options.replica_connect_timeout)
     held = Held(driver, connection)
@@ -204,15 +203,6 @@ _OWN = frozenset((*Options._fields, "sessionId"))
 def _is_own(key: str, driver: Driver) -> bool:
     """Tell whether a keyword is rwsplit's, and not the driver's."""
     return key in _OWN and key not in driver.keywords
-
-
-def checked(driver: Driver, own: Mapping[str, Any], port: int) -> Options:
-    """Return rwsplit's own options; raises ValueError and TypeError, naming the keyword."""
-    options = parse_options(own, port, driver.keywords)
-    reads = os.environ.get("RWSPLIT_READS")
-    if reads and reads.lower() not in ("primary", "replicas"):
-        raise ValueError(f"RWSPLIT_READS: expected primary or replicas, got {shown(reads)}")
-    return options._replace(reads="primary") if reads_are_switched_off() else options
 
 
 def _home(keywords: Mapping[str, Any]) -> Endpoint:

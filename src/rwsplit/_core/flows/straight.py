@@ -1,10 +1,11 @@
 """The straight roads, decided: which statements need nothing but themselves, and what they leave.
 
-Three kinds of statements are most of what applications run: a read that any replica may answer, a
-statement that the primary runs as it is, and a read in a snapshot that is in step. Whether one of
-them is that is asked anew each time, of what is there: there is no flag that somebody must keep.
-Nothing here is a flow, and nothing waits: the shell sends the statement in between. All else, and
-what goes wrong on such a road, is for the journey, which gives the same answers: tests run both.
+Four kinds of statements are most of what applications run: a read that any replica may answer, a
+statement that the primary runs as it is, the end of its transaction by method, and a read in a
+snapshot that is in step. Whether one of them is that is asked anew each time, of what is there:
+there is no flag that somebody must keep. No decision is a flow, and none waits: the shell sends
+the statement in between. All else, and what goes wrong on such a road, is for the journey, which
+gives the same answers: tests run both.
 """
 
 from __future__ import annotations
@@ -187,13 +188,15 @@ class Straight:
 
     def settling(self, answer: Answer) -> Any:
         """Return what has to be asked behind it, as a flow; None for nothing."""
-        session, journey, result = self._session, self._journey, answer.result
-        settles = session.state.is_unsettled and not result.unbuffered_active
+        result = answer.result
+        return self._settling(bool(result.warning_count), not result.unbuffered_active)
+
+    def _settling(self, warned: bool, is_whole: bool = True) -> Any:
+        session, journey = self._session, self._journey
+        settles = session.state.is_unsettled and is_whole
         if session.identity.sharing is not None and not journey.publishing.publish_here():
-            return self._publishing(settles, bool(result.warning_count))
-        if not settles:
-            return None
-        return journey.learning.settling(keep_warnings=bool(result.warning_count))
+            return self._publishing(settles, warned)
+        return journey.learning.settling(keep_warnings=warned) if settles else None
 
     def _publishing(self, settles: bool, warned: bool) -> Flow[None]:
         """Tell those who share the session id what has to be asked first."""
@@ -229,19 +232,14 @@ class Straight:
 
     def settling_end(self) -> Any:
         """Return what has to be asked behind it, as a flow; None for nothing."""
-        session, journey = self._session, self._journey
-        warned = bool(session.primary.connection.warnings)
-        settles = session.state.is_unsettled
-        if session.identity.sharing is not None and not journey.publishing.publish_here():
-            return self._publishing(settles, warned)
-        return journey.learning.settling(keep_warnings=warned) if settles else None
+        return self._settling(bool(self._session.primary.connection.warnings))
 
     def not_ended(self, verb: str, fault: Fault, status: int) -> Flow[Answer]:
         """Let the journey go on with what could not be ended so; raises what has become of it."""
         session, journey = self._session, self._journey
         session.followed.note_sent()
         if session.identity.sharing is not None:
-            yield from journey.publishing.beginning_write()
+            yield from journey.publishing.beginning(session.language.statement(verb))
         return (yield from journey.writing.method_failed(verb, fault, status))
 
     # A read in a snapshot that is in step.

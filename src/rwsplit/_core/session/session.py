@@ -196,13 +196,13 @@ class Session:
         Asked of what is there, whenever anything but such a read has run: nobody has to say what
         has changed.
         """
-        transaction, owed, sharing = self.transaction, self.owed, self.identity.sharing
+        transaction, owed = self.transaction, self.owed
         return (
             self.may_be_free
             and self.state.is_free(self.must_see)
             and self.asked is None
             and not self.only_reads
-            and (sharing is None or self.identity.is_free)
+            and self.identity.is_free
             and not transaction.begin
             and not transaction.lost
             and not owed.unsent

@@ -15,6 +15,7 @@ from weakref import WeakSet
 
 from ..._core.cluster.endpoint import Endpoint
 from ..._core.session.state import AUTOCOMMIT, IN_TRANSACTION
+from ..._core.sql.values import as_text
 from ..._core.tracking import SESSION_STATE_CHANGED
 from ..._core.wire import Capability
 from .. import err
@@ -133,7 +134,7 @@ class ForeignConnection(Exchanges):
             self.setup_rows.append(reply.rows)
         self.tails.clear()
         if self.source.is_of_primary:
-            self.user, self.db = map(_as_text, self.setup_rows[0][0])
+            self.user, self.db = map(as_text, self.setup_rows[0][0])
 
     def pretend(self, flavor: str, version: str) -> None:
         """Take on what is known of a server that can't be connected to now."""
@@ -303,10 +304,6 @@ class ForeignConnection(Exchanges):
             return
         columns = [(_renamed(name, names), *others) for name, *others in answer.handle.describe()]
         answer.take(Renamed(answer.handle, columns))
-
-
-def _as_text(value: Any) -> str | None:
-    return value.decode() if isinstance(value, bytes) else value
 
 
 def _renamed(name: str, names: Sequence[tuple[str, str]]) -> str:
