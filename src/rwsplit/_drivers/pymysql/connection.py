@@ -17,7 +17,7 @@ from weakref import WeakSet
 from pymysql.charset import charset_by_name
 from pymysql.connections import MAX_PACKET_LEN, Connection, MySQLResult
 from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
-from pymysql.protocol import FieldDescriptorPacket
+from pymysql.protocol import FieldDescriptorPacket, MysqlPacket
 
 from ..._core.cluster.endpoint import Endpoint, address
 from ..._core.sql.fingerprint import Fingerprint
@@ -27,8 +27,17 @@ from ..._core.wire import Capability
 from .. import err
 from ..sources import Dial, check_dial, check_password, dialed, key_of, protects, token_of
 from .identity import Identity, Secret, frozen
+from .inbox import Inbox
 from .keywords import DEFAULT_ENCODERS, converters
-from .results import Compared, Fingerprinted, Result, made_result, no_result, rename
+from .results import (
+    LOST_CONNECTION,
+    Compared,
+    Fingerprinted,
+    Result,
+    made_result,
+    no_result,
+    rename,
+)
 from .tls import tls_context
 from .wires import HANDSHAKE_FACTS, RESET_CONNECTION, Wire, is_readable
 
@@ -47,6 +56,8 @@ _PIPELINE_BYTES = 64 * 1024
 _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 """The server's sql_mode has that flag."""
 _MOST_COLUMNS = 1000
+_ERROR = 0xFF
+"""The first byte of an error."""
 _MOST_PACKET = 1 << 30
 """No server takes more."""
 
@@ -75,7 +86,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     server_status: int
     _result: Any
     _sock: Any
-    _rfile: Any
+    _inbox: Inbox | None = None
+    _next_seq_id: int
     _read_timeout: float | None
     _current_timeout: float | None
     host_info: str
@@ -146,6 +158,20 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if self._converts:
             self._converts = False
             self.encoders, self.decoders = converters()
+
+    @property
+    def _rfile(self) -> Inbox | None:
+        """What packets are read from."""
+        return self._inbox
+
+    @_rfile.setter
+    def _rfile(self, file: Any) -> None:
+        # PyMySQL makes a file of each socket that it begins to use.
+        if file is None:
+            self._inbox = None
+        else:
+            file.close()
+            self._inbox = Inbox(self._sock)
 
     # Connecting.
 
@@ -309,12 +335,13 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
         None if there is none that is of use to another.
         """
-        sock = self._sock
-        if sock is None or self.is_reading or self.owed or self.due:
+        sock, inbox = self._sock, self._inbox
+        if sock is None or inbox is None or self.is_reading or self.owed or self.due:
             return None
+        if not inbox.is_empty:
+            return None  # nobody has asked for that
         try:
             self._write_bytes(RESET_CONNECTION)
-            self._rfile.close()
         except (err.MySQLError, OSError):
             self._force_close()
             return None
@@ -361,10 +388,14 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
         Nothing comes unasked but the end of the connection, and MySQL's word of goodbye before it.
         """
-        sock = self._sock
-        if sock is None or self.due:
+        sock, inbox = self._sock, self._inbox
+        if sock is None or inbox is None or self.due:
             return True
-        if self.owed or self.is_reading or not is_readable(sock):
+        if self.owed or self.is_reading:
+            return False
+        if not inbox.is_empty:
+            return True
+        if not is_readable(sock):
             return False
         # With TLS there may be something to read that is of TLS alone.
         sock.settimeout(0)
@@ -479,6 +510,42 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             # The server has a part of a packet, and would take what comes next for the rest of it.
             self._force_close()
             raise
+
+    def receive(self) -> None:
+        """Wait for more from the server; raises OperationalError 2013 if none comes."""
+        inbox = self._inbox
+        try:
+            if self._current_timeout != self._read_timeout:
+                self._sock.settimeout(self._read_timeout)
+                self._current_timeout = self._read_timeout
+            if inbox is not None and inbox.receive():
+                return
+        except OSError as error:
+            self._force_close()
+            raise err.OperationalError(CR.CR_SERVER_LOST, f"{LOST_CONNECTION} ({error})") from error
+        except BaseException:
+            # A part of a packet may be lost.
+            self._force_close()
+            raise
+        self._force_close()
+        raise err.OperationalError(CR.CR_SERVER_LOST, LOST_CONNECTION)
+
+    def _read_packet(self, packet_type: Any = MysqlPacket) -> Any:
+        # What is there as a whole, and in order, needs no more than to be cut out.
+        inbox = self._inbox
+        if inbox is not None:
+            if inbox.at == len(inbox.data):
+                self.receive()
+            data, at = inbox.data, inbox.at
+            begin = at + 4
+            if begin < len(data) and data[at + 3] == self._next_seq_id:
+                size = data[at] | data[at + 1] << 8 | data[at + 2] << 16
+                end = begin + size
+                if size and end <= len(data) and data[begin] != _ERROR:
+                    inbox.at = end
+                    self._next_seq_id = (self._next_seq_id + 1) & 0xFF
+                    return packet_type(data[begin:end], self.encoding)
+        return super()._read_packet(packet_type)
 
     def _force_close(self) -> None:
         super()._force_close()
@@ -791,17 +858,13 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
 
 _connections: WeakSet[PhysicalConnection] = WeakSet()
-_parents_files: list[Any] = []
-"""What a forked child must never close."""
 
 
 def _after_fork() -> None:
     # The sockets are the parent's: two processes that write to one confuse its server.
     for connection in [*_connections]:
-        sock, file = connection._sock, connection._rfile
+        sock = connection._sock
         connection._sock = connection._rfile = None
-        # Closing a file that a thread of the parent was reading would wait for that thread.
-        _parents_files.append(file)
         if sock is not None:
             with suppress(OSError):
                 os.close(sock.detach())
