@@ -43,7 +43,7 @@ class Classifier:
         self.templates: dict[str, Statement | None] = {}
         self._digests: dict[tuple[str, Hints], Statement | None] = {}
         self._commented: set[int] = set()
-        """Hashes of the templates with comments that were seen once."""
+        """Hashes of the texts and templates with comments that were seen once."""
 
     def statement(self, sql: str | bytes | bytearray) -> Statement:
         """Classify one text. Raises TypeError for what is no text, and nothing else."""
@@ -52,7 +52,7 @@ class Classifier:
         found = self.texts.get(sql) if isinstance(sql, str | bytes) else None
         if found is None:
             found = self._by_digest(sql)
-            if len(sql) <= _TEXT_LENGTH:
+            if len(sql) <= _TEXT_LENGTH and not self._may_change(sql):
                 if len(self.texts) >= _TEXTS:
                     self.texts.clear()
                 self.texts[sql] = found
@@ -69,18 +69,25 @@ class Classifier:
             pass
         known_as = self.known_as(template)
         if known_as is template:
-            return self._keep(template, self._template(template))
-        try:
-            found = self.templates[known_as]
-        except KeyError:
-            found = self._keep(known_as, self._template(known_as))
-        # A comment that never changes is worth keeping; one that always does would fill all.
-        if hash(template) in self._commented:
-            return self._keep(template, found)
+            found = self._template(template)
+        else:
+            try:
+                found = self.templates[known_as]
+            except KeyError:
+                found = self._keep(known_as, self._template(known_as))
+        return found if self._may_change(template) else self._keep(template, found)
+
+    def _may_change(self, text: str | bytes) -> bool:
+        """Whether it has a comment, and was not seen before with just that one.
+
+        One that never changes is worth keeping; one that always does would fill all.
+        """
+        if not has_comments(text) or hash(text) in self._commented:
+            return False
         if len(self._commented) >= _TEXTS:
             self._commented.clear()
-        self._commented.add(hash(template))
-        return found
+        self._commented.add(hash(text))
+        return True
 
     def known_as(self, template: str) -> str:
         """The template that a template with comments counts as; itself if it has none.
