@@ -1,4 +1,7 @@
-"""What large results cost through rwsplit, against plain PyMySQL on the same replica."""
+"""What large results cost through rwsplit, against plain PyMySQL on the same replica.
+
+With rows made in Python, and with those of compiled code (`rwsplit[fast]`).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import pymysql
 from pymysql.cursors import Cursor, SSCursor
 
 import rwsplit
+from rwsplit._drivers.pymysql import compiled, results
 from rwsplit.sandbox import Sandbox
 
 _ROUNDS = 9
@@ -54,8 +58,9 @@ def table(cluster: Sandbox) -> str:
     cluster.wait_caught_up()
     replica = cluster.replicas[0]
     lines = [
-        "| result | cursor | client CPU a row, plain PyMySQL | rwsplit | ratio | ratio, wall |",
-        "| --- | --- | --- | --- | --- | --- |",
+        "| result | cursor | client CPU a row: plain PyMySQL | rwsplit | ratio (wall) "
+        "| rwsplit[fast] | ratio (wall) |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     own = rwsplit.connect(**{**options, "replicas": [f"{replica.host}:{replica.port}"]})
     del options["replicas"]
@@ -63,20 +68,38 @@ def table(cluster: Sandbox) -> str:
     for name, (_, _, count) in SHAPES.items():
         sql = f"SELECT * FROM {_table(name)}"
         for kind, cursor in (("buffered", Cursor), ("unbuffered", SSCursor)):
-            sides = [_reading(each, cursor, sql, count) for each in (plain, own)]
-            cpu, wall = _taken(sides)
-            middle = [statistics.median(each) / count * 1e6 for each in cpu]
-            ratios = [
-                statistics.median([b / a for a, b in zip(*each, strict=True)])
-                for each in (cpu, wall)
-            ]
-            lines.append(
-                f"| {count:,} {name} | {kind} | {middle[0]:.2f} µs | {middle[1]:.2f} µs "
-                f"| {ratios[0]:.2f} | {ratios[1]:.2f} |"
-            )
+            alone, ours = (_reading(each, cursor, sql, count) for each in (plain, own))
+            cpu, wall = _taken([alone, _made_by(_in_python, ours), _made_by(_compiled, ours)])
+            figures = [f"{statistics.median(cpu[0]) / count * 1e6:.2f} µs"]
+            for index in (1, 2):
+                figures.append(f"{statistics.median(cpu[index]) / count * 1e6:.2f} µs")
+                ratios = [
+                    statistics.median([b / a for a, b in zip(each[0], each[index], strict=True)])
+                    for each in (cpu, wall)
+                ]
+                figures.append(f"{ratios[0]:.2f} ({ratios[1]:.2f})")
+            lines.append(f"| {count:,} {name} | {kind} | {' | '.join(figures)} |")
     plain.close()
     own.close()
     return "\n".join(lines)
+
+
+def _in_python(*args: Any) -> None:
+    """Make no rows: so they are made in Python."""
+
+
+_compiled = compiled.compiled_rows
+
+
+def _made_by(make: Any, run: Callable[[], None]) -> Callable[[], None]:
+    def run_so() -> None:
+        results.compiled_rows = make
+        try:
+            run()
+        finally:
+            results.compiled_rows = _compiled
+
+    return run_so
 
 
 def _table(name: str) -> str:
@@ -107,17 +130,16 @@ def _reading(connection: Any, kind: type[Cursor], sql: str, count: int) -> Calla
     return run
 
 
-def _taken(
-    sides: list[Callable[[], None]],
-) -> tuple[tuple[list[float], list[float]], tuple[list[float], list[float]]]:
-    """CPU time of this thread, and wall time, in interleaved rounds."""
-    cpu: tuple[list[float], list[float]] = ([], [])
-    wall: tuple[list[float], list[float]] = ([], [])
+def _taken(sides: list[Callable[[], None]]) -> tuple[list[list[float]], list[list[float]]]:
+    """CPU time of this thread, and wall time, of each side in interleaved rounds."""
+    cpu: list[list[float]] = [[] for _ in sides]
+    wall: list[list[float]] = [[] for _ in sides]
+    order = list(enumerate(sides))
     for number in range(-1, _ROUNDS):
-        for index in (0, 1) if number % 2 else (1, 0):
+        for index, side in reversed(order) if number % 2 else order:
             gc.collect()
             begun, start = perf_counter(), thread_time()
-            sides[index]()
+            side()
             if number >= 0:
                 cpu[index].append(thread_time() - start)
                 wall[index].append(perf_counter() - begun)

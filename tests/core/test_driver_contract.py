@@ -49,6 +49,31 @@ def test_the_result_has_the_methods_that_are_overridden():
     assert source.count("_check_packet_is_eof(packet)") == 3
 
 
+def test_a_socket_is_read_as_a_file_that_is_made_of_it():
+    for method in (
+        connections.Connection.connect,
+        connections.Connection._request_authentication,
+    ):
+        source = inspect.getsource(method)
+        made = source.count(".makefile(")
+        assert made == 1
+        # The socket that is read from is the connection's by then.
+        before, after = source.split("self._rfile = ")
+        assert "self._sock = " in before
+        assert after.partition("\n")[0].endswith('sock.makefile("rb")')
+
+
+def test_rows_are_read_by_the_methods_that_are_overridden():
+    for name in (
+        *("_read_rowdata_packet", "_read_rowdata_packet_unbuffered"),
+        *("_finish_unbuffered_query", "_read_row_from_packet"),
+    ):
+        assert name in vars(connections.MySQLResult), name
+    assert "self._read_rowdata_packet()" in inspect.getsource(
+        connections.MySQLResult._read_result_packet
+    )
+
+
 def test_packets_are_read_as_the_driver_reads_them():
     packet = protocol.MysqlPacket(b"abc", "ascii")
     assert packet._data == b"abc"

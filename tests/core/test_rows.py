@@ -1,5 +1,9 @@
-"""Rows are what PyMySQL makes of the same bytes, however these come, and stay in step with them."""
+"""Rows are what PyMySQL makes of the same bytes, however these come, and stay in step with them.
 
+All of it once with rows that are made in Python, and once with those of compiled code.
+"""
+
+import importlib.util
 import io
 import struct
 
@@ -12,8 +16,27 @@ from pymysql.constants import CLIENT, FIELD_TYPE
 from pymysql.converters import conversions, convert_time
 
 from rwsplit._core.sql.fingerprint import Fingerprint
-from rwsplit._drivers.pymysql import PhysicalConnection, Result
+from rwsplit._drivers.pymysql import PhysicalConnection, Result, compiled, results
 from rwsplit._drivers.pymysql.results import Fingerprinted
+
+NOT_THERE = pytest.mark.skipif(
+    importlib.util.find_spec("asyncmy") is None, reason="asyncmy is not installed"
+)
+
+
+@pytest.fixture(
+    params=["python", pytest.param("compiled", marks=NOT_THERE)], autouse=True, scope="module"
+)
+def made_by(request):
+    """What makes the rows; compiled code however few bytes there are."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "compiled":
+            patch.setattr(results, "LARGE", 1)
+            assert compiled.maker() is not None
+        else:
+            patch.setattr(results, "compiled_rows", lambda *_: None)
+        yield request.param
+
 
 # A server's side.
 
@@ -405,6 +428,32 @@ def test_rows_that_are_fingerprinted_are_those_that_came(unbuffered, sizes):
     assert taken.columns
     assert taken.is_whole
     assert taken.same_as(right)
+
+
+@NOT_THERE
+def test_what_makes_other_rows_than_it_should_is_not_used(monkeypatch):
+    compiled.maker.cache_clear()
+    monkeypatch.setattr(compiled, "_MADE", (27, 1, [(12, None, b"\xc3\xa4b"), (-1, 1.0, "-")]))
+    try:
+        assert compiled.maker() is None
+        look = whole(ours([Script(NUMBERS_ALONE, FEW)], [10**6]), 1)
+        assert next(look)[0] == len(FEW)
+    finally:
+        compiled.maker.cache_clear()
+
+
+def test_most_rows_are_made_by_compiled_code(made_by, monkeypatch):
+    made = []
+
+    def counting(*args):
+        found = compiled.compiled_rows(*args)
+        made.append(len(found[2]))
+        return found
+
+    if made_by == "compiled":
+        monkeypatch.setattr(results, "compiled_rows", counting)
+        [*whole(ours([Script(NUMBERS_ALONE, FEW)], [10**6]), 1)]
+        assert sum(made) == len(FEW)
 
 
 # In step with what comes.

@@ -15,6 +15,7 @@ from pymysql.protocol import FieldDescriptorPacket
 from ..._core.sql.fingerprint import Fingerprint
 from ..._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
 from .. import err
+from .compiled import LARGE, compiled_rows
 from .errors import in_use, lost
 from .rows import rows_of, skip_rows, split_rows
 
@@ -119,6 +120,11 @@ class Result(MySQLResult):  # type: ignore[misc]
             raise err.OperationalError(CR.CR_SERVER_LOST, LOST_CONNECTION)
         width = len(self.converters)
         while True:
+            if len(inbox.data) - inbox.at >= LARGE and self._take is None:
+                made = compiled_rows(inbox.data, inbox.at, owner._next_seq_id, self.converters)
+                if made is not None and made[2]:
+                    inbox.at, owner._next_seq_id, rows = made
+                    return rows
             values: list[Any] = []
             inbox.at, owner._next_seq_id, has_null = split_rows(
                 inbox.data, inbox.at, owner._next_seq_id, width, values, self._take
