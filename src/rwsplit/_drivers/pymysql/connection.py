@@ -530,7 +530,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self._force_close()
         raise err.OperationalError(CR.CR_SERVER_LOST, LOST_CONNECTION)
 
-    def _read_packet(self, packet_type: Any = MysqlPacket) -> Any:
+    def payload(self) -> bytes:
+        """Return what is in the next packet; raises PyMySQL's errors, and the server's."""
         # What is there as a whole, and in order, needs no more than to be cut out.
         inbox = self._inbox
         if inbox is not None:
@@ -544,8 +545,12 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
                 if size and end <= len(data) and data[begin] != _ERROR:
                     inbox.at = end
                     self._next_seq_id = (self._next_seq_id + 1) & 0xFF
-                    return packet_type(data[begin:end], self.encoding)
-        return super()._read_packet(packet_type)
+                    return data[begin:end]
+        found: bytes = super()._read_packet()._data
+        return found
+
+    def _read_packet(self, packet_type: Any = MysqlPacket) -> Any:
+        return packet_type(self.payload(), self.encoding)
 
     def _force_close(self) -> None:
         super()._force_close()

@@ -59,6 +59,8 @@ class Owner(Protocol):
 
     def receive(self) -> None: ...
 
+    def payload(self) -> bytes: ...
+
     def _read_packet(self) -> MysqlPacket: ...
 
     def column(self, data: bytes) -> tuple[FieldDescriptorPacket, Any]: ...
@@ -140,11 +142,13 @@ class Result(MySQLResult):  # type: ignore[misc]
 
     def _read_rowdata_packet(self) -> None:
         rows: list[Any] = []
+        inbox = self._owner._rfile
         while True:
             found = self._next_rows()
             if found is not None:
                 rows.extend(found)
-                continue
+                if inbox is None or inbox.lacks_rest:
+                    continue
             packet = self._owner._read_packet()
             if self._check_packet_is_eof(packet):
                 break
@@ -274,14 +278,14 @@ class Result(MySQLResult):  # type: ignore[misc]
 
     def _get_descriptions(self) -> None:
         owner = self._owner
-        read_packet = owner._read_packet
+        read_payload = owner.payload
         decoders = owner.decoders
         encoding = owner.encoding if owner.use_unicode else None
         fields = []
         columns = []
         descriptions = []
         for _ in range(self.field_count):
-            field, description = owner.column(read_packet()._data)
+            field, description = owner.column(read_payload())
             fields.append(field)
             descriptions.append(description)
             converter = decoders.get(field.type_code)

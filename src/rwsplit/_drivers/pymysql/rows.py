@@ -113,6 +113,8 @@ def rows_of(values: _Values, converters: Converters, has_null: bool) -> Iterable
     when it is asked for: the others are as they are.
     """
     width = len(converters)
+    if len(values) == width:
+        return map(_row, (converters,), (values,))
     if len(values) >= _FEW * width:
         readers = [*map(_reader_of, converters)]
         if None not in readers:
@@ -123,7 +125,7 @@ def rows_of(values: _Values, converters: Converters, has_null: bool) -> Iterable
     return map(partial(_row, converters), zip(*[iter(values)] * width, strict=True))
 
 
-def _row(converters: Converters, values: tuple[bytes | None, ...]) -> tuple[Any, ...]:
+def _row(converters: Converters, values: Sequence[bytes | None]) -> tuple[Any, ...]:
     """Make a row as PyMySQL does."""
     row: list[Any] = []
     for (encoding, converter), data in zip(converters, values, strict=True):
