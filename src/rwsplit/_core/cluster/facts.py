@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from .position import History, Position
@@ -20,6 +21,6 @@ class PrimaryFacts(NamedTuple):
     """Where it is; None likewise."""
     no_gtids: str
     server: object
-    variables: dict[str, str]
+    variables: Mapping[str, str]
     """Those of the session that matter from the start."""
     read_only: bool

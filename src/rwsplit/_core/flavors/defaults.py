@@ -7,6 +7,7 @@ connection is given what the connection to the primary began with.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 __all__ = ["DEFAULTS", "UNMENDED", "packed", "unpacked"]
 
@@ -46,8 +47,9 @@ def packed(names: tuple[str, ...], scope: str) -> str:
     return f"CAST(CONCAT_WS(X'1F',{variables}) AS BINARY)"
 
 
-def unpacked(names: tuple[str, ...], values: str) -> dict[str, str]:
-    """Return the values of variables by name.
+@lru_cache(maxsize=64)
+def unpacked(names: tuple[str, ...], values: str) -> Mapping[str, str]:
+    """Return the values of variables by name; the same dict for the same, not to be changed.
 
     >>> unpacked(("a", "b"), "1\\x1f")
     {'a': '1', 'b': ''}
