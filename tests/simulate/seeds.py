@@ -322,4 +322,10 @@ KEPT: dict[str, Plan] = {
         Step(0.0027, "write", "", 4), Step(0.0021, "ask", "changed", 7), Step(0.0006, "commit",
         "chain", 5)), provided=False, session_id="8", autocommit=True, transactions="eventual",
         max_snapshot=5.0)), mishaps=(Mishap(0.05, "stall", 1, 0.3),), others=(), store=False),
+    "a write without a mark was not told behind its rollback":
+        Plan(seed=10000833, flavor="mariadb", replicas=1, clients=(ClientPlan(level="session",
+        shares=True, waits=True, timeout=2.0, steps=(Step(0.3133, "level", "next READ COMMITTED",
+        7), Step(0.4169, "stream", "", 7), Step(0.155, "begin", "method", 5), Step(0.0589, "set",
+        "", 7), Step(0.0026, "write", "", 5)), provided=True, session_id="7", autocommit=True,
+        transactions="verify", max_snapshot=0.3),), mishaps=(), others=(), store=False),
 }

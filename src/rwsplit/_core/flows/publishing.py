@@ -51,8 +51,13 @@ class Publishing:
         if sharing is None:
             return
         sharing.answered()
-        if not sharing.is_open or (session.in_transaction and not state.written):
+        if session.in_transaction and not state.written:
             return  # the mark of a write, or of a savepoint, is for the end
+        if not sharing.is_open:
+            if state.position_known or session.identity.needs_store:
+                return
+            # What went straight in the transaction had no mark, and may have committed.
+            yield from self.beginning_write()
         if not state.position_known:
             try:
                 state.find_position((yield from self._asking.position_aside()))
