@@ -54,9 +54,9 @@ class Publishing:
         if session.in_transaction and not state.written:
             return  # the mark of a write, or of a savepoint, is for the end
         if not sharing.is_open:
-            if state.position_known or session.identity.needs_store:
+            # What went straight in a transaction, or was lost, had no mark, and may have committed.
+            if session.identity.needs_store or (state.position_known and not state.written):
                 return
-            # What went straight in the transaction had no mark, and may have committed.
             yield from self.beginning_write()
         if not state.position_known:
             try:
