@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 
+from ..cluster.facts import Values
+
 __all__ = ["DEFAULTS", "UNMENDED", "packed", "unpacked"]
 
 # max_join_size goes before sql_big_selects: setting it sets the other.
@@ -48,10 +50,10 @@ def packed(names: tuple[str, ...], scope: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def unpacked(names: tuple[str, ...], values: str) -> Mapping[str, str]:
-    """Return the values of variables by name; the same dict for the same, not to be changed.
+def unpacked(names: tuple[str, ...], values: str) -> Values:
+    """Return the values of variables by name.
 
-    >>> unpacked(("a", "b"), "1\\x1f")
+    >>> {**unpacked(("a", "b"), "1\\x1f")}
     {'a': '1', 'b': ''}
     """
-    return dict(zip(names, values.split(_SEPARATOR), strict=True))
+    return Values(zip(names, values.split(_SEPARATOR), strict=True))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
+from ..cluster.facts import Values
 from ..cluster.position import Position, empty, parse_position, within
 from ..flavors.names import TRANSACTIONAL, spelt
 from ..flavors.traits import traits_of
@@ -422,9 +423,8 @@ class State:
         self.base = common if common.covers(kept) else kept
         self._position = self.asked = self.began = self.origin
 
-    def begin(self, charset: str, variables: Mapping[str, str]) -> None:
+    def begin(self, charset: str, told: Values) -> None:
         """Begin with the schema, and with what the server said that its variables are."""
-        told = tuple(variables.items())
         self._start = start = _begun(self.origin.flavor, self.schema, charset, told)
         self.had_schema = self.schema is not None
         self.version = start.version
@@ -966,13 +966,11 @@ class State:
 
 
 @lru_cache(maxsize=256)
-def _begun(
-    flavor: str, schema: str | None, charset: str, told: tuple[tuple[str, str], ...]
-) -> Start:
+def _begun(flavor: str, schema: str | None, charset: str, told: Values) -> Start:
     state = State(empty(flavor), schema)
     state.set_schema(schema)
     state.set_variable("character_set_client", charset)
-    for name, value in told:
+    for name, value in told.items():
         state.set_variable(name, value)
     difference, _ = state.difference(0)
     return Start(state._entries, state._values, state.pins, state.version, difference)
