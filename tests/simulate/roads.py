@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from rwsplit._core.cause import Reason
 from rwsplit._core.flows.answer import EMPTY, Answer, Underway
 from rwsplit._core.flows.command import ByMethod, Exchange, Flow
 from rwsplit._core.flows.journey import Journey
 from rwsplit._core.flows.straight import InSnapshot, Straight
 from rwsplit._core.session.session import Session
+from rwsplit._core.sql.statement import Statement
 from rwsplit._core.wire import Fault
 
 from .connection import Connection
@@ -49,6 +51,8 @@ class Roads:
             member: Any = straight.reader(statement)
             if member is not None:
                 return (yield from self._read(member, statement, encoded, unbuffered))
+        elif statement.usual and not unbuffered and straight.writes(statement):
+            return (yield from self._write(statement, encoded))
         session.stir()
         underway = Underway(statement, encoded, unbuffered)
         if session.snapshot is not None and statement.plain:
@@ -64,7 +68,28 @@ class Roads:
             yield from Exchange(session.primary, [], _accept, encoded, unbuffered)
         except Fault as fault:
             return self._result_of((yield from straight.failing(underway, reason, fault)))
-        answer = straight.ran(statement, encoded, reason, status)
+        return (yield from self._take(statement, encoded, reason, status))
+
+    def _write(self, statement: Statement, sql: bytes) -> Flow[Reply]:
+        straight, session = self._straight, self._session
+        status = session.state.status
+        self.taken += 1
+        try:
+            yield from Exchange(session.primary, [], _accept, sql)
+        except Fault as fault:
+            session.stir()
+            flow = straight.failing(Underway(statement, sql), statement.reason, fault)
+            return self._result_of((yield from flow))
+        result = session.primary.connection.result
+        route = straight.wrote(statement, result)
+        if route is None:
+            session.stir()
+            return (yield from self._take(statement, sql, statement.reason, status))
+        return self._result_of(Answer(route, result))
+
+    def _take(self, statement: Statement, sql: bytes, reason: Reason, status: int) -> Flow[Reply]:
+        straight = self._straight
+        answer = straight.ran(statement, sql, reason, status)
         asking = straight.settling(answer)
         if asking is not None:
             yield from asking

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
+from .._core.cause import Reason
 from .._core.flows.answer import EMPTY, Answer, Underway
 from .._core.flows.command import Flow
 from .._core.flows.journey import Journey
 from .._core.flows.straight import InSnapshot, Straight
 from .._core.session.session import Session
 from .._core.session.state import IN_TRANSACTION
+from .._core.sql.statement import Statement
 from .._core.wire import Fault
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, fault_of
@@ -52,6 +54,8 @@ class Roads:
             member: Any = straight.reader(statement)
             if member is not None:
                 return self._read(member, statement, encoded, unbuffered, template)
+        elif statement.usual and not unbuffered and straight.writes(statement):
+            return self._write(statement, encoded, template)
         session.stir()
         underway = Underway(statement, encoded, unbuffered, template)
         if session.snapshot is not None and statement.plain:
@@ -66,7 +70,29 @@ class Roads:
             primary.query(encoded, unbuffered)
         except err.MySQLError as error:
             return self._finish(straight.failing(underway, reason, fault_of(error)))
-        answer = straight.ran(statement, encoded, reason, status)
+        return self._take(statement, encoded, reason, status)
+
+    def _write(self, statement: Statement, sql: bytes, template: tuple[Any, str] | None) -> Any:
+        """Run a write that changes rows alone."""
+        straight, primary = self._straight, self._primary
+        status = self._session.state.status
+        try:
+            primary.query(sql)
+        except err.MySQLError as error:
+            underway = Underway(statement, sql, template=template)
+            return self._finish(straight.failing(underway, statement.reason, fault_of(error)))
+        result = primary.result
+        route = straight.wrote(statement, result)
+        if route is None:
+            self._session.stir()
+            return self._take(statement, sql, statement.reason, status)
+        result.route = route
+        return result
+
+    def _take(self, statement: Statement, sql: bytes, reason: Reason, status: int) -> Any:
+        """Take in what has run on the primary; `status` is the server's before it."""
+        straight = self._straight
+        answer = straight.ran(statement, sql, reason, status)
         asking = straight.settling(answer)
         if asking is not None:
             self.perform(asking)

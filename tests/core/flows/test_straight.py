@@ -212,6 +212,129 @@ NOT_STRAIGHT = {
 def test_a_write_is_not_straight_with(house, why):
     NOT_STRAIGHT[why](house)
     assert on_primary(house) is None
+    assert not house.straight.writes(house.statement(WRITE))
+
+
+# A write that changes rows alone.
+
+
+def test_a_write_that_changes_rows_alone_is_steady_until_something_else_runs(house):
+    assert house.straight.writes(house.statement(WRITE))
+    assert house.session.steady
+    assert reader(house) is not None
+    assert house.session.steady
+    house.session.stir()
+    assert not house.session.steady
+
+
+def test_a_write_of_an_open_transaction_is_noted(house):
+    house.open_transaction()
+    assert house.straight.writes(house.statement(WRITE))
+    assert house.session.transaction.wrote
+
+
+def test_what_was_asked_for_beside_the_text_is_not_passed_by(house):
+    house.straight.writes(house.statement(WRITE))
+    house.session.ask(None, True)
+    assert house.straight.statement(WRITE, None) is None
+
+
+def remembered(house):
+    """All that a session's parts remember that a write may change."""
+    session = house.session
+    parts = session.state, session.followed, session.transaction, session.owed, session.seen
+    return {
+        (type(part).__name__, name): getattr(part, name)
+        for part in parts
+        for name in type(part).__slots__
+        if name not in ("traits", "_commits", "_bodies")
+    } | {"position": session.state.position, "published": getattr(house, "told", None)}
+
+
+def tails_of(flavor):
+    told = {"gtids": f"{UUID}:7"} if flavor == "mysql" else {"variables": {"last_gtid": "0-1-7"}}
+    return {
+        "a GTID": reports(**told),
+        "a transaction": reports(transaction="T___W___"),
+        "a beginning": reports(transaction="T___W___", characteristics="START TRANSACTION;"),
+        "an end": reports(**told, transaction="________", characteristics=""),
+    }
+
+
+TAILS = tails_of("mysql")
+WRITES = (WRITE, "INSERT INTO t VALUES (1)", "INSERT INTO t SELECT 1", "DELETE FROM t, u USING t")
+
+
+@pytest.mark.parametrize("flavor", ["mysql", "mariadb"])
+@pytest.mark.parametrize("sql", WRITES)
+@pytest.mark.parametrize("tail", ["nothing", *TAILS])
+@pytest.mark.parametrize("in_open", [False, True], ids=["alone", "in a transaction"])
+def test_a_usual_write_leaves_what_any_other_does(flavor, sql, tail, in_open):
+    """The short way and the long way."""
+    found = []
+    for short in (True, False):
+        house = House(flavor, replicas=("r1",))
+        connection, statement = house.primary.connection, house.statement(sql)
+        if in_open:
+            house.open_transaction()
+        connection.server_status = house.state.status
+        house.session.followed.counted = None
+        assert statement.usual
+        assert house.straight.writes(statement)
+        connection.result = Result(warning_count=1)
+        connection.tails += [tails_of(flavor)[tail]] if tail != "nothing" else []
+        if short:
+            route = house.straight.wrote(statement, connection.result)
+            if route is None:
+                assert (tail, in_open) == ("a beginning", False)
+                return
+        else:
+            status = house.state.status
+            route = house.straight.ran(statement, sql.encode(), statement.reason, status).route
+        assert not connection.tails
+        found.append((route, {k: repr(v) for k, v in remembered(house).items()}))
+    assert found[0] == found[1]
+
+
+MORE_THAN_ROWS = {
+    "something else changed": lambda house: house.primary.connection.tails.append(
+        reports(changed=True)
+    ),
+    "several answers": lambda house: house.primary.connection.tails.extend([TAILS["a GTID"]] * 2),
+    "a transaction was opened": lambda house: setattr(
+        house.primary.connection, "server_status", AUTOCOMMIT | IN_TRANSACTION
+    ),
+    "rows": lambda house: setattr(house.primary.connection, "result", rows("1")),
+    "more results": lambda house: setattr(
+        house.primary.connection, "result", Result(has_next=True)
+    ),
+    "nobody told": lambda house: setattr(house.primary.connection, "is_untold", True),
+    "what to publish is to be asked": lambda house: (
+        house.share(is_local=True),
+        house.state.lose_position(),
+    ),
+}
+
+
+@pytest.mark.parametrize("why", MORE_THAN_ROWS)
+def test_a_write_is_not_a_usual_one_where(house, why):
+    house.primary.connection.result = OK
+    MORE_THAN_ROWS[why](house)
+    tails = [*house.primary.connection.tails]
+    assert house.straight.wrote(house.statement(WRITE), house.primary.connection.result) is None
+    assert house.primary.connection.tails == tails
+
+
+def test_a_usual_write_under_an_id_that_is_kept_here_is_told_at_once(house):
+    sharing = house.share(is_local=True)
+    house.primary.connection.tails.append(reports(gtids=f"{UUID}:1-7"))
+    assert house.straight.writes(house.statement(WRITE))
+    assert house.straight.wrote(house.statement(WRITE), OK) is not None
+    assert sharing.published == [house.at(7)]
+    assert not house.state.written
+
+
+# On the primary, whatever it is.
 
 
 @pytest.mark.parametrize(

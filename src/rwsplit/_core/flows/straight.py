@@ -1,11 +1,11 @@
 """The straight roads, decided: which statements need nothing but themselves, and what they leave.
 
-Four kinds of statements are most of what applications run: a read that any replica may answer, a
-statement that the primary runs as it is, the end of its transaction by method, and a read in a
-snapshot that is in step. Whether one of them is that is asked anew each time, of what is there:
-there is no flag that somebody must keep. No decision is a flow, and none waits: the shell sends
-the statement in between. All else, and what goes wrong on such a road, is for the journey, which
-gives the same answers: tests run both.
+Five kinds of statements are most of what applications run: a read that any replica may answer, a
+write that changes rows and no more, another statement that the primary runs as it is, the end of
+its transaction by method, and a read in a snapshot that is in step. Whether one of them is that is
+asked anew each time, of what is there: there is no flag that somebody must keep. No decision is a
+flow, and none waits: the shell sends the statement in between. All else, and what goes wrong on
+such a road, is for the journey, which gives the same answers: tests run both.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..cause import Reason
-from ..session.route import OPEN, Destination, Route
+from ..session.route import OPEN, Destination, Route, RouteTaken
 from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION
 from ..session.transaction import Step
 from ..sql.fingerprint import Fingerprint
 from ..sql.statement import Kind, Statement
+from ..tracking import only_gtid
 from ..wire import Fault, Member
 from .answer import Answer, Underway
 from .command import Flow
@@ -65,7 +66,7 @@ class Straight:
             or not connection.open
         ):
             return None
-        if not session.calm and (
+        if not (session.calm or session.steady) and (
             session.owed.pending
             or session.state.unread
             or session.asked is not None
@@ -146,6 +147,47 @@ class Straight:
     ) -> Any:
         """Let the journey go on with a free read that was not answered: a flow."""
         return self._journey.reading_on(underway, failed, since)
+
+    # A write that changes rows alone, and is its transaction's or one of its own.
+
+    def writes(self, statement: Statement) -> bool:
+        """Tell whether the primary runs a usual write as it is."""
+        session = self._session
+        if not (session.steady or session.take_steady()) or self._journey.holding.lacks_primary():
+            return False
+        if session.transacts and session.state.status & IN_TRANSACTION:
+            session.transaction.note_on_primary(statement)
+        return True
+
+    def wrote(self, statement: Statement, result: Any) -> RouteTaken | None:
+        """Take in that it has run, and return its route.
+
+        None where the server told of more than rows and a GTID: then `ran` takes it in.
+        """
+        session = self._session
+        state, primary = session.state, session.primary
+        connection = primary.connection
+        tails, status = connection.tails, connection.server_status
+        gtid: bytes | None = b""
+        if tails:
+            gtid = only_gtid(tails[0], status & IN_TRANSACTION) if len(tails) == 1 else None
+        sharing = session.identity.sharing
+        if (
+            gtid is None
+            or (status ^ state.status) & (IN_TRANSACTION | AUTOCOMMIT)
+            or result.field_count
+            or result.has_next
+            or not connection.tells
+            or (sharing is not None and not state.position_known)
+        ):
+            return None
+        tails.clear()
+        state.note_write(status, gtid)
+        session.followed.note_write(primary, statement, result.warning_count)
+        if sharing is not None:
+            self._journey.publishing.publish_here()
+        route: RouteTaken = primary.taken(statement.reason)
+        return route
 
     # A statement that the primary runs as it is.
 

@@ -129,6 +129,17 @@ class Followed:
         else:
             self.note_result(member, statement, bool(result.field_count), result.warning_count)
 
+    def note_write(self, member: Any, statement: Statement, warnings: int) -> None:
+        """Do so for a write that changes rows alone, and returned none."""
+        if self.told or self.counts_late:
+            self.note_result(member, statement, has_rows=False, warnings=warnings)
+            return
+        self.last = self.warned = member
+        counts = statement.counts
+        if counts or (counts is None and self.counted is not member):
+            self.counted = member if counts else None
+            member.note_asked(False)
+
     def note_last(self, member: Any, warned: bool = True) -> None:
         """Note whom ROW_COUNT() is about, and the warnings if they are."""
         self.last = member

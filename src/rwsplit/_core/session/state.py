@@ -419,6 +419,17 @@ class State:
         if len(self._committed) > _MOST_COMMITTED:
             self._add_up()
 
+    def note_write(self, status: int, gtid: bytes) -> None:
+        """Note a write that changed rows, and what it committed; its triggers may have run code.
+
+        `gtid` is empty where it committed nothing yet.
+        """
+        self.status = status
+        self.rumoured = True
+        self._checked.clear()
+        if gtid:
+            self.has_committed(gtid)
+
     def set_variable(self, name: str, value: object) -> None:
         """Note the value that a session system variable now has."""
         if name in _BINDS_WHILE_ON:

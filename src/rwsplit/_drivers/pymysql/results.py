@@ -16,6 +16,7 @@ from ..._core.sql.fingerprint import Fingerprint
 from ..._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
 from .. import err
 from .errors import in_use, lost
+from .packets import STATUS_AND_WARNINGS, read_ok
 
 if TYPE_CHECKING:
     from pymysql.protocol import MysqlPacket
@@ -24,7 +25,6 @@ __all__ = ["Compared", "Fingerprinted", "Result", "made_result", "no_result", "r
 
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 _EOF = 0xFE
-_STATUS_AND_WARNINGS = struct.Struct("<HH")
 _LOST_CONNECTION = "Lost connection to MySQL server during query"
 
 
@@ -68,12 +68,15 @@ class Result(MySQLResult):  # type: ignore[misc]
         self._owner = connection
 
     def _read_ok_packet(self, packet: MysqlPacket) -> None:
-        super()._read_ok_packet(packet)
+        self.affected_rows, self.insert_id, status, self.warning_count, tail = read_ok(packet._data)
+        self.server_status = status
+        self.has_next = status & _MORE_RESULTS
         owner = self._owner
         if owner.client_flag & CLIENT.SESSION_TRACK:
-            if self.server_status & SESSION_STATE_CHANGED:
-                owner.tails.append(self.message)
-            self.message = info_string(self.message)
+            if status & SESSION_STATE_CHANGED:
+                owner.tails.append(tail)
+            tail = info_string(tail)
+        self.message = tail
 
     def _check_packet_is_eof(self, packet: MysqlPacket) -> bool:
         data = packet._data
@@ -83,7 +86,7 @@ class Result(MySQLResult):  # type: ignore[misc]
         at = 3
         if data[1] or data[2]:
             at = read_lenenc(data, read_lenenc(data, 1)[1])[1]
-        status, self.warning_count = _STATUS_AND_WARNINGS.unpack_from(data, at)
+        status, self.warning_count = STATUS_AND_WARNINGS.unpack_from(data, at)
         self.server_status = status
         self.has_next = status & _MORE_RESULTS
         owner = self._owner
