@@ -9,13 +9,13 @@ from typing import Any, TypeVar
 
 from .._core.cause import Reason
 from .._core.flows.answer import EMPTY, Answer, Underway
-from .._core.flows.command import Flow
+from .._core.flows.command import Exchange, Flow
 from .._core.flows.journey import Journey
 from .._core.flows.straight import InSnapshot, Straight
 from .._core.session.session import Session
 from .._core.session.state import IN_TRANSACTION
 from .._core.sql.statement import Statement
-from .._core.wire import Fault
+from .._core.wire import Fault, raise_first
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, fault_of
 from .outcome import error_of
@@ -54,15 +54,27 @@ class Roads:
             member: Any = straight.reader(statement)
             if member is not None:
                 return self._read(member, statement, encoded, unbuffered, template)
-        elif statement.usual and not unbuffered and straight.writes(statement):
-            return self._write(statement, encoded, template)
+        elif statement.usual and not unbuffered:
+            if straight.writes(statement):
+                return self._write(statement, encoded, template, [])
+            before = straight.opens(statement)
+            if before is not None:
+                session.stir()
+                return self._write(statement, encoded, template, before)
         session.stir()
+        if statement.transaction is not None:
+            begun = straight.begins(statement, encoded, quiet=False)
+            if begun is not None:
+                return self.result_of(begun)
         underway = Underway(statement, encoded, unbuffered, template)
         if session.snapshot is not None and statement.plain:
             reading = straight.in_snapshot(underway)
             if reading is not None:
                 return self._read_in_snapshot(reading)
-        reason = straight.on_primary(underway)
+        if statement.plain:
+            reason = straight.begins_on_primary(underway) or straight.on_primary(underway)
+        else:
+            reason = straight.on_primary(underway)
         if reason is None:
             return self._finish(self._journey.going(underway))
         status = session.state.status
@@ -72,19 +84,30 @@ class Roads:
             return self._finish(straight.failing(underway, reason, fault_of(error)))
         return self._take(statement, encoded, reason, status)
 
-    def _write(self, statement: Statement, sql: bytes, template: tuple[Any, str] | None) -> Any:
-        """Run a write that changes rows alone."""
-        straight, primary = self._straight, self._primary
-        status = self._session.state.status
+    def _write(
+        self,
+        statement: Statement,
+        sql: bytes,
+        template: tuple[Any, str] | None,
+        before: list[bytes],
+    ) -> Any:
+        """Run a write that changes rows alone, behind the BEGIN of its transaction if need be."""
+        straight, session, primary = self._straight, self._session, self._primary
+        status = session.state.status
         try:
-            primary.query(sql)
-        except err.MySQLError as error:
+            if before:
+                status |= IN_TRANSACTION
+                self._hands[Exchange](Exchange(session.primary, before, raise_first, sql))
+            else:
+                primary.query(sql)
+        except (err.MySQLError, Fault) as error:
+            fault = error if isinstance(error, Fault) else fault_of(error)
             underway = Underway(statement, sql, template=template)
-            return self._finish(straight.failing(underway, statement.reason, fault_of(error)))
+            return self._finish(straight.failing(underway, statement.reason, fault))
         result = primary.result
-        route = straight.wrote(statement, result)
+        route = straight.wrote(statement, result, status)
         if route is None:
-            self._session.stir()
+            session.stir()
             return self._take(statement, sql, statement.reason, status)
         result.route = route
         return result
@@ -156,8 +179,17 @@ class Roads:
             return self.result_of(answer)
         return self._finish(self._straight.leaving(reading.underway, answer))
 
-    def end(self, verb: str) -> Answer:
-        """COMMIT or ROLLBACK by method."""
+    def transact(self, verb: str) -> Answer:
+        """BEGIN, COMMIT or ROLLBACK by method."""
+        if verb != "BEGIN":
+            return self._end(verb)
+        session = self._session
+        session.stir()
+        statement = session.language.statement(verb)
+        begun = self._straight.begins(statement, b"BEGIN", quiet=True) if self.is_open else None
+        return begun or self.perform(self._journey.moving.by_method(verb))
+
+    def _end(self, verb: str) -> Answer:
         straight, session, primary = self._straight, self._session, self._primary
         if not (self.is_open and straight.ends()):
             return self.perform(self._journey.moving.by_method(verb))

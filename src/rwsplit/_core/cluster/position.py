@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from operator import lt
 
@@ -34,6 +34,7 @@ __all__ = [
     "intersection",
     "join_positions",
     "lineage",
+    "parse_commits",
     "parse_history",
     "parse_position",
     "strange",
@@ -449,6 +450,46 @@ def empty(flavor: str) -> Position:
 def parse_position(flavor: str, text: str | bytes) -> Position:
     """Read a position as a server of this flavor prints it; raises ValueError."""
     return _POSITIONS[flavor].parse(text)
+
+
+def parse_commits(flavor: str, told: Sequence[str | bytes]) -> Position:
+    """Read what many statements have committed, each as a server prints it; raises ValueError.
+
+    >>> parse_commits("mariadb", [b"0-1-7", b"0-1-9", "1-1-3"])
+    GtidList('0-1-9,1-1-3')
+    """
+    if len(told) == 1:
+        return parse_position(flavor, told[0])
+    mark, hyphens, written = _SINGLE_FORMS[flavor]
+    parts = [text.rpartition(mark) for text in told if type(text) is bytes]
+    texts = [text for text in told if type(text) is str]
+    for source in {part[0] for part in parts}:
+        numbers = [number for found, _, number in parts if found == source]
+        if source.count(b"-") == hyphens and b"".join(numbers).isdigit():
+            numbers = [written(sorted({*map(int, numbers)}))]
+        # What was told in another form is read as it is.
+        texts += [(source + mark + number if source else number).decode() for number in numbers]
+    return parse_position(flavor, ",".join(filter(None, texts)))
+
+
+def _ranges(numbers: list[int]) -> bytes:
+    """Write down numbers, in order, as the intervals that they make."""
+    first, last = numbers[0], numbers[-1]
+    if last - first + 1 == len(numbers):
+        return b"%d-%d" % (first, last)
+    ends = [at for at in range(1, len(numbers)) if numbers[at] != numbers[at - 1] + 1]
+    pieces = zip([0, *ends], [*ends, len(numbers)], strict=True)
+    return b":".join([b"%d-%d" % (numbers[start], numbers[end - 1]) for start, end in pieces])
+
+
+def _last(numbers: list[int]) -> bytes:
+    """Write down the last of numbers, in order: it stands for those before it."""
+    return b"%d" % numbers[-1]
+
+
+_SINGLE_FORMS = {"mysql": (b":", 4, _ranges), "mariadb": (b"-", 1, _last)}
+"""What comes before the number of a single transaction, how many hyphens its source has, and how
+several of one source are written down."""
 
 
 def parse_history(flavor: str, text: str | bytes) -> History:

@@ -169,7 +169,7 @@ class Moving:
                 if why:
                     return (yield from self._writing.on_primary(underway, why))
                 return (yield from self._writing.on_replica(underway, decision))
-            why = why or self._why_primary(underway, transaction.is_read_only(state))
+            why = why or self.why_primary(underway, transaction.is_read_only(state))
             if why:
                 return (yield from self._reading_on_primary(underway, why))
         compares, fingerprint = self.compared(underway)
@@ -254,7 +254,7 @@ class Moving:
         share = yield from self._deciding.primarys_share(underway)
         return PRIMARYS_SHARE if share else None
 
-    def _why_primary(self, underway: Underway, read_only: bool) -> Reason | None:
+    def why_primary(self, underway: Underway, read_only: bool) -> Reason | None:
         """Tell why a transaction that begins with this read had better begin on the primary."""
         session, template = self._session, underway.template
         transaction = session.transaction
@@ -431,6 +431,10 @@ class Moving:
         """End a transaction that the primary knows nothing of."""
         if self._session.snapshot is not None:
             yield from self._reads.ending_snapshot()
+        self.end_here()
+
+    def end_here(self) -> None:
+        """Note that it has ended; it has no snapshot."""
         self._writing.note_habit()
         self._session.transaction.clear()
         self._session.owed.sent()

@@ -159,22 +159,53 @@ class Straight:
             session.transaction.note_on_primary(statement)
         return True
 
-    def wrote(self, statement: Statement, result: Any) -> RouteTaken | None:
+    def opens(self, statement: Statement) -> list[bytes] | None:
+        """Return the BEGIN that a usual write takes along, where nothing else comes before it."""
+        session = self._session
+        state, transaction = session.state, session.transaction
+        if (
+            not transaction.is_begun_alone
+            or transaction.is_read_only(state)
+            or not session.transacts
+            or state.status & IN_TRANSACTION
+            or session.snapshot is not None
+            or transaction.lost
+            or transaction.may_be_over
+            or not session.identity.is_free
+            or not session.owed.nothing
+            or session.asked is not None
+            or session.only_reads
+            or state.next_transaction
+            or state.unread
+            or state.is_unsettled
+            or self._journey.holding.lacks_primary()
+        ):
+            return None
+        before = [transaction.begin]
+        transaction.forget_replica()
+        session.owed.send_first(before)
+        transaction.note_on_primary(statement)
+        return before
+
+    def wrote(self, statement: Statement, result: Any, before: int) -> RouteTaken | None:
         """Take in that it has run, and return its route.
 
-        None where the server told of more than rows and a GTID: then `ran` takes it in.
+        `before` is the server status that it ran under. None where the server told of more than
+        rows and a GTID: then `ran` takes it in.
         """
         session = self._session
         state, primary = session.state, session.primary
         connection = primary.connection
         tails, status = connection.tails, connection.server_status
-        gtid: bytes | None = b""
-        if tails:
-            gtid = only_gtid(tails[0], status & IN_TRANSACTION) if len(tails) == 1 else None
+        gtid = b""
+        for tail in tails:
+            told = only_gtid(tail, status & IN_TRANSACTION)
+            if told is None or gtid:
+                return None  # two commits are read at length
+            gtid = told
         sharing = session.identity.sharing
         if (
-            gtid is None
-            or (status ^ state.status) & (IN_TRANSACTION | AUTOCOMMIT)
+            (status ^ before) & (IN_TRANSACTION | AUTOCOMMIT)
             or result.field_count
             or result.has_next
             or not connection.tells
@@ -182,12 +213,41 @@ class Straight:
         ):
             return None
         tails.clear()
+        if session.owed.unsent:
+            session.owed.sent()
+            session.followed.note_sent()
         state.note_write(status, gtid)
         session.followed.note_write(primary, statement, result.warning_count)
         if sharing is not None:
             self._journey.publishing.publish_here()
         route: RouteTaken = primary.taken(statement.reason)
         return route
+
+    # The beginning of a transaction, which the primary is told of with its first statement.
+
+    def begins(self, statement: Statement, sql: bytes, quiet: bool) -> Answer | None:
+        """Begin a transaction; None where there is more to it."""
+        session, journey = self._session, self._journey
+        state, transaction = session.state, session.transaction
+        if not (
+            session.transacts
+            and session.snapshot is None
+            and not session.in_transaction
+            and not session.owed.unsent
+            and not session.owed.foreign
+            and not state.unread
+            and not state.is_unsettled
+            and statement.kind is Kind.TRANSACTION
+            and not (statement.hint or statement.foreign_hints or statement.bad_hint)
+            and not statement.controls
+            and not transaction.leaves_its_level(statement, state)
+            and journey.joining.is_prepared()
+            and transaction.step(statement, state, "") is Step.BEGIN
+        ):
+            return None
+        journey.moving.end_here()
+        transaction.begun(statement, sql, state)
+        return journey.moving.skip(statement, Step.BEGIN, quiet)
 
     # A statement that the primary runs as it is.
 
@@ -220,6 +280,41 @@ class Straight:
             return statement.reason
         self._journey.moving.note_on_primary(statement)
         return OPEN if statement.kind is _READ else statement.reason
+
+    def begins_on_primary(self, underway: Underway) -> Reason | None:
+        """Return why a transaction begins with this plain read on the primary; None if not so.
+
+        It usually writes: so nothing comes before it.
+        """
+        session, statement, moving = self._session, underway.statement, self._journey.moving
+        state, transaction = session.state, session.transaction
+        if (
+            not session.transacts
+            or state.status & (IN_TRANSACTION | AUTOCOMMIT)
+            or transaction.is_open
+            or transaction.lost
+            or transaction.may_be_over
+            or session.identity.sharing is not None
+            or not _is_simple(statement)
+            or not session.owed.nothing
+            or not session.terms.splits
+            or session.terms.primary_share
+            or state.is_unsettled
+            or state.doubts(statement)
+            or self._journey.holding.lacks_primary()
+        ):
+            return None
+        decision = session.route(statement, in_snapshot=True)
+        if (
+            decision.destination is not _REPLICA
+            or not decision.shows_data
+            or transaction.step(statement, state, "") is not Step.READ
+        ):
+            return None
+        why = moving.why_primary(underway, transaction.is_read_only(state))
+        if why is not None:
+            moving.note_on_primary(statement)
+        return why
 
     def ran(self, statement: Statement, sql: bytes, reason: Reason, status: int) -> Answer:
         """Take in that it has run there; `status` is the server's before it."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple, Protocol
 
-from ..cluster.position import Position, parse_position, within
+from ..cluster.position import Position, parse_commits, within
 from ..flavors.names import TRANSACTIONAL, spelt
 from ..flavors.traits import traits_of
 from ..sql.following import ASKED
@@ -272,10 +272,8 @@ class State:
         return self._written
 
     def _add_up(self) -> None:
-        committed = self._committed
-        texts = [text if isinstance(text, str) else text.decode("ascii") for text in committed]
-        committed.clear()
-        added = parse_position(self.origin.flavor, ",".join(texts))
+        committed, self._committed = self._committed, []
+        added = parse_commits(self.origin.flavor, committed)
         self._position = self._position | added
         self._written = self._written | added
 

@@ -208,6 +208,11 @@ class Transaction:
         return bool(self.begin or self.on_replica or self.repeatables)
 
     @property
+    def is_begun_alone(self) -> bool:
+        """Whether a BEGIN is all that the primary knows nothing of."""
+        return bool(self.begin) and not (self.on_replica or self.repeatables or self.unverifiable)
+
+    @property
     def has_begun(self) -> bool:
         """Whether a server would call it a transaction: savepoints alone begin none."""
         return bool(self.begin or self.has_read)

@@ -365,7 +365,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         sock = self._sock
         if sock is None or self.due:
             return True
-        if self.owed or self.is_reading or not is_readable(sock):
+        if not is_readable(sock) or self.owed or self.is_reading:
             return False
         # With TLS there may be something to read that is of TLS alone.
         sock.settimeout(0)
