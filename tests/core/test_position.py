@@ -45,6 +45,31 @@ def transactions(gtids):
     return found
 
 
+@given(gtid_sets(), gtid_sets())
+def test_gaps_are_closed_by_what_is_there(a, near):
+    filled = a.filled(near)
+    within_a = {
+        (uuid, tag, number)
+        for uuid, tag, number in transactions(near)
+        if any(u == uuid and t == tag and n < number for u, t, n in transactions(a))
+        and any(u == uuid and t == tag and n > number for u, t, n in transactions(a))
+    }
+    assert transactions(filled) == transactions(a) | within_a
+    assert a.spanned().covers(filled)
+    assert a.filled(None) is a.filled(GtidList()) is a
+
+
+@given(positions)
+def test_what_one_has_alone_is_that_very_one(three):
+    """Who compares them again compares one object with itself."""
+    a, b, _ = three
+    both = a | b
+    if both == a:
+        assert both is a
+    elif both == b:
+        assert both is b
+
+
 SINGLES = {
     "mysql": st.builds("{}:{}".format, st.sampled_from([A, B, f"{A}:tag"]), st.integers(1, 30)),
     "mariadb": st.builds(

@@ -46,6 +46,9 @@ __all__ = ["Aside", "Members", "Read", "Reads", "Served", "Unserved"]
 
 _LOOK_AGAIN_SECONDS = 0.5
 """How long not to ask again whether the primary has what no replica has."""
+_MOST_PIECES = 4
+"""Of more intervals than this a position has the gaps closed that others have filled, and again
+whenever it has twice as many: each takes its time, here and where a replica waits for it."""
 _ASIDE_SECONDS = 1.0
 """How long a member that refused the session's state is left aside by this session."""
 
@@ -196,6 +199,8 @@ class Reads:
         """Of which of the cluster's primaries it was asked last if it has what is to be seen."""
         self._looked_at = 0.0
         """When that was (monotonic seconds)."""
+        self._fill_at = _MOST_PIECES
+        """Of how many intervals the session's position has its gaps closed."""
         self.unsettled: Any = None
         """A member whose snapshot was ended, and that was not heard since."""
         self.was_abreast = False
@@ -566,6 +571,9 @@ class Reads:
             needed = now if sample is None else sample
         if route.consistency == "eventual":
             return needed or None
+        if session.pieces > self._fill_at:
+            session.fill(self._cluster.last_seen())
+            self._fill_at = max(2 * session.pieces, _MOST_PIECES)
         if self._must_ask(route):
             try:
                 now = yield from self._ask_primary()

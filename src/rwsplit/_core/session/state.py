@@ -318,6 +318,16 @@ class State:
         """See a position from now on."""
         self.position = self.position | position
 
+    def fill(self, near: Position | None) -> None:
+        """Close the gaps that others have filled, as far as that is known: `near` is there."""
+        self.position = self.position.filled(near)
+        self._written = self._written.filled(near)
+
+    @property
+    def pieces(self) -> int:
+        """How many intervals it takes to write down what it must see, and what it has written."""
+        return max(self.position.pieces, self._written.pieces)
+
     def see_only(self, position: Position) -> None:
         """See no more than this from now on."""
         self.position = position
