@@ -9,7 +9,7 @@ from typing import Any
 
 from rwsplit._core.cause import Reason
 from rwsplit._core.flows.answer import EMPTY, Answer, Underway
-from rwsplit._core.flows.command import ByMethod, Exchange, Flow
+from rwsplit._core.flows.command import ByMethod, Exchange, Flow, Post
 from rwsplit._core.flows.journey import Journey
 from rwsplit._core.flows.straight import InSnapshot, Straight
 from rwsplit._core.session.session import Session
@@ -127,6 +127,9 @@ class Roads:
 
     def _end(self, verb: str) -> Flow[Answer]:
         straight, session = self._straight, self._session
+        snapshot = straight.leaves(verb) if self._is_open else None
+        if snapshot is not None:
+            return (yield from self._leave(snapshot, verb))
         if not (self._is_open and straight.ends()):
             session.stir()
             return (yield from self._journey.moving.by_method(verb))
@@ -142,6 +145,20 @@ class Roads:
         if asking is not None:
             yield from asking
         return answer
+
+    def _leave(self, snapshot: Any, verb: str) -> Flow[Answer]:
+        self._session.stir()
+        self.taken += 1
+        member, lost = None, False
+        try:
+            if snapshot.close():
+                member = snapshot.member
+                yield from Post(member, "COMMIT")
+        except Fault:
+            lost = True
+        finally:
+            snapshot.release()
+        return self._straight.left(verb, member, lost)
 
     def _read(self, member: Any, statement: Any, sql: bytes, unbuffered: bool) -> Flow[Reply]:
         connection: Connection = member.connection

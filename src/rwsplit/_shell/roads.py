@@ -191,6 +191,9 @@ class Roads:
 
     def _end(self, verb: str) -> Answer:
         straight, session, primary = self._straight, self._session, self._primary
+        snapshot = straight.leaves(verb) if self.is_open else None
+        if snapshot is not None:
+            return self._leave(snapshot, verb)
         if not (self.is_open and straight.ends()):
             return self.perform(self._journey.moving.by_method(verb))
         session.stir()
@@ -207,6 +210,20 @@ class Roads:
         if asking is not None:
             self.perform(asking)
         return answer
+
+    def _leave(self, snapshot: Any, verb: str) -> Answer:
+        """End a transaction that has only read; the reply is read when it is needed."""
+        self._session.stir()
+        member, lost = None, False
+        try:
+            if snapshot.close():
+                member = snapshot.member
+                member.connection.post("COMMIT")
+        except err.MySQLError:
+            lost = True
+        finally:
+            snapshot.release()
+        return self._straight.left(verb, member, lost)
 
     # By the journey.
 

@@ -671,6 +671,60 @@ def test_a_commit_that_was_lost_may_have_happened(house):
     assert not house.state.position_known
 
 
+# The end of a transaction that has only read.
+
+
+@pytest.fixture
+def reading(house):
+    house.set_status(0)
+    house.snapshot()
+    return house
+
+
+def test_a_transaction_that_has_only_read_ends_straight(reading):
+    snapshot = reading.session.snapshot
+    assert reading.straight.leaves("COMMIT") is snapshot
+    assert reading.session.snapshot is None
+    answer = reading.straight.left("COMMIT", snapshot.member, lost=False)
+    assert answer.route.role == "none"
+    assert reading.journey.reads.unsettled is snapshot.member
+    assert not reading.session.transaction.is_open
+
+
+def test_a_member_that_is_lost_with_its_end_is_dropped(reading):
+    snapshot = reading.straight.leaves("ROLLBACK")
+    reading.straight.left("ROLLBACK", snapshot.member, lost=True)
+    assert reading.members.lost == ["r1"]
+    assert reading.journey.reads.unsettled is None
+
+
+def test_what_was_ended_for_being_idle_owes_nothing(reading):
+    reading.straight.leaves("COMMIT")
+    reading.straight.left("COMMIT", None, lost=False)
+    assert reading.journey.reads.unsettled is None
+
+
+NOT_LEFT = {
+    "no snapshot": lambda house: house.session.take_snapshot(),
+    "a transaction on the primary": lambda house: house.open_transaction(),
+    "what the primary may hold": lambda house: house.session.transaction.note_touched(),
+    "a doubt": lambda house: house.state.doubt_variable("time_zone"),
+    "pending results": lambda house: house.session.owed.note_pending(True),
+    "a transaction that was lost": lambda house: house.session.transaction.lose("db"),
+    "another block": lambda house: setattr(house, "context", object()),
+    "a member that is gone": lambda house: house.members.clear(),
+    "a snapshot that is just being ended": lambda house: setattr(
+        house.session.snapshot, "claim", lambda waits: False
+    ),
+}
+
+
+@pytest.mark.parametrize("why", NOT_LEFT)
+def test_it_does_not_end_straight_with(reading, why):
+    NOT_LEFT[why](reading)
+    assert reading.straight.leaves("COMMIT") is None
+
+
 def wrote(house, *tails):
     connection = house.primary.connection
     connection.result = OK

@@ -479,6 +479,13 @@ class Reads:
         try:
             yield from Post(member, "COMMIT")
         except Fault:
+            self.note_ended(member, lost=True)
+        else:
+            self.note_ended(member, lost=False)
+
+    def note_ended(self, member: Any, lost: bool) -> None:
+        """Note that a member was told to end what is open there, or was lost with that."""
+        if lost:
             self._members.lose(member.name)
         else:
             self.unsettled = member

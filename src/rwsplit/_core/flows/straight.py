@@ -292,6 +292,7 @@ class Straight:
             not session.transacts
             or state.status & (IN_TRANSACTION | AUTOCOMMIT)
             or transaction.is_open
+            or not moving.may_begin_there(underway)
             or transaction.lost
             or transaction.may_be_over
             or session.identity.sharing is not None
@@ -378,6 +379,33 @@ class Straight:
         if session.identity.sharing is not None:
             yield from journey.publishing.beginning(session.language.statement(verb))
         return (yield from journey.writing.method_failed(verb, fault, status))
+
+    # The end of a transaction that has only read, by method.
+
+    def leaves(self, verb: str) -> Any:
+        """Return the snapshot that ends now, claimed, and to be released; None if not so."""
+        session, journey = self._session, self._journey
+        snapshot, transaction, state = session.snapshot, session.transaction, session.state
+        if (
+            snapshot is None
+            or not session.transacts
+            or session.in_transaction
+            or state.unread
+            or not journey.joining.is_prepared()
+            or self._members.get(snapshot.member.name) is not snapshot.member
+            or transaction.step(session.language.statement(verb), state, "") is not Step.END
+            or not snapshot.claim(waits=False)
+        ):
+            return None
+        return session.take_snapshot()
+
+    def left(self, verb: str, ended: Member | None, lost: bool) -> Answer:
+        """Take in that it has ended, on this member where it was open still."""
+        session, journey = self._session, self._journey
+        if ended is not None:
+            journey.reads.note_ended(ended, lost)
+        journey.moving.end_here()
+        return journey.moving.skip(session.language.statement(verb), Step.END, quiet=True)
 
     # A read in a snapshot that is in step.
 
