@@ -97,6 +97,13 @@ class Followed:
     ) -> None:
         """Note that a statement ran on a member; `warnings` is how many it gave."""
         told = self.told
+        usual = statement.plain and statement.verb == "SELECT" and not statement.parts
+        if usual and not (told or self.counts_late):
+            self.last = self.counted = member
+            member.note_asked(False)
+            if statement.tables or warnings or not self.keeps_warnings:
+                self.warned = member
+            return
         if statement.verb != "GET DIAGNOSTICS":  # it leaves ROW_COUNT() alone (tried)
             self.last = member
             told.pop(ROW_COUNT, None)
