@@ -154,6 +154,8 @@ class GtidSet:
 
     def union(self, other: Position) -> GtidSet:
         """Return the transactions of both."""
+        if other is self:
+            return self
         if not isinstance(other, GtidSet):
             raise _flavors_differ(self, other)
         mine = self._sources
@@ -332,6 +334,8 @@ class GtidList:
 
     def union(self, other: Position) -> GtidList:
         """Return the least position that covers both."""
+        if other is self:
+            return self
         if not isinstance(other, GtidList):
             raise _flavors_differ(self, other)
         mine = self._domains
@@ -496,8 +500,12 @@ def empty(flavor: str) -> Position:
     return _POSITIONS[flavor]()
 
 
+@lru_cache(maxsize=64)
 def parse_position(flavor: str, text: str | bytes) -> Position:
-    """Read a position as a server of this flavor prints it; raises ValueError."""
+    """Read a position as a server of this flavor prints it; raises ValueError.
+
+    Servers print the same one again and again: it is the same object then.
+    """
     return _POSITIONS[flavor].parse(text)
 
 
@@ -508,7 +516,7 @@ def parse_commits(flavor: str, told: Sequence[str | bytes]) -> Position:
     GtidList('0-1-9,1-1-3')
     """
     if len(told) == 1:
-        return _parse_commit(flavor, told[0])
+        return parse_position(flavor, told[0])
     mark, hyphens, written = _SINGLE_FORMS[flavor]
     parts = [text.rpartition(mark) for text in told if type(text) is bytes]
     texts = [text for text in told if type(text) is str]
@@ -519,12 +527,6 @@ def parse_commits(flavor: str, told: Sequence[str | bytes]) -> Position:
         # What was told in another form is read as it is.
         texts += [(source + mark + number if source else number).decode() for number in numbers]
     return parse_position(flavor, ",".join(filter(None, texts)))
-
-
-@lru_cache(maxsize=16)
-def _parse_commit(flavor: str, told: str | bytes) -> Position:
-    """Read what one statement has committed; its session and its process both ask for it."""
-    return parse_position(flavor, told)
 
 
 def _ranges(numbers: list[int]) -> bytes:
@@ -547,6 +549,7 @@ _SINGLE_FORMS = {"mysql": (b":", 4, _ranges), "mariadb": (b"-", 1, _last)}
 several of one source are written down."""
 
 
+@lru_cache(maxsize=64)
 def parse_history(flavor: str, text: str | bytes) -> History:
     """Read MySQL's `gtid_executed` or MariaDB's `gtid_binlog_state`; raises ValueError."""
     return _HISTORIES[flavor].parse(text)
