@@ -614,9 +614,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         """Read the replies to a set-up, and to the reset before it."""
         parts_eof = not self.client_flag & CLIENT.DEPRECATE_EOF
         assert self._inbox is not None
-        replies, self.server_status = read_replies(
-            self._inbox.read, made.replies + resets, parts_eof
-        )
+        replies, self.server_status = read_replies(self._inbox, made.replies + resets, parts_eof)
         self.setup_rows = replies[made.own - 1 + resets :]
         self.tails.clear()
 
