@@ -4,6 +4,8 @@ import inspect
 
 import pymysql
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pymysql import connections, converters, cursors, protocol
 
 from rwsplit._drivers.pymysql import (
@@ -12,6 +14,9 @@ from rwsplit._drivers.pymysql import (
     PYMYSQL_KEYWORDS,
     PhysicalConnection,
 )
+from rwsplit._drivers.pymysql.packets import STATUS_AND_WARNINGS, read_ok
+
+NUMBERS = st.integers(0, 300) | st.integers(0, 2**64 - 1)
 
 
 def test_the_version_is_one_that_was_read():
@@ -86,6 +91,15 @@ def test_rows_are_read_by_the_methods_that_are_overridden():
 def test_packets_are_read_as_the_driver_reads_them():
     packet = protocol.MysqlPacket(b"abc", "ascii")
     assert packet._data == b"abc"
+
+
+@given(NUMBERS, NUMBERS, st.integers(0, 65535), st.integers(0, 65535), st.binary(max_size=9))
+def test_an_ok_packet_is_read_as_pymysql_reads_it(rows, insert_id, status, warnings, tail):
+    numbers = connections._lenenc_int(rows) + connections._lenenc_int(insert_id)
+    data = b"\0" + numbers + STATUS_AND_WARNINGS.pack(status, warnings) + tail
+    packet = protocol.OKPacketWrapper(protocol.MysqlPacket(data, "utf8"))
+    fields = (packet.affected_rows, packet.insert_id, packet.server_status, packet.warning_count)
+    assert read_ok(data) == (*fields, packet.message)
 
 
 def test_a_cursor_makes_its_text_with_mogrify_and_sends_it_with_query():

@@ -16,7 +16,7 @@ from .controls import mentions_controls
 from .dialect import Dialect
 from .effects import Effects
 from .lexer import LITERAL, OP, Token, scan, string, tokens
-from .statement import Kind, Statement, because
+from .statement import Kind, Statement, because, changes_rows_alone
 from .templates import representatives
 from .verbs import classify_tokens, is_compound
 
@@ -164,8 +164,10 @@ class Classifier:
                 found = found._replace(hint=said[0], foreign_hints=said[1], bad_hint=said[2])
             elif found.kind is Kind.READ and not (found.functions or found.user_variables_read):
                 found = found._replace(plain=True)
+            elif changes_rows_alone(found):
+                found = found._replace(usual=True)
             if found.verb == "SHOW VARIABLES" or mentions_controls(digest[0]):
-                found = found._replace(controls=True, plain=False)
+                found = found._replace(controls=True, plain=False, usual=False)
             if found.verb in _LITERAL_MATTERS:
                 return self._with_body(text, found)
             if len(digest[0]) <= _DIGEST_LENGTH:
@@ -200,6 +202,7 @@ class Classifier:
                 ),
                 may_write=True,
                 may_change_session=True,
+                usual=False,
             )
         return found
 

@@ -31,6 +31,7 @@ from .errors import StaleWire
 from .identity import Identity, Secret, frozen
 from .inbox import Inbox
 from .keywords import DEFAULT_ENCODERS, converters
+from .packets import read_ok
 from .replies import read_replies
 from .results import (
     LOST_CONNECTION,
@@ -531,12 +532,12 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         sock, inbox = self._sock, self._inbox
         if sock is None or inbox is None or self.due:
             return True
+        if inbox.is_empty and not is_readable(sock):
+            return False
         if self.owed or self.is_reading:
             return False
         if not inbox.is_empty:
             return True
-        if not is_readable(sock):
-            return False
         # With TLS there may be something to read that is of TLS alone.
         sock.settimeout(0)
         try:
@@ -634,13 +635,45 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if len(sql) >= MAX_PACKET_LEN - 1:
             self._execute_command(COMMAND.COM_QUERY, sql)
         else:
-            if self._result is not None or self.owed or self.due or self._sock is None:
-                self.finish_previous()
-            self.due = 1
-            self._write_bytes(_HEADER_AND_COMMAND.pack(len(sql) + 1, COMMAND.COM_QUERY) + sql)
-            self._next_seq_id = 1
+            self._send(sql)
         self._affected_rows = rows = self._read_query_result(unbuffered)
         return rows
+
+    def _send(self, sql: bytes) -> None:
+        """Send a statement that fits into one packet."""
+        result = self._result
+        if (
+            (result is not None and (result.unbuffered_active or result.has_next))
+            or self.owed
+            or self.due
+            or self._sock is None
+        ):
+            self.finish_previous()
+        self._result = None
+        self.due = 1
+        self._write_bytes(_HEADER_AND_COMMAND.pack(len(sql) + 1, COMMAND.COM_QUERY) + sql)
+        self._next_seq_id = 1
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        self._end(b"COMMIT")
+
+    def rollback(self) -> None:
+        """Roll the transaction back."""
+        self._end(b"ROLLBACK")
+
+    def _end(self, sql: bytes) -> None:
+        """Run what is answered with an OK packet and nothing else."""
+        self._send(sql)
+        try:
+            packet = self._read_packet()
+        except err.MySQLError:
+            self.due = 0
+            raise
+        if not packet.is_ok_packet():
+            raise err.OperationalError(CR.CR_COMMANDS_OUT_OF_SYNC, "Command Out of Sync")
+        _, _, self.server_status, warned, tail = read_ok(packet._data)
+        self._take_ok(self.server_status, warned, tail)
 
     def query_for(self, sql: bytes, unbuffered: bool, fingerprint: Fingerprint | None) -> int:
         """Run a statement so, and take its rows into a fingerprint if there is one."""
@@ -735,11 +768,14 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         except err.MySQLError:
             self.due = 0
             raise
-        self.warnings = ok.warning_count
-        if ok.server_status & SESSION_STATE_CHANGED:
-            self.tails.append(ok.message)
-        self.due = 0
+        self._take_ok(ok.server_status, ok.warning_count, ok.message)
         return ok
+
+    def _take_ok(self, status: int, warned: int, tail: bytes) -> None:
+        self.warnings = warned
+        if status & SESSION_STATE_CHANGED:
+            self.tails.append(tail)
+        self.due = 0
 
     def column(self, data: bytes) -> tuple[FieldDescriptorPacket, Any]:
         """Parse a column definition packet; the same statement brings the same ones again."""

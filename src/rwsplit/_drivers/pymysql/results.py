@@ -17,6 +17,7 @@ from ..._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
 from .. import err
 from .compiled import LARGE, compiled_rows
 from .errors import in_use, lost
+from .packets import STATUS_AND_WARNINGS, read_ok
 from .rows import rows_of, skip_rows, split_rows
 
 if TYPE_CHECKING:
@@ -37,7 +38,6 @@ __all__ = [
 _RAN_TOO_LONG = (ER.QUERY_TIMEOUT, ER.STATEMENT_TIMEOUT)
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 _EOF = 0xFE
-_STATUS_AND_WARNINGS = struct.Struct("<HH")
 LOST_CONNECTION = "Lost connection to MySQL server during query"
 
 
@@ -90,12 +90,15 @@ class Result(MySQLResult):  # type: ignore[misc]
         self._owner = connection
 
     def _read_ok_packet(self, packet: MysqlPacket) -> None:
-        super()._read_ok_packet(packet)
+        self.affected_rows, self.insert_id, status, self.warning_count, tail = read_ok(packet._data)
+        self.server_status = status
+        self.has_next = status & _MORE_RESULTS
         owner = self._owner
         if owner.client_flag & CLIENT.SESSION_TRACK:
-            if self.server_status & SESSION_STATE_CHANGED:
-                owner.tails.append(self.message)
-            self.message = info_string(self.message)
+            if status & SESSION_STATE_CHANGED:
+                owner.tails.append(tail)
+            tail = info_string(tail)
+        self.message = tail
 
     def _check_packet_is_eof(self, packet: MysqlPacket) -> bool:
         data = packet._data
@@ -105,7 +108,7 @@ class Result(MySQLResult):  # type: ignore[misc]
         at = 3
         if data[1] or data[2]:
             at = read_lenenc(data, read_lenenc(data, 1)[1])[1]
-        status, self.warning_count = _STATUS_AND_WARNINGS.unpack_from(data, at)
+        status, self.warning_count = STATUS_AND_WARNINGS.unpack_from(data, at)
         self.server_status = status
         self.has_next = status & _MORE_RESULTS
         owner = self._owner
