@@ -3,7 +3,7 @@
 import pytest
 
 from rwsplit._core.cause import Cause
-from rwsplit._core.flows.choosing import NOT_CAUGHT_UP
+from rwsplit._core.flows.choosing import NOT_CAUGHT_UP, QUICKER
 from rwsplit._core.flows.command import (
     Ask,
     AskAside,
@@ -117,6 +117,70 @@ def test_a_read_waits_for_what_the_session_wrote(house):
     served = reading(house, asks(Exchange, takes_a_while, before=waits, sql=SQL))
     assert served.waited == pytest.approx(0.02)
     assert house.replica().position == house.at(5)
+
+
+def wrote(house, number):
+    """Let the session have committed this just now."""
+    house.state.has_committed(str(house.at(number)))
+
+
+def test_how_long_a_read_waits_right_behind_a_commit_is_learned(house):
+    house.member("r1", at=1)
+    wrote(house, 5)
+
+    def takes_a_while(command):
+        house.clock.now += 0.02
+        return ran(rows("1"), [rows("0")])(command)
+
+    reading(house, asks(Exchange, takes_a_while, before=waits))
+    assert house.replica().lag.left(0.0) == pytest.approx(0.02)
+
+
+def test_a_read_does_not_wait_where_the_primary_is_quicker(house):
+    house.member("r1", at=1)
+    house.replica().lag.waited(0.0, 0.02, house.clock())
+    wrote(house, 5)
+    assert reading(house) == Unserved(QUICKER, 0.0, 0)
+
+
+def test_behind_a_read_on_the_primary_it_is_not_even_asked_then(house):
+    house.member("r1", at=1)
+    house.replica().lag.waited(0.0, 0.02, house.clock())
+    house.session.seen.read_on_primary(house.clock())
+    assert reading(house) == Unserved(QUICKER, 0.0, 0)
+    house.clock.now += 0.02
+    reading(house, asks(Ask, about(house.told_at(1))), asks(Exchange, rows("1")))
+
+
+def test_what_was_carried_here_may_be_old(house):
+    house.member("r1", at=1)
+    house.replica().lag.waited(0.0, 0.02, house.clock())
+    house.cluster.process.note(str(house.at(3)))
+    house.state.ask_for(house.at(5))
+    served = reading(house, asks(Exchange, ran(rows("1"), [rows("0")]), before=waits))
+    assert isinstance(served, Served)
+
+
+def test_who_asks_for_a_replica_by_name_waits_for_it(house):
+    house.member("r1", at=1)
+    house.replica().lag.waited(0.0, 0.02, house.clock())
+    wrote(house, 5)
+    route = READS._replace(endpoint="r1")
+    served = reading(house, asks(Exchange, ran(rows("1"), [rows("0")]), before=waits), route=route)
+    assert isinstance(served, Served)
+
+
+def test_a_trial_in_vain_says_nothing_against_the_replica(house):
+    house.member("r1", at=1)
+    house.replica().lag.waited(0.0, 0.02, house.clock())
+    wrote(house, 5)
+    house.clock.now += 60  # nobody has waited here for long
+    house.cluster.process.noted_at = house.clock()
+    house.journey.reads._looked_at = house.clock()
+    house.journey.reads._looked_in = house.cluster.generation
+    unserved = reading(house, asks(Exchange, ran(rows("1"), [rows("1")])))
+    assert isinstance(unserved, Unserved)
+    assert not house.replica().late
 
 
 def test_a_wait_in_vain_leaves_it_to_the_primary(house):

@@ -49,8 +49,8 @@ class Seen:
     """
 
     __slots__ = (
-        *("_origin", "asked_late", "at", "by", "on_primary", "position", "server", "tail"),
-        "when",
+        *("_origin", "asked_late", "at", "by", "on_primary", "position", "read_at", "server"),
+        *("tail", "when"),
     )
 
     def __init__(self, origin: Position) -> None:
@@ -70,6 +70,8 @@ class Seen:
         """What reads before have seen, beside that."""
         self.on_primary = False
         """A read ran on the primary since: what it saw is not known yet."""
+        self.read_at = 0.0
+        """When the last of those was answered (monotonic seconds); 0 for nobody knows."""
         self.asked_late = False
         """A read on a replica had to ask the primary where it was, for reads that ran there."""
 
@@ -102,9 +104,9 @@ class Seen:
         self.position, self.at, self.tail = position, None, b""
         self.on_primary, self.asked_late = False, late
 
-    def read_on_primary(self) -> None:
+    def read_on_primary(self, now: float = 0.0) -> None:
         """Note that a read ran on the primary: what it saw is not known yet."""
-        self.on_primary = True
+        self.on_primary, self.read_at = True, now
 
     def see(self, position: Position) -> None:
         """Note that reads have seen this, too."""
@@ -169,7 +171,7 @@ class Seen:
 
     def _see_only(self, sight: Sight) -> None:
         self.at, self.server, self.tail, self.position, self.on_primary, self.by = sight
-        self.when = 0.0
+        self.when = self.read_at = 0.0
         self.asked_late = False
 
 
