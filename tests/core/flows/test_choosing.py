@@ -12,6 +12,7 @@ from rwsplit._core.flows.choosing import (
     Nobody,
 )
 from rwsplit._core.session.route import Destination, Route
+from rwsplit._core.session.seen import FIRST_STAY
 from rwsplit._core.sql.statement import Kind, because
 
 from .harness import UUID, House, reports
@@ -238,6 +239,51 @@ def test_a_late_replica_that_is_not_due_is_left_alone(house):
 def test_a_read_stays_where_the_last_one_saw_what_nobody_told(house):
     house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), None)
     assert {choose(house).replica.endpoint.name for _ in range(4)} == {"r2"}
+
+
+def stays(house, reads=FIRST_STAY):
+    """A session whose reads have all run on r1, and told nothing."""
+    member = house.member("r1", at=5)
+    for _ in range(reads + 1):
+        house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), member)
+
+
+def test_who_has_stayed_for_long_moves_to_the_other_in_turn(house):
+    stays(house)
+    assert house.session.seen.is_restless
+    homes = set()
+    for _ in range(4):
+        homes.add(house.chooser.next_home(READS, house.clock()))
+        stays(house)
+    assert homes == {None, "r2"}
+
+
+def test_who_looks_for_another_in_vain_does_so_ever_more_rarely(house):
+    stays(house)
+    house.replica("r2").late = True
+    looks = []
+    for number in range(200):
+        if house.session.seen.is_restless and house.chooser.next_home(READS, 0.0) is None:
+            looks.append(number)
+        house.session.seen.saw_freely("r1", "", b"", 0.0, house.members["r1"])
+    assert 2 <= len(looks) <= 8
+
+
+def test_where_there_is_no_other_nobody_looks_for_it(house):
+    stays(house)
+    house.replica("r2").unfit = "no"
+    assert house.chooser.next_home(READS, house.clock()) is None
+    assert not house.session.seen.moves
+
+
+def test_who_moves_is_served_there_once_that_has_caught_up(house):
+    stays(house)
+    now = house.clock()
+    found = house.chooser.choose(READS, None, (), 0.0, now, home="r2")
+    assert (found.replica, found.moves) == (house.replica("r2"), True)
+    assert found.seconds > LOOK_SECONDS
+    stayed = house.chooser.choose(READS, None, ["r2"], 0.0, now, home="r2")
+    assert stayed == Chosen(house.replica("r1"), 0.0)
 
 
 def test_an_eventual_read_goes_anywhere(house):

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from ..cause import ASIDE, RESERVED, Cause, Reason, none_usable
 from ..cluster.endpoint import Endpoint
 from ..cluster.figures import View
+from ..cluster.lag import PATIENCE_SECONDS
 from ..cluster.policies import Policy, narrow
 from ..cluster.position import Position
 from ..cluster.server import Server
@@ -81,6 +82,8 @@ class Chosen(NamedTuple):
     seconds: float
     is_trial: bool = False
     """It is not expected to catch up by then, and was not asked for long."""
+    moves: bool = False
+    """The session leaves the replica of its last read for it, if it has what was shown there."""
 
 
 class Nobody(NamedTuple):
@@ -166,6 +169,7 @@ class Chooser:
         now: float,
         away: bool = False,
         since: float | None = None,
+        home: str | None = None,
     ) -> Chosen | Nobody | Lacks:
         """Choose a replica for a read.
 
@@ -175,11 +179,14 @@ class Chooser:
         :param away: whether the primary could not be asked for it.
         :param since: since when the primary has that position (monotonic seconds); None for nobody
             knows: then there is no telling how long a wait takes.
+        :param home: the replica that the session moves to, where it can; see `next_home`.
         """
         cluster, servers = self._cluster, self._cluster.servers
         usable = self._usable(route, tried, now)
         bound = route.shows_data and route.consistency != "eventual"
         if bound and self.seen.is_untold and not self.was_told():
+            if home is not None and any(end.name == home for end in usable):
+                return Chosen(servers[home], PATIENCE_SECONDS, moves=True)
             here = self._stay(usable, needed, away)
             if here is None:
                 return Lacks(None)
@@ -381,6 +388,22 @@ class Chooser:
             if self.has(replica, needed) or not replica.late or len(usable) == 1:
                 return here
         return None
+
+    def next_home(self, route: Route, now: float) -> str | None:
+        """Return the replica that a session moves to which has stayed on one for long.
+
+        None for staying: it is that one's turn again, or the other is late.
+        """
+        usable = self._usable(route, (), now)
+        if len(usable) < 2:
+            return None
+        moves = self.seen.look_for_another()
+        policy = self._cluster.policy_of(route.group, self.policy)
+        name = policy(usable, moves, self.view).name
+        if name == self.seen.at:
+            self.seen.stay()
+            return None
+        return None if self._cluster.servers[name].late else name
 
     def _late_one(
         self, usable: tuple[Endpoint, ...], ready: Collection[str], now: float

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from ..cause import Cause, Reason
 from ..cluster.policies import Policy
@@ -101,6 +101,14 @@ class _Age(NamedTuple):
     """Monotonic seconds; None for nobody knows."""
     is_exact: bool = False
     """It was committed just then: how long a wait takes tells how far its replica is behind."""
+
+
+class _Home(NamedTuple):
+    """A replica that a session moves to."""
+
+    name: str
+    shown: Position
+    """What the one that it leaves has shown."""
 
 
 class Aside(Exception):  # noqa: N818 - never leaves the flows
@@ -259,13 +267,17 @@ class Reads:
             needed = yield from self._needed(route)
         except Away:
             return Unserved(_AWAY, 0.0, retries)
-        return (yield from self._try_each(route, needed, age, reading, retries, deadline, killed))
+        home = (yield from self._leaving(route)) if self.seen.is_restless else None
+        return (
+            yield from self._try_each(route, needed, age, home, reading, retries, deadline, killed)
+        )
 
     def _try_each(  # noqa: PLR0915 - all that can become of one read, side by side
         self,
         route: Route,
         needed: Position | None,
         age: _Age,
+        home: _Home | None,
         reading: Read,
         retries: int,
         deadline: Deadline,
@@ -278,8 +290,11 @@ class Reads:
         too_large: Reason | None = None
         away = False
         while True:
+            if retries:
+                age = _Age(None)  # others may have committed since
             now, since = self._clock(), None if away else age.since
-            choice = chooser.choose(route, needed, tried, waited, now, away, since)
+            to = None if home is None else home.name
+            choice = chooser.choose(route, needed, tried, waited, now, away, since, to)
             if isinstance(choice, Lacks):
                 away = yield from self._find_out(choice, away)
                 continue
@@ -289,7 +304,7 @@ class Reads:
                     return Unserved(too_large or choice.why, waited, retries, killed=killed)
                 route, needed = less
                 continue
-            replica, wait, is_trial = choice
+            replica, wait, is_trial, moves = choice
             name = replica.endpoint.name
             start = self._clock() if wait else 0.0
             fresh = name not in self._members
@@ -308,10 +323,13 @@ class Reads:
                 left = deadline.left(self._clock()) if retries else None
                 if waits:
                     wanted = self._wanted(route, needed)
+                    if moves and home is not None:
+                        wanted = wanted | home.shown
                     began = self._clock()
                     took = yield from self._run_after_wait(used, wanted, wait, reading, left)
                     waited += took
-                    self._learn_lag(replica, age, began, took, is_trial)
+                    if not moves:
+                        self._learn_lag(replica, age, began, took, is_trial)
                 else:
                     yield from self._run_after(used, [], reading, left, timed=True)
             except Late:
@@ -319,6 +337,8 @@ class Reads:
                 waited += took
                 if is_trial:
                     replica.lag.missed(start - (age.since or start), took, self._clock())
+                elif moves:
+                    pass  # it is not late: the one before was ahead of it
                 elif wait > LOOK_SECONDS:
                     self._learn_lag(replica, age, start, took)
                     replica.timed_out(self._clock())
@@ -348,8 +368,37 @@ class Reads:
                 told = self._learn(replica, used)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
+                if moves:
+                    self.seen.stay()
                 return Served(used, route.reason, waited, retries, used.connection.result)
             retries += 1
+
+    def _leaving(self, route: Route) -> Flow[_Home | None]:
+        """Return the replica that the session moves to, as it has stayed on one for long."""
+        seen = self.seen
+        member, by = self._members.get(seen.at or ""), cast(Any, seen.by)
+        if (
+            not route.shows_data
+            or route.consistency != "session"
+            or route.endpoint is not None
+            or member is None
+            or member is not by
+            or member.connection.is_reading
+            or self.chooser.was_told()
+        ):
+            return None
+        name = self.chooser.next_home(route, self._clock())
+        if name is None:
+            return None
+        member.note_asked()
+        try:
+            shown = yield from self._asking.shown(member)
+            return _Home(name, (yield from self._ask_primary()) if shown is None else shown)
+        except Away:
+            return None
+        except Fault:
+            self._members.lose(member.name)
+            return None
 
     def why_there(self, route: Route) -> Reason | None:
         """Return why the primary is not even asked what a read must see, but runs it; or None."""

@@ -106,6 +106,8 @@ class Straight:
                     member = None
                 if chooser.arrivals != cluster.arrivals:
                     member = None  # as another has come, who stayed here may choose again
+                if seen.stayed >= seen.due and len(usable) > 1:
+                    member = None  # it is another's turn
                 if member is not None and member.replica.endpoint not in usable:
                     member = None
             elif member is not None and not is_there and member.replica.tail != seen.tail:

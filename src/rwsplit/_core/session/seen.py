@@ -23,7 +23,14 @@ from ..cluster.place import UNTOLD_SECONDS
 from ..cluster.position import GtidSet, Position, parse_position
 from ..tracking import parse, state_block
 
-__all__ = ["Seen", "Sight"]
+__all__ = ["FIRST_STAY", "Seen", "Sight"]
+
+FIRST_STAY, _LONGEST_STAY = 32, 512
+"""How many reads a session stays for on a replica whose position they do not tell; then it looks
+for another. The longer it lives the longer it stays: so its reads are spread evenly enough, and
+soon it costs next to nothing."""
+_GROWTH = 129 / 128
+"""Each stay is so much longer than the one before."""
 
 
 class Sight(NamedTuple):
@@ -50,7 +57,7 @@ class Seen:
 
     __slots__ = (
         *("_origin", "asked_late", "at", "by", "on_primary", "position", "read_at", "server"),
-        *("tail", "when"),
+        *("_stay", "due", "moves", "stayed", "tail", "when"),
     )
 
     def __init__(self, origin: Position) -> None:
@@ -75,6 +82,14 @@ class Seen:
         self.asked_late = False
         """A read on a replica had to ask the primary where it was, for reads that ran there."""
 
+        self.stayed = 0
+        """How many reads in a row ran on the replica of the last one, that one not counted."""
+        self._stay = float(FIRST_STAY)
+        self.due = FIRST_STAY
+        """After how many of them that told nothing another is looked for."""
+        self.moves = 0
+        """How often one was looked for."""
+
     def __repr__(self) -> str:
         """Tell where it was."""
         where = "the primary" if self.on_primary else self.at or "nowhere"
@@ -90,10 +105,15 @@ class Seen:
         if self.position and self.at is None:
             self.asked_late = True  # and was asked in time
         self.position = self._origin
+        if name == self.at:
+            self.stayed += 1
+        else:
+            self.stayed, self.due = 0, int(self._stay)
         self.at, self.server, self.tail, self.when, self.by = name, server, tail, now, by
 
     def saw_freely(self, name: str, server: str, tail: bytes, when: float, by: object) -> None:
         """Do so for a read that was free: nothing else has been seen."""
+        self.stayed = self.stayed + 1 if name == self.at else 0
         self.at, self.server, self.tail, self.when, self.by = name, server, tail, when, by
 
     def saw_all(self, position: Position, late: bool = False) -> None:
@@ -121,6 +141,20 @@ class Seen:
         self.position = self.position | position
         self.at = None
 
+    def look_for_another(self) -> int:
+        """Look for another replica now, and if there is none again after half as many reads.
+
+        Returns how often one was looked for before.
+        """
+        self.due = self.stayed + max(min(self.stayed, _LONGEST_STAY) // 2, 1)
+        self.moves += 1
+        return self.moves - 1
+
+    def stay(self) -> None:
+        """Stay on the same replica for as long as one would on another."""
+        self._stay = min(self._stay * _GROWTH, _LONGEST_STAY)
+        self.stayed, self.due = 0, int(self._stay)
+
     def was_told(self, advanced_at: float, tail: bytes) -> bool:
         """Tell whether the replica of the last read has told by now what that read saw.
 
@@ -137,6 +171,11 @@ class Seen:
     def is_free(self) -> bool:
         """Whether the next read need only go where the last one went, or where there is more."""
         return not self.on_primary and not self.position
+
+    @property
+    def is_restless(self) -> bool:
+        """Whether another replica is to be looked for."""
+        return self.stayed >= self.due and self.is_untold
 
     @property
     def is_untold(self) -> bool:
