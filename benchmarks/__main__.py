@@ -9,7 +9,18 @@ import pymysql
 
 from rwsplit.sandbox import Sandbox
 
-from . import causal, classify, drivers, pool, session, sharing, statements, transactions
+from . import (
+    budgets,
+    causal,
+    classify,
+    drivers,
+    lag,
+    pool,
+    session,
+    sharing,
+    statements,
+    transactions,
+)
 from .measure import render
 
 
@@ -20,10 +31,13 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"Python {platform.python_version()}, PyMySQL {pymysql.VERSION_STRING}", end="")
     print(f", {arguments.rounds} interleaved rounds; medians\n", flush=True)
+    budgets.show(budgets.of_process())
     print(classify.table(), end="\n\n", flush=True)
     for flavor in arguments.flavor or ("mysql", "mariadb"):
         with Sandbox(flavor, replicas=2) as cluster:
             print(f"{flavor} {cluster.version}, a primary and two replicas on loopback:\n")
+            budgets.show(budgets.of_cluster(cluster, arguments.rounds))
+            print(lag.table(cluster), end="\n\n", flush=True)
             rows = [
                 *statements.rows(cluster, arguments.rounds),
                 *pool.rows(cluster, arguments.rounds),
