@@ -52,6 +52,7 @@ class ForeignConnection(Exchanges):
     use_unicode = True
     init_command: Any = None
     sql_mode: Any = None
+    is_opening = False
     escapes_plainly = False
     """Templates of texts are not handed over."""
 
@@ -150,7 +151,7 @@ class ForeignConnection(Exchanges):
         self.identity = (self.driver.name, id(self.source))
         return self.identity
 
-    def leave(self) -> None:
+    def leave(self, holds: bool = True) -> None:
         """Keep nothing for another connection."""
         return
 
