@@ -392,7 +392,7 @@ class Cluster:
         self.used = self.measures = False
         self.splits = True
         self.off = False
-        self.process = ProcessPosition()
+        self.process = ProcessPosition(house.clock)
         self.process.begin(flavor)
         self.catalogue = Catalogue()
         self.habits = Habits()
