@@ -272,6 +272,7 @@ class Sharing:
         self.is_open = self.awaits = False
         self.latest: object = None
         self.published: list[Any] = []
+        self.left_open = False
         self.forgotten: list[Any] = []
 
     def answered(self) -> None:
@@ -279,6 +280,9 @@ class Sharing:
 
     def forget(self, position: Any) -> None:
         self.forgotten.append(position)
+
+    def leave_open(self) -> None:
+        self.left_open = self.is_open
 
     def publish_here(self, position: Any) -> None:
         self.published.append(position)

@@ -166,13 +166,20 @@ class Asking:
     def _ask_catalogue(self, questions: Sequence[str]) -> Flow[list[Any]]:
         """Return the rows that answer questions to the primary's catalogue.
 
-        Where to ask means something to the session's transactions, another connection asks.
+        Where to ask means something to the session's transactions, or its connection is lost while
+        it has none there, another connection asks.
         """
         session = self._session
-        if not session.state.traits.catalogue_is_transactional or session.is_between:
-            replies = yield from self.ask_before(questions)
-            raise_first(replies)
-            return [reply.rows for reply in replies]
+        means_nothing = not session.state.traits.catalogue_is_transactional or session.is_between
+        if means_nothing and (session.primary.connection.open or not session.hold.revives):
+            try:
+                replies = yield from self.ask_before(questions)
+                raise_first(replies)
+                return [reply.rows for reply in replies]
+            except Fault as fault:
+                if not fault.is_lost or session.in_transaction or not session.hold.revives:
+                    raise
+                session.hold.drop()
         try:
             return (yield from AskAllAside(questions))
         except Fault as fault:

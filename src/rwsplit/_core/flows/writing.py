@@ -150,8 +150,11 @@ class Writing:
                 yield from self._failing(underway, fault, status, bool(before))
                 raise
         self.ran(statement, sql, result, begun)
-        if session.identity.sharing is not None and not owed.pending:
-            yield from self._publishing.publishing()
+        if session.identity.sharing is not None:
+            if owed.pending:
+                session.identity.sharing.leave_open()
+            else:
+                yield from self._publishing.publishing()
         if statement.locks or statement.releases:
             self._learning.note_user_locks(statement, sql, result)
         if statement.verb == "KILL":
