@@ -15,7 +15,7 @@ from typing import Any
 from weakref import WeakSet
 
 from pymysql.charset import charset_by_name
-from pymysql.connections import MAX_PACKET_LEN, Connection, MySQLResult
+from pymysql.connections import MAX_PACKET_LEN, Connection
 from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
 from pymysql.protocol import FieldDescriptorPacket
 
@@ -119,7 +119,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if not hasattr(self, "turn"):
             self.turn: Any = threading.RLock()
             """Held by the thread whose statement runs; all members of a session have the same."""
-        self._result_class: type[MySQLResult] = MySQLResult
+        self._result_class: type[Result] = Result
         self.max_packet = _MOST_PACKET
         """So long, in bytes, the server takes no statement; as the set-up tells."""
         self._wire: Wire | None = None
@@ -170,7 +170,6 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         supported = self.server_capabilities & _WANTED
         self.client_flag = (self.client_flag & ~_WANTED) | supported
         self.tracks = supported == _WANTED
-        self._result_class = Result if supported & CLIENT.DEPRECATE_EOF else MySQLResult
 
     def _request_authentication(self) -> None:
         if self._wire is None:
@@ -526,7 +525,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if result.server_status is not None:
             self.server_status = result.server_status
         self.due -= 1
-        return result.affected_rows  # type: ignore[no-any-return]
+        return result.affected_rows
 
     def next_result(self, unbuffered: bool = False) -> Any:
         """Read the next result of the last statement."""
@@ -651,7 +650,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         return reply if isinstance(reply, err.MySQLError) else fingerprint
 
     @contextmanager
-    def _reading_as(self, result_class: type[MySQLResult]) -> Iterator[None]:
+    def _reading_as(self, result_class: type[Result]) -> Iterator[None]:
         before = self._result_class
         self._result_class = result_class
         try:

@@ -20,10 +20,19 @@ from .errors import in_use, lost
 if TYPE_CHECKING:
     from pymysql.protocol import MysqlPacket
 
-__all__ = ["Compared", "Fingerprinted", "Result", "made_result", "no_result", "rename"]
+__all__ = [
+    "Compared",
+    "Fingerprinted",
+    "Result",
+    "made_result",
+    "no_result",
+    "rename",
+    "renamed",
+]
 
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 _EOF = 0xFE
+_DEPRECATE_EOF = CLIENT.DEPRECATE_EOF
 _STATUS_AND_WARNINGS = struct.Struct("<HH")
 _LOST_CONNECTION = "Lost connection to MySQL server during query"
 
@@ -51,7 +60,10 @@ class Owner(Protocol):
 
 
 class Result(MySQLResult):  # type: ignore[misc]
-    """A result whose last packet is an OK packet, also after rows (CLIENT_DEPRECATE_EOF)."""
+    """A result whose last packet is an OK packet, also after rows (CLIENT_DEPRECATE_EOF).
+
+    Where that was not agreed on, the last packet behind rows has the status and nothing more.
+    """
 
     route: Any = None
     """The route taken by the statement, for `cursor.route`."""
@@ -80,15 +92,19 @@ class Result(MySQLResult):  # type: ignore[misc]
         # A row that starts with 0xFE holds a string of 16 MB or more, so it is never this short.
         if data[0] != _EOF or len(data) >= MAX_PACKET_LEN:
             return False
-        at = 3
-        if data[1] or data[2]:
-            at = read_lenenc(data, read_lenenc(data, 1)[1])[1]
-        status, self.warning_count = _STATUS_AND_WARNINGS.unpack_from(data, at)
+        owner = self._owner
+        tells = owner.client_flag & _DEPRECATE_EOF
+        if tells:
+            at = 3
+            if data[1] or data[2]:
+                at = read_lenenc(data, read_lenenc(data, 1)[1])[1]
+            status, self.warning_count = _STATUS_AND_WARNINGS.unpack_from(data, at)
+        else:
+            self.warning_count, status = _STATUS_AND_WARNINGS.unpack_from(data, 1)
         self.server_status = status
         self.has_next = status & _MORE_RESULTS
-        owner = self._owner
         owner.server_status = status
-        if status & SESSION_STATE_CHANGED:
+        if tells and status & SESSION_STATE_CHANGED:
             owner.tails.append(data[at + 4 :])
         return True
 
@@ -193,6 +209,8 @@ class Result(MySQLResult):  # type: ignore[misc]
             if converter is through:
                 converter = None
             columns.append((_column_encoding(field, encoding), converter))
+        if not owner.client_flag & _DEPRECATE_EOF:
+            read_packet()  # the end of the columns
         self.fields = fields
         self.converters = columns
         self.description = tuple(descriptions)
@@ -253,11 +271,17 @@ def rename(result: Any, names: Sequence[tuple[str, str]]) -> None:
     fields = []
     for known in result.fields:
         field = copy.copy(known)  # the same statement brings the same ones again
-        for written, meant in names:
-            field.name = field.name.replace(written, meant)
+        field.name = renamed(field.name, names)
         fields.append(field)
     result.fields = fields
     result.description = tuple([field.description() for field in fields])
+
+
+def renamed(name: str, names: Sequence[tuple[str, str]]) -> str:
+    """Return a column's name with what was meant in the place of what was written."""
+    for written, meant in names:
+        name = name.replace(written, meant)
+    return name
 
 
 def no_result(server_status: int) -> Any:
