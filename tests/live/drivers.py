@@ -3,6 +3,8 @@
 mysqlclient as a module, and PyMySQL's own connections as a function makes them.
 """
 
+from functools import partial
+
 import MySQLdb
 import MySQLdb.connections
 import MySQLdb.cursors
@@ -45,8 +47,13 @@ class OfMySQLClient:
         return MySQLdb.connect(**{**options, **overrides})
 
     @staticmethod
-    def wrap(options, replicas, own):
-        return rwsplit.wrap(MySQLdb, replicas=replicas, **own).connect(**options)
+    def connector(options, replicas, own):
+        """A function without parameters that makes virtual connections."""
+        return partial(rwsplit.wrap(MySQLdb, replicas=replicas, **own).connect, **options)
+
+    @classmethod
+    def wrap(cls, options, replicas, own):
+        return cls.connector(options, replicas, own)()
 
 
 class OfPyMySQL:
@@ -69,12 +76,18 @@ class OfPyMySQL:
         return cls.Own(**{**options, "client_flag": flags, **overrides})
 
     @classmethod
-    def wrap(cls, options, replicas, own):
+    def connector(cls, options, replicas, own):
+        """A function without parameters that makes virtual connections."""
+
         def make(endpoint):
             return cls.connect(options, host=endpoint.host, port=endpoint.port)
 
         primary = f"{options['host']}:{options['port']}"
-        return rwsplit.wrap(make, primary=primary, replicas=replicas, **own)()
+        return rwsplit.wrap(make, primary=primary, replicas=replicas, **own)
+
+    @classmethod
+    def wrap(cls, options, replicas, own):
+        return cls.connector(options, replicas, own)()
 
 
 DRIVERS = [OfMySQLClient, OfPyMySQL]

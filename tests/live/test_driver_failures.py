@@ -1,6 +1,6 @@
 """Servers fail while a workload runs over a wrapped driver: no stale read, no write twice."""
 
-import functools
+from contextlib import closing
 
 import pytest
 
@@ -11,12 +11,22 @@ own = failures.own
 
 
 @pytest.fixture(params=DRIVERS, ids=lambda each: each.name)
-def connect(request):
-    return functools.partial(wrapped, request.param)
+def driver(request):
+    return request.param
 
 
-def wrapped(driver, replicas, **options):
-    return driver.wrap(options, replicas, {})
+@pytest.fixture
+def connect(driver):
+    """Makes virtual connections; those to one cluster by the same function."""
+    known = {}
+
+    def make(replicas, **options):
+        key = options["port"], *replicas
+        if key not in known:
+            known[key] = driver.connector(options, replicas, {})
+        return known[key]()
+
+    return make
 
 
 def test_a_replica_is_killed_and_comes_back(cluster, connect):
@@ -29,3 +39,29 @@ def test_a_replica_is_frozen(cluster, connect):
 
 def test_a_replica_is_promoted_when_the_primary_dies(own, connect):
     failures.promote_a_replica(own, connect=connect)
+
+
+def test_none_begins_while_the_primary_is_away(cluster, driver):
+    """And those that have begun go on."""
+    options = {**cluster.connect_options, "autocommit": True}
+    connect = driver.connector(options, options.pop("replicas"), {"primary_wait": 1.0})
+    with closing(connect()) as before:
+        cursor = before.cursor()
+        cursor.execute("SELECT 1")
+        cluster.wait_caught_up()
+        cluster.kill(cluster.primary)
+        try:
+            with pytest.raises(driver.module.OperationalError) as away:
+                connect()
+            assert away.value.args[0] in (2002, 2003)
+            cursor.execute("SELECT 2")
+            assert cursor.fetchall() == ((2,),)
+            assert cursor.route.role == "replica"
+            with pytest.raises(driver.module.OperationalError):
+                cursor.execute("CREATE TABLE IF NOT EXISTS work (id INT PRIMARY KEY, n INT)")
+        finally:
+            cluster.restart(cluster.primary)
+        before.rollback()
+        cursor.execute("CREATE TABLE IF NOT EXISTS work (id INT PRIMARY KEY, n INT)")
+        assert cursor.route.role == "primary"
+    connect().close()

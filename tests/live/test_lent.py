@@ -1,6 +1,7 @@
 """PyMySQL's own connections, which somebody else made: they and the virtual one are one."""
 
 import logging
+import threading
 from contextlib import closing
 
 import pymysql
@@ -154,3 +155,75 @@ def test_a_function_that_returns_anothers_connection(account):
     connect = rwsplit.wrap(lambda endpoint: rwsplit.connect(**options), primary=primary)
     with pytest.raises(TypeError, match="can't wrap"):
         connect()
+
+
+def test_sqlalchemy_with_a_creator(account, table):
+    import sqlalchemy as sa
+
+    options, replicas = account
+
+    def make(endpoint):
+        where = {"host": endpoint.host, "port": endpoint.port}
+        return pymysql.connect(**{**options, **where}, client_flag=CLIENT.SESSION_TRACK)
+
+    primary = f"{options['host']}:{options['port']}"
+    creator = rwsplit.wrap(make, primary=primary, replicas=replicas, max_wait=5)
+    engine = sa.create_engine("mysql+pymysql://", creator=creator, pool_pre_ping=True)
+    roles = []
+
+    @sa.event.listens_for(engine, "after_cursor_execute")
+    def note(conn, cursor, statement, *_):
+        roles.append(cursor.route.role)
+
+    t = sa.Table("t", sa.MetaData(), sa.Column("id", sa.Integer), sa.Column("v", sa.Integer))
+    with engine.begin() as connection:
+        connection.execute(t.insert(), [{"id": n, "v": n} for n in range(10)])
+    roles.clear()
+    with engine.connect() as connection:
+        assert connection.execute(sa.select(sa.func.sum(t.c.v))).scalar() == 45
+        streamed = connection.execution_options(stream_results=True).execute(sa.select(t.c.id))
+        assert sorted(streamed.scalars()) == [*range(10)]
+        with pytest.raises(sa.exc.ProgrammingError):
+            connection.execute(sa.text("SELECT * FROM nosuch"))
+    assert set(roles[:2]) == {"replica"}
+    engine.dispose()
+
+
+def test_a_statement_is_cancelled_from_another_thread(account, table):
+    _, split = lent(account)
+    with closing(split):
+        with split.cursor() as cursor:
+            cursor.execute("INSERT INTO t VALUES (1, 1), (2, 1)")
+            timer = threading.Timer(0.3, split.cancel)
+            timer.start()
+            with pytest.raises(pymysql.OperationalError) as cancelled:
+                cursor.execute("UPDATE t SET v = v + SLEEP(20)")
+        timer.join()
+        assert cancelled.value.args[0] == 1317
+        with split.cursor() as cursor:
+            assert rows(cursor, "SELECT 1") == ((1,),)
+
+
+def test_large_rows_and_statements_go_through(account, table):
+    _, split = lent(account, max_allowed_packet=1 << 26)
+    with closing(split), split.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE large (v LONGBLOB)")
+        text = "x" * (17 << 20)
+        try:
+            cursor.execute("INSERT INTO large VALUES (%s)", (text,))
+        except pymysql.Error as error:
+            assert error.args[0] in (1153, 2006, 2013)
+        else:
+            assert rows(cursor, "SELECT LENGTH(v), v FROM large") == ((17 << 20, text.encode()),)
+
+
+def test_a_local_file_is_loaded(account, table, cluster, tmp_path):
+    file = tmp_path / "rows"
+    file.write_text("1\t10\n2\t20\n")
+    with cluster.admin(cluster.primary) as admin:
+        admin.query("SET GLOBAL local_infile = 1")
+    _, split = lent(account, local_infile=True)
+    with closing(split), split.cursor() as cursor:
+        cursor.execute(f"LOAD DATA LOCAL INFILE '{file}' INTO TABLE t")
+        assert sorted(rows(cursor, "SELECT id, v FROM t")) == [(1, 10), (2, 20)]
+        assert cursor.route.role == "replica"

@@ -23,10 +23,6 @@ class Lender(Protocol):
     why_untold: str
     """Why a connection of it may tell nothing of what statements change, and what helps."""
 
-    @property
-    def cursorclass(self) -> Any:
-        """Its cursors' class, where a connection does not name another."""
-
     def is_own(self, connection: object) -> bool:
         """Tell whether a connection is one of this driver."""
 

@@ -64,8 +64,7 @@ class GivenConnection(Connection[Any]):
         self._result: Any = None
         self._affected_rows: Any = 0
         self.connect()
-        own = getattr(self.wrapped, "cursorclass", None)
-        self.cursorclass = given.cursorclass or own or given.driver.cursorclass
+        self.cursorclass = given.cursorclass or self.wrapped.cursorclass
 
     def connect(self, sock: Any = None) -> None:
         """Connect to the primary; replicas are connected to when first needed."""

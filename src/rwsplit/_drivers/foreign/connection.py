@@ -52,6 +52,7 @@ class ForeignConnection(Exchanges):
     use_unicode = True
     init_command: Any = None
     sql_mode: Any = None
+    may_begin_lost = False
     escapes_plainly = False
     """Templates of texts are not handed over."""
 
@@ -135,11 +136,6 @@ class ForeignConnection(Exchanges):
         self.tails.clear()
         if self.source.is_of_primary:
             self.user, self.db = map(as_text, self.setup_rows[0][0])
-
-    def pretend(self, flavor: str, version: str) -> None:
-        """Take on what is known of a server that can't be connected to now."""
-        self.flavor, self.server_version, self.tracks = flavor, version, True
-        self._closed = False
 
     def aim(self, options: Mapping[str, Any]) -> None:
         """Lead to another server from the next `connect` on."""

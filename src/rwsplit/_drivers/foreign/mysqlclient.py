@@ -129,11 +129,6 @@ class MySQLClient:
         self.module = module
         self._extension = module._mysql
 
-    @property
-    def cursorclass(self) -> Any:
-        """Its cursors' class, where a connection does not name another."""
-        return import_module("MySQLdb.cursors").Cursor
-
     def is_own(self, connection: object) -> bool:
         """Tell whether a connection is one of this driver."""
         return isinstance(connection, self._extension.connection)

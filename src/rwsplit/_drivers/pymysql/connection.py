@@ -69,6 +69,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
     offers = Capability.all()
     follows = ""
+    may_begin_lost = True
+    """Whether it is known without a server how a session on it begins: see `pretend`."""
     client_flag: int
     decoders: dict[int, Any]
     use_unicode: bool

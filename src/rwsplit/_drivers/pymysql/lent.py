@@ -9,7 +9,6 @@ from typing import Any
 import pymysql
 from pymysql.connections import Connection
 from pymysql.constants import CLIENT, CR
-from pymysql.cursors import Cursor
 
 from ..._core.cluster.endpoint import Endpoint
 from ..._core.sql.values import as_text
@@ -43,7 +42,6 @@ class _PyMySQL:
     name = "PyMySQL"
     module = pymysql
     keywords = CONNECT_KEYWORDS
-    cursorclass = Cursor
     why_untold = (
         "PyMySQL's connections tell what statements change if they are made with "
         "client_flag=pymysql.constants.CLIENT.SESSION_TRACK"
@@ -83,6 +81,7 @@ class LentConnection(PhysicalConnection):
     :param patience: how many seconds an answer may take; None for what the connection says.
     """
 
+    may_begin_lost = False
     _sock = _OfLent()
     _rfile = _OfLent()
     _result = _OfLent()
