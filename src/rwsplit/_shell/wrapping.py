@@ -9,7 +9,7 @@ from typing import Any, cast
 from .._core.cluster.endpoint import DEFAULT_PORT, Endpoint, address, parse_primary
 from .._core.setup.options import Options
 from .._core.setup.problems import shown
-from .._drivers.foreign import Driver, ForeignConnection, Keywords, driver_of
+from .._drivers.foreign import Driver, ForeignConnection, Keywords, driver_of, unfit
 from .._drivers.lending import Factory, Held, Lender
 from .._drivers.pymysql import (
     PYMYSQL,
@@ -54,6 +54,8 @@ def wrap(what: Any, /, *, primary: Any = None, driver: Any = None, **options: An
     if known is not None:
         module = known.module
         return Wrapped(module, _OfKeywords(known, options))
+    if unfit(what):
+        raise TypeError(f"wrap() can't wrap {unfit(what)}: it can PyMySQL and mysqlclient")
     if isinstance(what, ModuleType) or not callable(what):
         raise TypeError(
             f"wrap() takes a driver that it knows, a function or an open connection, "
@@ -182,9 +184,8 @@ class _OfFactory:
         connection = self._function(self._primary)
         driver = lender_of(connection)
         if driver is None or not driver.is_own(connection):
-            raise TypeError(
-                f"creator returned a {type(connection).__name__}, which rwsplit can't wrap"
-            )
+            kind = unfit(connection) or type(connection).__name__
+            raise TypeError(f"creator returned a connection of {kind}, which rwsplit can't wrap")
         connection.close()
         self._driver = driver
         return driver

@@ -6,7 +6,7 @@ here: how its connections send, read and tell (`Line`), and its cursor classes.
 
 from .connection import ForeignConnection
 from .driver import Driver, application_error
-from .known import driver_of
+from .known import driver_of, unfit
 from .sources import Keywords
 
 __all__ = [
@@ -15,4 +15,5 @@ __all__ = [
     "Keywords",
     "application_error",
     "driver_of",
+    "unfit",
 ]

@@ -28,7 +28,7 @@ from .. import err
 from ..sources import Dial, check_dial, check_password, dialed, key_of, protects, token_of
 from .identity import Identity, Secret, frozen
 from .keywords import DEFAULT_ENCODERS, converters
-from .results import Compared, Fingerprinted, Result, made_result, no_result, rename
+from .results import Result, kinds_of, made_result, no_result, rename
 from .tls import tls_context
 from .wires import HANDSHAKE_FACTS, RESET_CONNECTION, Wire, is_readable
 
@@ -121,7 +121,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if not hasattr(self, "turn"):
             self.turn: Any = threading.RLock()
             """Held by the thread whose statement runs; all members of a session have the same."""
-        self._result_class: type[Result] = Result
+        self._kinds = kinds_of(0)
+        self._result_class = self._kinds.plain
         self.max_packet = _MOST_PACKET
         """So long, in bytes, the server takes no statement; as the set-up tells."""
         self._wire: Wire | None = None
@@ -172,6 +173,12 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         supported = self.server_capabilities & _WANTED
         self.client_flag = (self.client_flag & ~_WANTED) | supported
         self.tracks = supported == _WANTED
+        self._take_kinds()
+
+    def _take_kinds(self) -> None:
+        """Read results by what was agreed on."""
+        self._kinds = kinds_of(self.client_flag)
+        self._result_class = self._kinds.plain
 
     def _request_authentication(self) -> None:
         if self._wire is None:
@@ -450,7 +457,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if fingerprint is None:
             return self.query(sql, unbuffered)
         self.fingerprint = fingerprint
-        before, self._result_class = self._result_class, Fingerprinted
+        before, self._result_class = self._result_class, self._kinds.fingerprinted
         try:
             return self.query(sql, unbuffered)
         finally:
@@ -616,7 +623,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             self._affected_rows = self._read_query_result(unbuffered=unbuffered)
         else:
             self.fingerprint = fingerprint
-            with self._reading_as(Fingerprinted):
+            with self._reading_as(self._kinds.fingerprinted):
                 self._affected_rows = self._read_query_result(unbuffered=unbuffered)
         return self._affected_rows
 
@@ -647,7 +654,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             reply = self._read_reply()
             return reply if isinstance(reply, err.MySQLError) else None
         fingerprint = self.fingerprint = Fingerprint(ordered)
-        with self._reading_as(Compared):
+        with self._reading_as(self._kinds.compared):
             reply = self._read_reply()
         return reply if isinstance(reply, err.MySQLError) else fingerprint
 

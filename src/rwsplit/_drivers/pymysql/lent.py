@@ -149,6 +149,7 @@ class LentConnection(PhysicalConnection):
         agreed = self.client_flag & self.server_capabilities & _TOLD
         self.client_flag = (self.client_flag & ~_TOLD) | agreed
         self.tracks = bool(agreed & CLIENT.SESSION_TRACK)
+        self._take_kinds()
         self.offers = Capability.PIPELINES | Capability.RAW_ROWS
         if self.tracks:
             self.offers |= Capability.TRACKS_WRITES

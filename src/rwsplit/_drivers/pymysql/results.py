@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import struct
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pymysql.connections import MAX_PACKET_LEN, TEXT_TYPES, MySQLResult
 from pymysql.constants import CLIENT, CR, ER, FIELD_TYPE, SERVER_STATUS
@@ -20,20 +20,11 @@ from .errors import in_use, lost
 if TYPE_CHECKING:
     from pymysql.protocol import MysqlPacket
 
-__all__ = [
-    "Compared",
-    "Fingerprinted",
-    "Result",
-    "made_result",
-    "no_result",
-    "rename",
-    "renamed",
-]
+__all__ = ["Kinds", "Result", "kinds_of", "made_result", "no_result", "rename", "renamed"]
 
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 _EOF = 0xFE
-_DEPRECATE_EOF = CLIENT.DEPRECATE_EOF
-_STATUS_AND_WARNINGS = struct.Struct("<HH")
+_STATUS_AND_WARNINGS = _WARNINGS_AND_STATUS = struct.Struct("<HH")
 _LOST_CONNECTION = "Lost connection to MySQL server during query"
 
 
@@ -60,10 +51,7 @@ class Owner(Protocol):
 
 
 class Result(MySQLResult):  # type: ignore[misc]
-    """A result whose last packet is an OK packet, also after rows (CLIENT_DEPRECATE_EOF).
-
-    Where that was not agreed on, the last packet behind rows has the status and nothing more.
-    """
+    """A result whose last packet is an OK packet, also after rows (CLIENT_DEPRECATE_EOF)."""
 
     route: Any = None
     """The route taken by the statement, for `cursor.route`."""
@@ -92,19 +80,15 @@ class Result(MySQLResult):  # type: ignore[misc]
         # A row that starts with 0xFE holds a string of 16 MB or more, so it is never this short.
         if data[0] != _EOF or len(data) >= MAX_PACKET_LEN:
             return False
-        owner = self._owner
-        tells = owner.client_flag & _DEPRECATE_EOF
-        if tells:
-            at = 3
-            if data[1] or data[2]:
-                at = read_lenenc(data, read_lenenc(data, 1)[1])[1]
-            status, self.warning_count = _STATUS_AND_WARNINGS.unpack_from(data, at)
-        else:
-            self.warning_count, status = _STATUS_AND_WARNINGS.unpack_from(data, 1)
+        at = 3
+        if data[1] or data[2]:
+            at = read_lenenc(data, read_lenenc(data, 1)[1])[1]
+        status, self.warning_count = _STATUS_AND_WARNINGS.unpack_from(data, at)
         self.server_status = status
         self.has_next = status & _MORE_RESULTS
+        owner = self._owner
         owner.server_status = status
-        if tells and status & SESSION_STATE_CHANGED:
+        if status & SESSION_STATE_CHANGED:
             owner.tails.append(data[at + 4 :])
         return True
 
@@ -209,8 +193,6 @@ class Result(MySQLResult):  # type: ignore[misc]
             if converter is through:
                 converter = None
             columns.append((_column_encoding(field, encoding), converter))
-        if not owner.client_flag & _DEPRECATE_EOF:
-            read_packet()  # the end of the columns
         self.fields = fields
         self.converters = columns
         self.description = tuple(descriptions)
@@ -250,6 +232,48 @@ class Compared(Fingerprinted):
     def _read_row_from_packet(self, packet: MysqlPacket) -> Any:
         self.fingerprint.add(packet._data)
         return None
+
+
+class _OldEnd(Result):
+    """One without CLIENT_DEPRECATE_EOF: its last packet has the status and nothing more."""
+
+    def _check_packet_is_eof(self, packet: MysqlPacket) -> bool:
+        data = packet._data
+        if data[0] != _EOF or len(data) >= MAX_PACKET_LEN:
+            return False
+        self.warning_count, status = _WARNINGS_AND_STATUS.unpack_from(data, 1)
+        self.server_status = self._owner.server_status = status
+        self.has_next = status & _MORE_RESULTS
+        return True
+
+    def _get_descriptions(self) -> None:
+        super()._get_descriptions()
+        self._owner._read_packet()  # the end of the columns
+
+
+class _OldFingerprinted(_OldEnd, Fingerprinted):
+    pass
+
+
+class _OldCompared(_OldEnd, Compared):
+    pass
+
+
+class Kinds(NamedTuple):
+    """The classes of a connection's results."""
+
+    plain: type[Result]
+    fingerprinted: type[Fingerprinted]
+    compared: type[Compared]
+
+
+_KINDS = Kinds(Result, Fingerprinted, Compared)
+_OLD_KINDS = Kinds(_OldEnd, _OldFingerprinted, _OldCompared)
+
+
+def kinds_of(client_flag: int) -> Kinds:
+    """Return the classes of results for what client and server have agreed on."""
+    return _KINDS if client_flag & CLIENT.DEPRECATE_EOF else _OLD_KINDS
 
 
 def _column_encoding(field: FieldDescriptorPacket, encoding: str | None) -> str | None:

@@ -48,7 +48,7 @@ class Wire(NamedTuple):
 HANDSHAKE_FACTS = (
     *("server_version", "server_thread_id", "salt", "server_capabilities", "server_language"),
     *("server_charset", "protocol_version", "host_info", "_secure", "_auth_plugin_name"),
-    *("flavor", "tracks", "client_flag", "made_at"),
+    *("flavor", "tracks", "client_flag", "_kinds", "_result_class", "made_at"),
 )
 RESET_CONNECTION = struct.pack("<iB", 1, 0x1F)
 _QUIT = struct.pack("<iB", 1, COMMAND.COM_QUIT)
