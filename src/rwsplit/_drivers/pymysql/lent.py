@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from typing import Any
 
 import pymysql
@@ -55,20 +56,17 @@ class _PyMySQL:
 PYMYSQL = _PyMySQL()
 
 
-class _OfLent:
-    """What is one with PyMySQL's connection: either may be used, and the other goes on from there.
+def _of_lent(name: str) -> Any:
+    """Return an attribute that is one with PyMySQL's connection's.
 
-    So the wire, whose answers are still to come and how texts are encoded on it are never two.
+    Either may be used, and the other goes on from there: so the wire, whose answers are still to
+    come and how texts are encoded on it are never two.
     """
 
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
+    def set_it(connection: Any, value: Any) -> None:
+        setattr(connection.lent, name, value)
 
-    def __get__(self, connection: Any, owner: type | None = None) -> Any:
-        return self if connection is None else getattr(connection.lent, self._name)
-
-    def __set__(self, connection: Any, value: Any) -> None:
-        setattr(connection.lent, self._name, value)
+    return property(attrgetter(f"lent.{name}"), set_it)
 
 
 class LentConnection(PhysicalConnection):
@@ -82,15 +80,15 @@ class LentConnection(PhysicalConnection):
     """
 
     may_begin_lost = False
-    _sock = _OfLent()
-    _rfile = _OfLent()
-    _result = _OfLent()
-    _next_seq_id = _OfLent()
-    _current_timeout = _OfLent()
-    server_status = _OfLent()
-    charset = _OfLent()
-    collation = _OfLent()
-    encoding = _OfLent()
+    _sock = _of_lent("_sock")
+    _rfile = _of_lent("_rfile")
+    _result = _of_lent("_result")
+    _next_seq_id = _of_lent("_next_seq_id")
+    _current_timeout = _of_lent("_current_timeout")
+    server_status = _of_lent("server_status")
+    charset = _of_lent("charset")
+    collation = _of_lent("collation")
+    encoding = _of_lent("encoding")
 
     def __init__(
         self,
