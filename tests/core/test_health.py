@@ -449,6 +449,20 @@ def test_the_old_primary_is_not_left_while_it_can_be_written_to(world):
     assert world.topology.primary.name == "db1"
 
 
+def test_who_could_be_written_to_as_the_primary_is_no_stray_behind_its_time(world):
+    promoted(world)
+    world.probe("db1", gtids(DB1, 5), writable=False)
+    world.probe("db2", gtids(DB1, 5))
+    world.miss("db2", Miss.LOST)
+    world.probe("db1", gtids(DB1, 5), writable=True)
+    assert world.topology.primary.name == "db1"
+    world.probe("db1", gtids(DB1, 5))  # db2 does not answer yet: nobody saw what it is
+    world.probe("db2", gtids(DB1, 5), writable=True)
+    assert world.topology.primary.name == "db1"
+    orders = world.probe("db1", gtids(DB1, 5), writable=False)
+    assert orders[0] == Warn("the primary is %s now; it was %s", ("db2", "db1"))
+
+
 def test_a_write_that_was_refused_is_as_good_as_a_look(world):
     world.look_at_all(5)
     world.probe("db2", gtids(DB1, 5), writable=True)

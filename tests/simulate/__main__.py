@@ -12,7 +12,8 @@ import itertools
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from queue import Empty
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,11 +22,14 @@ from .shrink import shrink, trouble_of
 
 if TYPE_CHECKING:
     from multiprocessing import Queue
+    from multiprocessing.process import BaseProcess
 
 _BATCH = 50
 """After so many schedules a worker reports."""
 _TOLD = 10_000
 """After so many a line says how far it is."""
+_PATIENCE = 10.0
+"""After so many seconds without a report it is looked whether the workers are there."""
 _OBJECTS = 10_000
 """How many more there may be before garbage is looked for: that is a fifth of the time else."""
 
@@ -52,7 +56,7 @@ def main() -> int:
     ]
     for worker in workers:
         worker.start()
-    for report in _until_all_end(reports, len(workers)):
+    for report in _until_all_end(reports, workers):
         if report.trouble:
             broken += 1
             if not asked.keep_going:
@@ -105,11 +109,17 @@ def _work(seeds: Iterable[int], until: float | None, reports: Queue[Report]) -> 
     reports.put(Report(count, is_last=True))
 
 
-def _until_all_end(reports: Queue[Report], workers: int) -> Iterator[Report]:
-    while workers:
-        report = reports.get()
+def _until_all_end(reports: Queue[Report], workers: Sequence[BaseProcess]) -> Iterator[Report]:
+    running = len(workers)
+    while running:
+        try:
+            report = reports.get(timeout=_PATIENCE)
+        except Empty:
+            if any(worker.exitcode for worker in workers):
+                raise SystemExit("a worker has died; what it says is above") from None
+            continue
         yield report
-        workers -= report.is_last
+        running -= report.is_last
 
 
 def _print(report: Report) -> None:

@@ -59,8 +59,8 @@ class Client:
         """How often something was sent to the primary for this statement."""
         self.is_away = False
         """The primary was away when this statement wanted it, or might have."""
-        self.last_read = ""
-        """The replica that served the last read."""
+        self.last_read = "", 0
+        """The replica that served the last read, and how often that had stopped."""
         self._statements = 0
         self._primaries_before = 0
         """How many primaries there were before the one with which this statement began."""
@@ -212,8 +212,11 @@ class Client:
                     raise Broken("demoted", f"{reply.server.name} is the primary no more")
                 bounds = bounds._replace(is_known=False, own=0, lost=0)
         else:
-            before, self.last_read = self.last_read, where
-            if self.is_away and before and not self.world.serves(before):
+            models, (before, life) = self.world.models, self.last_read
+            self.last_read = where, models[where].life
+            # Who has come back may have less.
+            is_gone = before and not (self.world.serves(before) and models[before].life == life)
+            if self.is_away and is_gone:
                 # Neither who was read from last nor the primary can say what that read saw.
                 bounds = bounds._replace(read=0)
                 self.promises.read = 0

@@ -72,7 +72,8 @@ class Server:
         """Who waits for a position here."""
         self.held: list[Callable[[], None]] = []
         """What has come in while it hung."""
-        self._life = 0
+        self.life = 0
+        """How often it has stopped."""
         self._told_at = 0.0
         self._applies = False
         self._unsent = 0
@@ -98,7 +99,7 @@ class Server:
     def _show(self, commit: Commit) -> None:
         self.shown.add(commit)
         if self.flavor == "mariadb":
-            self._tell(commit, self._life)
+            self._tell(commit, self.life)
             return
         now, dice = self.clock.now, self._dice
         late = dice.uniform(0.0, _LATE_TOLD if dice.random() < 0.5 else 0.0005)
@@ -106,12 +107,12 @@ class Server:
         if self.source is not None and is_first and not self._tells_first_late:
             late = 0.0
         if late:
-            self.clock.at(late, self._tell, commit, self._life)
+            self.clock.at(late, self._tell, commit, self.life)
         else:
-            self._tell(commit, self._life)
+            self._tell(commit, self.life)
 
     def _tell(self, commit: Commit, life: int) -> None:
-        if life != self._life:
+        if life != self.life:
             return
         self.told.add(commit)
         self._told_at = self.clock.now
@@ -148,10 +149,10 @@ class Server:
         """See to it that what there is is applied."""
         if not self._applies and self.is_up and not self.stops and self.source is not None:
             self._applies = True
-            self.clock.at(self._dice.expovariate(self.rate), self._apply, self._life)
+            self.clock.at(self._dice.expovariate(self.rate), self._apply, self.life)
 
     def _apply(self, life: int) -> None:
-        if life != self._life:
+        if life != self.life:
             return
         self._applies = False
         source = self.source
@@ -200,7 +201,7 @@ class Server:
         """Be gone."""
         self.is_up = self.is_hung = self._applies = False
         self._unsent = self._dice.choice((0, 0, 1, 4))
-        self._life += 1
+        self.life += 1
         self.waiting.clear()
         self.held.clear()
         self.cut()

@@ -39,6 +39,8 @@ class Connected(Surface):
     """None until it is connected."""
     _hold: Hold | None = None
     _cluster: Cluster | None = None
+    _is_over = False
+    """It was closed, and nothing of it is left."""
 
     @property
     def cluster(self) -> Cluster:

@@ -99,7 +99,7 @@ class Hold:
         is_current = self.generation == cluster.generation
         if is_current and not state.leaves_traces and (physical.db or not state.had_schema):
             shelf = ("primary", bool(physical.db), self.generation)
-        cluster.pool.close(self.name, physical, shelf)
+        cluster.pool.close(self.name, physical, shelf, not state.holds_nothing)
 
     # Who shares the session.
 

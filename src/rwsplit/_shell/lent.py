@@ -30,6 +30,10 @@ class LentAccount(Account):
         """Return a connection that is not connected yet."""
         return self._physical(self._source, setup=setup, **options)
 
+    def to(self, endpoint: Endpoint, setup: Setup) -> Any:
+        """Return a connection to a replica, which is not connected yet."""
+        return self.connection(setup, self.options(endpoint))
+
     def options(self, endpoint: Endpoint) -> dict[str, Any]:
         """Return what tells a server."""
         return {"endpoint": endpoint}

@@ -96,6 +96,7 @@ class Living(Connected):
             if begun is not None:
                 begun.members.close(begun.session.state)
             self._turn.release()
+        self._is_over = True
 
     def _abandon_snapshot(self) -> None:
         """Forget the snapshot, as its member is closed."""
@@ -129,5 +130,5 @@ class Living(Connected):
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # As the interpreter ends, threads have died with the locks that they held.
-        if self._hold is not None and not is_finalizing():
+        if self._hold is not None and not self._is_over and not is_finalizing():
             self._force_close()

@@ -5,10 +5,11 @@ What may go straight is decided in the core (`_core.flows.straight`). Here the s
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from .._core.flows.answer import EMPTY, Answer, Underway
-from .._core.flows.command import Flow
+from .._core.flows.command import Flow, Open
 from .._core.flows.journey import Journey
 from .._core.flows.straight import InSnapshot, Straight
 from .._core.session.session import Session
@@ -51,7 +52,14 @@ class Roads:
         if statement.plain and session.snapshot is None:
             member: Any = straight.reader(statement)
             if member is not None:
-                return self._read(member, statement, encoded, unbuffered, template)
+                run = member.connection.query
+                return self._read(member, run, statement, encoded, unbuffered, template)
+            replica = straight.unopened(encoded)
+            if replica is not None:
+                member = self._hands[Open](Open(replica, along=True, alone=False))
+                if member is not None:
+                    run = member.connection.query_along
+                    return self._read(member, run, statement, encoded, unbuffered, template)
         session.stir()
         underway = Underway(statement, encoded, unbuffered, template)
         if session.snapshot is not None and statement.plain:
@@ -77,12 +85,13 @@ class Roads:
     def _read(
         self,
         member: Any,
+        run: Callable[[bytes, bool], Any],
         statement: Any,
         sql: bytes,
         unbuffered: bool,
         template: tuple[Any, str] | None,
     ) -> Any:
-        """Run a free read on the member whose turn it is."""
+        """Run a free read on the member whose turn it is; `run` sends it there."""
         connection, straight = member.connection, self._straight
         since = self._session.clock() if connection.read_timeout else 0.0
         failed: tuple[Any, Fault] | None = None
@@ -90,9 +99,9 @@ class Roads:
             try:
                 if self._cluster.measures:
                     with self._cluster.measure.one(member.replica):
-                        connection.query(sql, unbuffered)
+                        run(sql, unbuffered)
                 else:
-                    connection.query(sql, unbuffered)
+                    run(sql, unbuffered)
             except err.MySQLError as error:
                 failed = member, fault_of(error)
             else:

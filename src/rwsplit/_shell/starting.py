@@ -110,7 +110,9 @@ def begin(
 
     `before` is the session that the connection was before it was connected again.
     """
-    never = not_split(cluster.splits, options.reads, reads_are_switched_off(), disabled=False)
+    # What the environment says as the connection is made, its options say, too.
+    off = (options.reads == "primary" or before is not None) and reads_are_switched_off()
+    never = not_split(cluster.splits, options.reads, off, disabled=False)
     if never is None and not physical.tracks:
         never = UNTOLD
     terms = Terms(options, never)
@@ -150,6 +152,9 @@ def begin(
     _begin_after(session, facts, before)
     perform(journey.joining.joining(), hands)
     perform(journey.controlling.starting(), hands)
+    if terms.splits:
+        # Where every replica has what it begins with, its first read has nothing to look for.
+        chooser.prune()
     roads = Roads(session, journey, hands, physical)
     return Begun(session, journey, Methods(session, journey), hands, roads, members)
 
@@ -163,10 +168,7 @@ def _begin_state(
     options: Options,
 ) -> None:
     state = session.state
-    state.set_schema(state.schema)
-    state.set_variable("character_set_client", physical.charset)
-    for name, value in facts.variables.items():
-        state.set_variable(name, value)
+    state.begin(physical.charset, facts.variables)
     for name, own in begun_with(physical, options.session_variables).items():
         state.set_variable(name, own)
     session.language.look()

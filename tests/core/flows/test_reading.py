@@ -2,6 +2,7 @@
 
 import pytest
 
+from rwsplit._core import wire
 from rwsplit._core.cause import Cause
 from rwsplit._core.flows.choosing import NOT_CAUGHT_UP
 from rwsplit._core.flows.command import (
@@ -188,6 +189,47 @@ def test_a_fresh_member_that_has_it_needs_no_wait(house):
         return house.made("r1")
 
     reading(house, asks(Open, opens), asks(Exchange, rows("1"), before=[]))
+
+
+# Its member is opened with it.
+
+
+def test_a_fresh_member_is_opened_with_the_read(house):
+    reading(house, asks(Open, along=True), asks(Exchange, rows("1"), before=[]))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        Read(b"SELECT 'it\\'s'"),
+        Read("SELECT 'é'".encode()),
+        Read(b"SELECT " + b"1" * (1 << 16)),
+        Read(None),
+    ],
+    ids=["a backslash", "beyond ASCII", "too long", "nothing"],
+)
+def test_it_is_opened_alone_for_what_another_session_may_read_otherwise(house, read):
+    reading(house, asks(Open, along=False), asks(Exchange, rows("1")), read=read)
+
+
+def test_it_is_opened_alone_where_the_read_would_wait(house):
+    house.member("r1", at=1)
+    house.members.clear()
+    house.state.see(house.at(5))
+    reading(house, asks(Open, along=False), asks(Exchange, ran(rows("1"), [rows("0")])))
+
+
+def test_a_wire_that_is_stale_is_no_loss(house):
+    stale = Fault(2013, "Lost connection", wire.Kind.STALE)
+    served = reading(
+        house,
+        asks(Open, along=True),
+        asks(Exchange, stale),
+        asks(Open, along=False),
+        asks(Exchange, rows("1")),
+    )
+    assert served.retries == 0
+    assert house.members.lost == ["r1"]
 
 
 def test_a_wait_that_somebody_ends_ends_the_read(house):

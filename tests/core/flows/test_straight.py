@@ -9,7 +9,7 @@ from rwsplit._core.flows.reading import Unserved
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
 from rwsplit._core.sql.statement import Hint
 from rwsplit._core.tracking import SESSION_STATE_CHANGED
-from rwsplit._core.wire import Fault
+from rwsplit._core.wire import Fault, Kind
 
 from .harness import OK, UUID, House, Result, Stored, about, asks, fails, lost, reports, rows
 
@@ -149,6 +149,45 @@ def test_a_free_read_that_was_lost_goes_on(house):
     flow = house.straight.reading_on(house.underway(READ), (house.members["r1"], lost()), 0.0)
     answer = house.run(flow, asks(Open), asks(Exchange, rows("1")))
     assert isinstance(answer, Answer)
+
+
+# With the member that it needs.
+
+
+def test_a_free_read_opens_its_member(house):
+    house.members.clear()
+    assert reader(house) is None
+    assert house.straight.unopened(READ.encode()) is house.replica("r1")
+    assert house.straight.unopened(READ.encode()) is None
+
+
+def test_it_opens_none_for_what_another_session_may_read_otherwise(house):
+    house.members.clear()
+    assert reader(house, "SELECT 'é'") is None
+    assert house.straight.unopened("SELECT 'é'".encode()) is None
+    assert house.straight.unopened(READ.encode()) is None
+
+
+@pytest.mark.parametrize("why", [each for each in NOT_FREE if "member" not in each])
+def test_a_read_that_is_not_free_opens_none(house, why):
+    NOT_FREE[why](house)
+    house.members.clear()
+    assert reader(house) is None
+    assert house.straight.unopened(READ.encode()) is None
+
+
+def test_where_reads_have_seen_something_the_journey_opens_the_next_member(house):
+    house.session.seen.saw("r1", "", b"", house.clock(), house.members["r1"])
+    house.members.clear()
+    assert reader(house) is None
+    assert house.straight.unopened(READ.encode()) is None
+
+
+def test_a_stale_wire_is_no_loss_of_a_free_read(house):
+    stale = Fault(2013, "Lost connection", Kind.STALE)
+    flow = house.straight.reading_on(house.underway(READ), (house.members["r1"], stale), 0.0)
+    answer = house.run(flow, asks(Open), asks(Exchange, rows("1")))
+    assert answer.route.retries == 0
 
 
 # Before any.

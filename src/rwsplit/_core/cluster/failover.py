@@ -36,7 +36,8 @@ def _promote(topology: Topology, server: Server, now: float) -> list[Order]:
     if server.looked is not None and topology.has_gtids:
         topology.history = whole(server.looked.position, server.looked.history)
     server.suspect, server.ahead = False, None
-    server.stalled = False
+    server.stalled = server.is_stray = False
+    server.writable_since = 0.0  # it is the primary's to be writable, and no stray's afterwards
     server.unfit = ""
     topology.primary_server = server.server or None
     topology.primary_is_up = True

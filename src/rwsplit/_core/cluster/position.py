@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import islice
 from operator import lt
 
@@ -126,6 +127,8 @@ class GtidSet:
 
     def covers(self, other: Position) -> bool:
         """Tell whether this set has every transaction of the other."""
+        if other is self:
+            return True
         if not isinstance(other, GtidSet):
             raise _flavors_differ(self, other)
         mine = self._sources
@@ -144,6 +147,8 @@ class GtidSet:
 
     def union(self, other: Position) -> GtidSet:
         """Return the transactions of both."""
+        if other is self:
+            return self
         if not isinstance(other, GtidSet):
             raise _flavors_differ(self, other)
         mine = self._sources
@@ -272,6 +277,8 @@ class GtidList:
 
     def covers(self, other: Position) -> bool:
         """Tell whether a server here has everything that one there has."""
+        if other is self:
+            return True
         if not isinstance(other, GtidList):
             raise _flavors_differ(self, other)
         mine = self._domains
@@ -287,6 +294,8 @@ class GtidList:
 
     def union(self, other: Position) -> GtidList:
         """Return the least position that covers both."""
+        if other is self:
+            return self
         if not isinstance(other, GtidList):
             raise _flavors_differ(self, other)
         mine = self._domains
@@ -446,11 +455,16 @@ def empty(flavor: str) -> Position:
     return _POSITIONS[flavor]()
 
 
+@lru_cache(maxsize=64)
 def parse_position(flavor: str, text: str | bytes) -> Position:
-    """Read a position as a server of this flavor prints it; raises ValueError."""
+    """Read a position as a server of this flavor prints it; raises ValueError.
+
+    Servers print the same one again and again: it is the same object then.
+    """
     return _POSITIONS[flavor].parse(text)
 
 
+@lru_cache(maxsize=64)
 def parse_history(flavor: str, text: str | bytes) -> History:
     """Read MySQL's `gtid_executed` or MariaDB's `gtid_binlog_state`; raises ValueError."""
     return _HISTORIES[flavor].parse(text)

@@ -8,12 +8,21 @@ replica is: the last packet of every read tells it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 from ..sql.values import literal
 from ..wire import Fault
 
-__all__ = ["TRACK_PRIMARY", "UNTOLD", "ask_tracking", "default_tracking", "own", "track_replica"]
+__all__ = [
+    "SET_UP_PRIMARY",
+    "TRACK_PRIMARY",
+    "UNTOLD",
+    "ask_tracking",
+    "default_tracking",
+    "own",
+    "track_replica",
+]
 
 TRACK_PRIMARY = {
     "mysql": (
@@ -26,6 +35,11 @@ TRACK_PRIMARY = {
         "session_track_state_change=1,session_track_transaction_info='CHARACTERISTICS'",
     ),
 }
+SET_UP_PRIMARY = {
+    flavor: "SET SESSION " + ",".join([sql.removeprefix("SET SESSION ") for sql in statements])
+    for flavor, statements in TRACK_PRIMARY.items()
+}
+"""The same in one, for a session in which no transaction can be open."""
 _TRACK_REPLICA = {
     "mysql": "SET SESSION session_track_gtids='ALL_GTIDS',session_track_system_variables={},"
     "session_track_schema=0,session_track_state_change=1",
@@ -47,9 +61,10 @@ def track_replica(flavor: str, follows: str) -> str:
     return _TRACK_REPLICA[flavor].format(literal(follows))
 
 
-def default_tracking(flavor: str) -> list[str]:
+@cache
+def default_tracking(flavor: str) -> Sequence[str]:
     """Return statements that give a connection the tracking that it would have without us."""
-    return [f"SET SESSION session_track_{name}=DEFAULT" for name in _TRACKING[flavor]]
+    return tuple([f"SET SESSION session_track_{name}=DEFAULT" for name in _TRACKING[flavor]])
 
 
 def ask_tracking(flavor: str) -> list[str]:

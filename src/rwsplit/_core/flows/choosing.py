@@ -174,7 +174,7 @@ class Chooser:
         name = policy(usable, turn, self.view).name if ready else ""
         if len(ready) == len(usable):
             if route.consistency != "eventual":
-                self._prune()
+                self.prune()
         elif name not in ready:
             # A late one is looked at when it is its turn: no other read waits for that.
             late = self._late_one(usable, ready, now) if patience > 0 else None
@@ -286,7 +286,7 @@ class Chooser:
                 return position
         return self._session.origin
 
-    def _prune(self) -> None:
+    def prune(self) -> None:
         """Forget a position that every replica has: they keep it (see `Place.floor`)."""
         session = self._session
         position = session.position

@@ -51,8 +51,13 @@ class Publishing:
         if sharing is None:
             return
         sharing.answered()
-        if not sharing.is_open or (session.in_transaction and not state.written):
+        if session.in_transaction and not state.written:
             return  # the mark of a write, or of a savepoint, is for the end
+        if not sharing.is_open:
+            # What went straight in a transaction, or was lost, had no mark, and may have committed.
+            if session.identity.needs_store or (state.position_known and not state.written):
+                return
+            yield from self.beginning_write()
         if not state.position_known:
             try:
                 state.find_position((yield from self._asking.position_aside()))

@@ -42,10 +42,12 @@ from .command import (
 from .deadline import Deadline, limit_of
 from .holding import Holding
 
-__all__ = ["Aside", "Members", "Read", "Reads", "Served", "Unserved"]
+__all__ = ["Aside", "Members", "Read", "Reads", "Served", "Unserved", "goes_along"]
 
 _LOOK_AGAIN_SECONDS = 0.5
 """How long not to ask again whether the primary has what no replica has."""
+_MOST_ALONG = 64 * 1024
+"""So many bytes of a read fit the buffers of both ends behind a set-up."""
 _ASIDE_SECONDS = 1.0
 """How long a member that refused the session's state is left aside by this session."""
 
@@ -66,6 +68,27 @@ class Read(NamedTuple):
     """It was repeated already after a KILL of its connection."""
     known: Position | None = None
     """What it is to be told of whether the replica had it before; see `Reads.was_abreast`."""
+
+    @property
+    def goes_along(self) -> bool:
+        """Whether it may be sent behind the set-up of a member, with nothing in between."""
+        return (
+            self.sql is not None
+            and goes_along(self.sql)
+            and self.prepared is None
+            and not self.begin
+            and self.known is None
+        )
+
+
+def goes_along(sql: bytes) -> bool:
+    """Tell whether a read may be sent behind the set-up of a member, whatever becomes of that.
+
+    Should that fail, the server reads it under another sql_mode and in another character set. It
+    must find the same words there, so that it is nothing else than the read that it is: only what a
+    backslash and bytes beyond ASCII mean hangs on those. Its rows are thrown away then.
+    """
+    return len(sql) <= _MOST_ALONG and sql.isascii() and b"\\" not in sql
 
 
 class Served(NamedTuple):
@@ -241,9 +264,13 @@ class Reads:
         killed = reading.killed
         if failed is not None:
             member, error = failed
-            if not error.is_lost:
+            if error.kind is Kind.STALE:
+                self._members.lose(member.name)
+                failed = None
+            elif not error.is_lost:
                 return self._refused(member, error, reading, 0.0, 1, deadline)
-            killed = self._take_loss(member.name, error, deadline, killed)
+            else:
+                killed = self._take_loss(member.name, error, deadline, killed)
         if self._must_ask(route):
             now = self._clock()
             awake = [each.endpoint for each in cluster.replicas if each.may_serve(now)]
@@ -272,6 +299,7 @@ class Reads:
         tried: list[str] = []
         too_large: Reason | None = None
         away = False
+        along = reading.goes_along
         while True:
             choice = chooser.choose(route, needed, tried, waited, self._clock(), away)
             if isinstance(choice, Lacks):
@@ -292,7 +320,10 @@ class Reads:
                 tried.append(name)
                 continue
             try:
-                used = (yield from Open(replica)) if fresh else self._members[name]
+                if fresh:
+                    used = yield from Open(replica, along and not wait)
+                else:
+                    used = self._members[name]
                 if reading.sql is not None and len(reading.sql) >= used.connection.max_packet:
                     too_large = _too_large(name)
                     tried.append(name)
@@ -320,6 +351,10 @@ class Reads:
                 chooser.leave_aside(name, aside.until or self._clock() + _ASIDE_SECONDS)
                 tried.append(name)
             except Fault as error:
+                if error.kind is Kind.STALE:
+                    self._members.lose(name)
+                    along = False
+                    continue
                 if not error.is_lost:
                     return self._refused(used, error, reading, waited, retries + 1, deadline)
                 killed = self._take_loss(name, error, deadline, killed)

@@ -24,7 +24,7 @@ from .answer import Answer, Underway
 from .command import Flow
 from .journey import Journey
 from .moving import why_not_in
-from .reading import Read, Served, Unserved
+from .reading import Read, Served, Unserved, goes_along
 
 __all__ = ["InSnapshot", "Straight"]
 
@@ -54,6 +54,7 @@ class Straight:
         self._members = session.members
         self._cluster = session.cluster
         self._reads_tell = session.state.traits.reads_tell
+        self._unopened: Any = None
 
     def statement(self, sql: Any, template: tuple[Any, str] | None) -> Statement | None:
         """Return what a text is; None if something must be seen to before it is looked at."""
@@ -92,9 +93,8 @@ class Straight:
             return None
         turn = next(cluster.turns)
         members, seen = self._members, session.seen
-        member: Member | None = members.get(
-            (chooser.policy or cluster.policy)(usable, turn, chooser.view).name
-        )
+        name = (chooser.policy or cluster.policy)(usable, turn, chooser.view).name
+        member: Member | None = members.get(name)
         at = seen.at
         if at is not None and session.must_see and (statement.tables or statement.verb != "SELECT"):
             is_there = member is not None and member.name == at
@@ -112,8 +112,18 @@ class Straight:
                 member = None
         if member is None or member.version != session.state.version:
             chooser.keep_turn(turn)
+            if member is None and at is None:
+                self._unopened = cluster.servers.get(name)
             return None
         return member
+
+    def unopened(self, sql: bytes) -> Any:
+        """Return the replica that `reader` has just found no member on; None where that is not why.
+
+        The member may be opened with the read itself.
+        """
+        replica, self._unopened = self._unopened, None
+        return replica if replica is not None and goes_along(sql) else None
 
     def read(self, member: Member, statement: Statement, sql: bytes, result: Any) -> Any:
         """Take in that a free read was answered; returns its route, or the fault that it is."""

@@ -6,7 +6,7 @@ flows (`_core.flows`), which have it done and let the parts learn the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ..cause import Cause, Reason
@@ -97,7 +97,7 @@ class Session:
         state: State,
         terms: Terms,
         identity: Identity,
-        tracking: list[str],
+        tracking: Sequence[str],
         clock: Callable[[], float],
         block: Callable[[], Any],
     ) -> None:

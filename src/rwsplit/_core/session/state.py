@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from ..cluster.position import Position, parse_position, within
+from ..cluster.facts import Values
+from ..cluster.position import Position, empty, parse_position, within
 from ..flavors.names import TRANSACTIONAL, spelt
 from ..flavors.traits import traits_of
 from ..sql.following import ASKED
@@ -104,6 +106,17 @@ class Prepared(NamedTuple):
     """What the text was read under: sql_mode, character set, collation, schema."""
 
 
+class Start(NamedTuple):
+    """What a session begins with: the same for all that begin alike."""
+
+    entries: dict[str, tuple[int, str]]
+    values: dict[str, str]
+    pins: dict[str, str]
+    version: int
+    difference: list[str]
+    """What brings a new member there."""
+
+
 class Commits(Protocol):
     """Who hears what sessions commit: those that share the process do."""
 
@@ -137,6 +150,7 @@ class State:
         "_committed",
         "_entries",
         "_position",
+        "_start",
         "_user_locks",
         "_values",
         "_written",
@@ -241,6 +255,7 @@ class State:
         """The level or access of transactions was set while one was open: see `note_switch`."""
         self._entries: dict[str, tuple[int, str]] = {}
         self._values: dict[str, str] = {}
+        self._start: Start | None = None
 
     def __repr__(self) -> str:
         facts = [f"version={self.version}", f"schema={self.schema!r}"]
@@ -408,6 +423,21 @@ class State:
         self.base = common if common.covers(kept) else kept
         self._position = self.asked = self.began = self.origin
 
+    def begin(self, charset: str, told: Values) -> None:
+        """Begin with the schema, and with what the server said that its variables are."""
+        self._start = start = _begun(self.origin.flavor, self.schema, charset, told)
+        self.had_schema = self.schema is not None
+        self.version = start.version
+        self.pins = start.pins.copy()
+        self._entries = start.entries.copy()
+        self._values = start.values.copy()
+
+    @property
+    def is_as_begun(self) -> bool:
+        """Whether nothing was set since it began."""
+        start = self._start
+        return start is not None and start.version == self.version
+
     # Learning from the primary.
 
     def has_committed(self, gtids: str | bytes) -> None:
@@ -517,6 +547,7 @@ class State:
                 self.pins.pop("schema", None)
                 self._set("schema", f"USE {quote_identifier(name)}")
             elif self.had_schema:
+                self._start = None
                 self._entries.pop("schema", None)
                 self.pins["schema"] = "its schema was dropped, and a replica can't leave its own"
 
@@ -824,6 +855,23 @@ class State:
             or bool(self.unread & {"role", "*"})
         )
 
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether the session has done nothing that others may wait for but what its status tells.
+
+        Nothing but reads, and what sets variables, ran since it began.
+        """
+        return not (
+            self.rumoured
+            or self.suspect
+            or self.unlisted
+            or self.unread
+            or self.pins
+            or self.temporary
+            or self.prepared
+            or self.unprepared
+        )
+
     def restored(self) -> list[str | bytes]:
         """Return the statements that make a new connection to the primary this session."""
         return [*self.difference(0)[0], *[known.sql for known in self.prepared.values()]]
@@ -864,6 +912,9 @@ class State:
         The second value tells whether the member must confirm them before it is sent anything
         escaped by this session.
         """
+        start = self._start
+        if not version and start is not None and start.version == self.version:
+            return start.difference, True
         assignments: list[str] = []
         last: list[str] = []
         others: list[str] = []
@@ -921,6 +972,17 @@ class State:
     def _names_temporary(self, statement: Statement) -> bool:
         names = {table.name.lower() for table in self.temporary}
         return any(table.name.lower() in names for table in statement.tables)
+
+
+@lru_cache(maxsize=256)
+def _begun(flavor: str, schema: str | None, charset: str, told: Values) -> Start:
+    state = State(empty(flavor), schema)
+    state.set_schema(schema)
+    state.set_variable("character_set_client", charset)
+    for name, value in told.items():
+        state.set_variable(name, value)
+    difference, _ = state.difference(0)
+    return Start(state._entries, state._values, state.pins, state.version, difference)
 
 
 def begins_with(name: str) -> bool:

@@ -53,6 +53,7 @@ class ForeignConnection(Exchanges):
     init_command: Any = None
     sql_mode: Any = None
     may_begin_lost = False
+    is_opening = False
     escapes_plainly = False
     """Templates of texts are not handed over."""
 
@@ -146,7 +147,7 @@ class ForeignConnection(Exchanges):
         self.identity = (self.driver.name, id(self.source))
         return self.identity
 
-    def leave(self) -> None:
+    def leave(self, holds: bool = True) -> None:
         """Keep nothing for another connection."""
         return
 

@@ -110,7 +110,7 @@ class LentConnection(PhysicalConnection):
             defer_connect=True,
         )
         self.source = source
-        self._limit = patience
+        self._most_seconds = patience
         self.offers = Capability(0)
         self._tells = False
 
@@ -154,8 +154,8 @@ class LentConnection(PhysicalConnection):
         if agreed == _TOLD:
             self.offers |= Capability.TRACKS_READS
         self.flavor = "mariadb" if "MariaDB" in self.server_version else "mysql"
-        if self._limit is not None:
-            self._read_timeout = self._limit
+        if self._most_seconds is not None:
+            self._read_timeout = self._most_seconds
 
     def _set_up(self) -> None:
         # The application may begin in any state; what reads there must not begin transactions.
@@ -177,7 +177,7 @@ class LentConnection(PhysicalConnection):
         self.identity = (PYMYSQL.name, id(self.source))
         return self.identity
 
-    def leave(self) -> None:
+    def leave(self, holds: bool = True) -> None:
         """Keep nothing for another connection."""
         return
 
