@@ -58,10 +58,10 @@ def test_none_begins_while_the_primary_is_away(cluster, driver):
             assert cursor.fetchall() == ((2,),)
             assert cursor.route.role == "replica"
             with pytest.raises(driver.module.OperationalError):
-                cursor.execute("CREATE TABLE IF NOT EXISTS work (id INT PRIMARY KEY, n INT)")
+                cursor.execute("CREATE TABLE IF NOT EXISTS away (id INT PRIMARY KEY)")
         finally:
             cluster.restart(cluster.primary)
         before.rollback()
-        cursor.execute("CREATE TABLE IF NOT EXISTS work (id INT PRIMARY KEY, n INT)")
+        cursor.execute("CREATE TABLE IF NOT EXISTS away (id INT PRIMARY KEY)")
         assert cursor.route.role == "primary"
     connect().close()
