@@ -44,6 +44,15 @@ def test_connect_calls_what_the_set_up_hooks_into():
     assert "self._create_ssl_ctx(" in inspect.getsource(connections.Connection.__init__)
 
 
+def test_connect_runs_what_the_driver_runs_over_a_wire_that_was_left():
+    source = inspect.getsource(connections.Connection.connect)
+    behind = source[source.index("self.set_character_set(") :]
+    assert behind.count("c.execute(") == 2
+    assert 'c.execute("SET sql_mode=%s", (self.sql_mode,))' in behind
+    assert "c.execute(self.init_command)" in behind
+    assert "self.autocommit(self.autocommit_mode)" in behind
+
+
 def test_the_result_has_the_methods_that_are_overridden():
     for name in ("_read_ok_packet", "_check_packet_is_eof", "_get_descriptions"):
         assert name in vars(connections.MySQLResult), name
