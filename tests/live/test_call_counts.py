@@ -18,7 +18,7 @@ HERE = str(Path(rwsplit.__file__).parent)
 READ = "SELECT v FROM t WHERE id = %s"
 WRITE = "UPDATE t SET v = v + 1 WHERE id = %s"
 ROUNDS = 15
-PATIENCE = 5.0
+PATIENCE = 15.0
 """Seconds within which a road is open: a replica of MySQL that advances is looked at for a moment,
 and MariaDB's are known to have caught up once they were looked at."""
 
