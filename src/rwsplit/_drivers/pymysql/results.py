@@ -210,7 +210,9 @@ class Fingerprinted(Result):
     def read(self) -> None:
         self.fingerprint = self._owner.fingerprint
         super().read()
-        self.fingerprint.columns = self.description or ()
+        if self.description:
+            # A comment behind a `;` is answered by a result of its own, which has none.
+            self.fingerprint.columns = self.description
 
     def init_unbuffered_query(self) -> None:
         self.fingerprint = taken = self._owner.fingerprint
