@@ -141,6 +141,9 @@ def reports(**changes: Any) -> bytes:
     if "gtids" in changes:
         data = b"\0" + text(changes["gtids"])
         block += bytes([3, len(data)]) + data
+    if "transaction" in changes:
+        data = text(changes["transaction"])
+        block += bytes([5, len(data)]) + data
     if "characteristics" in changes:
         data = text(changes["characteristics"])
         block += bytes([4, len(data)]) + data
@@ -393,7 +396,7 @@ class Cluster:
         self.used = self.measures = False
         self.splits = True
         self.off = False
-        self.process = ProcessPosition()
+        self.process = ProcessPosition(house.clock)
         self.process.begin(flavor)
         self.catalogue = Catalogue()
         self.habits = Habits()

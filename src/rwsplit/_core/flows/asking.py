@@ -14,7 +14,7 @@ from typing import Any
 
 from ..cause import Cause, Reason
 from ..cluster.position import Position
-from ..flavors.positions import POSITION_SQL, told_position
+from ..flavors.positions import POSITION_SQL, SHOWN_SQL, shown_position, told_position
 from ..numbers import UNREACHABLE
 from ..session.followed import FOUND_ROWS, ROW_COUNT, WARNINGS
 from ..session.session import Session
@@ -101,6 +101,16 @@ class Asking:
             (reply,) = yield from Ask(member, questions, again=True)
         raise_first([reply])
         return told_position(member.connection.flavor, reply.rows[0][0])
+
+    def shown(self, member: Member) -> Flow[Position | None]:
+        """Ask a replica, right before a statement, for all that it has shown to anybody.
+
+        None where it can't tell that.
+        """
+        flavor = member.connection.flavor
+        (reply,) = yield from Ask(member, [SHOWN_SQL[flavor]], again=True)
+        raise_first([reply])
+        return shown_position(flavor, reply.rows[0][0])
 
     def position_aside(self) -> Flow[Position]:
         """Ask the primary where it is, on another connection than the application's.

@@ -204,7 +204,7 @@ class Writing:
         if session.transaction.may_be_over:
             session.transaction.doubt(False)  # it has told by now
         if result.field_count and shows_data(statement):
-            session.seen.read_on_primary()
+            session.seen.read_on_primary(session.clock())
         told = session.primary.connection.tells
         self._note(statement, sql, succeeded=True, told=told)
         self._learning.note_unread(statement, result)

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from pymysql.constants import COMMAND
 
+from .inbox import Inbox
+
 __all__ = ["HANDSHAKE_FACTS", "RESET_CONNECTION", "Wire", "is_readable"]
 
 
@@ -17,7 +19,7 @@ class Wire(NamedTuple):
     """An authenticated socket whose session is reset before another `PhysicalConnection` has it."""
 
     sock: Any
-    file: Any
+    file: Inbox
     """What is read from it."""
     facts: Mapping[str, Any]
     """What its handshake told."""
@@ -57,15 +59,16 @@ class Wire(NamedTuple):
 HANDSHAKE_FACTS = (
     *("server_version", "server_thread_id", "salt", "server_capabilities", "server_language"),
     *("server_charset", "protocol_version", "host_info", "_secure", "_auth_plugin_name"),
-    *("flavor", "tracks", "client_flag", "_result_class", "made_at", "max_packet"),
+    *("flavor", "tracks", "client_flag", "_kinds", "_result_class", "made_at", "max_packet"),
 )
 RESET_CONNECTION = struct.pack("<iB", 1, 0x1F)
 _QUIT = struct.pack("<iB", 1, COMMAND.COM_QUIT)
 
 
-def is_readable(sock: Any) -> bool:
+def is_readable(sock: Any, seconds: float = 0) -> bool:
+    """Tell whether something comes from a socket within so many seconds, or it has ended."""
     watch = select.poll() if hasattr(select, "poll") else None
     if watch is None:
-        return bool(select.select([sock], [], [], 0)[0])
+        return bool(select.select([sock], [], [], seconds)[0])
     watch.register(sock.fileno(), select.POLLIN)
-    return bool(watch.poll(0))
+    return bool(watch.poll(seconds * 1000))
