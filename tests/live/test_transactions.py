@@ -9,6 +9,7 @@ import pymysql
 import pytest
 
 import rwsplit
+from rwsplit.constants import CLIENT
 
 
 @pytest.fixture
@@ -209,6 +210,16 @@ def test_the_order_of_rows_counts_only_where_it_was_asked_for(begin, other):
     ask(cursor, "SELECT v FROM t ORDER BY (SELECT SUM(v) FROM t WHERE id > 1), id")
     cursor.execute("INSERT INTO t VALUES (3, 30)")
     connection.rollback()
+
+
+@pytest.mark.parametrize("end", [";", ";;", "; -- x", "; /* x */"])
+def test_what_stands_behind_a_read_makes_its_answer_no_other(begin, end):
+    connection = begin(client_flag=CLIENT.MULTI_STATEMENTS)
+    cursor = connection.cursor()
+    assert ask(cursor, "SELECT v FROM t WHERE id = 1" + end) == ((10,),)
+    assert cursor.route.role == "replica"
+    cursor.execute("UPDATE t SET v = 21 WHERE id = 2")
+    connection.commit()
 
 
 def test_savepoints_before_the_move_are_repeated(begin):

@@ -13,7 +13,7 @@ from ..cause import Cause, Reason
 from .dialect import Dialect
 from .functions import ANY_SOME, GEOMETRY, SPECIAL, VARYING, builtins_of
 from .lexer import LITERAL, NAME, ODD, OP, SYSVAR, USERVAR, WORD, Token
-from .names import FOLLOWED, MEMBER_BOUND, OF_MEMBER, local_table, name_at
+from .names import FOLLOWED, MEMBER_BOUND, OF_MEMBER, is_each_servers, local_table, name_at
 from .statement import Kind, TableName, because
 from .wordlist import words
 
@@ -165,7 +165,8 @@ class _Walk:
             position += 2
         scope, _, rest = name.partition(".")
         is_global = scope == "global" and bool(rest)
-        if is_global or (scope in ("session", "local") and rest):
+        is_scoped = is_global or (scope in ("session", "local") and bool(rest))
+        if is_scoped:
             name = rest
         if not name or name.endswith("."):
             self._effects.demand(Kind.UNKNOWN, "'@@' without a name")
@@ -180,6 +181,8 @@ class _Walk:
             self._effects.demand(Kind.PRIMARY_READ, f"@@{name} differs between members")
         elif is_global and name not in OF_MEMBER:
             self._effects.demand(Kind.PRIMARY_READ, f"@@GLOBAL.{name} is each server's own")
+        elif not is_scoped and is_each_servers(name):
+            self._effects.demand(Kind.PRIMARY_READ, f"@@{name} is each server's own")
 
     # -- names
 

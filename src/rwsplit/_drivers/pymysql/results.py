@@ -315,7 +315,9 @@ class Fingerprinted(Result):
         self.fingerprint = self._owner.fingerprint
         self._take = self.fingerprint.add
         super().read()
-        self.fingerprint.columns = self.description or ()
+        if self.description:
+            # A comment behind a `;` is answered by a result of its own, which has none.
+            self.fingerprint.columns = self.description
 
     def init_unbuffered_query(self) -> None:
         self.fingerprint = taken = self._owner.fingerprint
