@@ -347,7 +347,7 @@ def test_little_is_done_again_for_the_next_connection(warm, cluster):
             cursor.fetchone()
 
     plain()
-    most, until = 2.3 * len(calls(plain)), time.monotonic() + 10
+    most, until = 2.6 * len(calls(plain)), time.monotonic() + 10
     ours = calls(warm)
     while len(ours) >= most and time.monotonic() < until:
         time.sleep(0.05)  # until it is known that every replica has what was written before

@@ -152,8 +152,10 @@ def begin(
     _begin_after(session, facts, before)
     perform(journey.joining.joining(), hands)
     perform(journey.controlling.starting(), hands)
-    if terms.splits:
-        # Where every replica has what it begins with, its first read has nothing to look for.
+    if terms.splits and terms.must_see:
+        # Where every replica has all that it must see, its first read has nothing to look for.
+        if identity.has_news and identity.part is None:
+            perform(journey.publishing.hearing(), hands)
         chooser.prune()
     roads = Roads(session, journey, hands, physical)
     return Begun(session, journey, Methods(session, journey), hands, roads, members)
