@@ -9,7 +9,17 @@ import pymysql
 
 from rwsplit.sandbox import Sandbox
 
-from . import causal, classify, drivers, pool, session, sharing, statements, transactions
+from . import (
+    causal,
+    classify,
+    drivers,
+    pool,
+    results,
+    session,
+    sharing,
+    statements,
+    transactions,
+)
 from .measure import render
 
 
@@ -29,6 +39,7 @@ def main() -> None:
                 *pool.rows(cluster, arguments.rounds),
             ]
             print(render(rows), end="\n\n", flush=True)
+            print(results.table(cluster), end="\n\n", flush=True)
             print(session.table(cluster), end="\n\n", flush=True)
             for table in (*causal.tables(cluster), *transactions.tables(cluster)):
                 print(table, end="\n\n", flush=True)

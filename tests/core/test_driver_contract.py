@@ -4,6 +4,8 @@ import inspect
 
 import pymysql
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pymysql import connections, converters, cursors, protocol
 
 from rwsplit._drivers.pymysql import (
@@ -12,6 +14,9 @@ from rwsplit._drivers.pymysql import (
     PYMYSQL_KEYWORDS,
     PhysicalConnection,
 )
+from rwsplit._drivers.pymysql.packets import STATUS_AND_WARNINGS, read_ok
+
+NUMBERS = st.integers(0, 300) | st.integers(0, 2**64 - 1)
 
 
 def test_the_version_is_one_that_was_read():
@@ -42,6 +47,15 @@ def test_connect_calls_what_the_set_up_hooks_into():
     assert "self._create_ssl_ctx(" in inspect.getsource(connections.Connection.__init__)
 
 
+def test_connect_runs_what_the_driver_runs_over_a_wire_that_was_left():
+    source = inspect.getsource(connections.Connection.connect)
+    behind = source[source.index("self.set_character_set(") :]
+    assert behind.count("c.execute(") == 2
+    assert 'c.execute("SET sql_mode=%s", (self.sql_mode,))' in behind
+    assert "c.execute(self.init_command)" in behind
+    assert "self.autocommit(self.autocommit_mode)" in behind
+
+
 def test_the_result_has_the_methods_that_are_overridden():
     for name in ("_read_ok_packet", "_check_packet_is_eof", "_get_descriptions"):
         assert name in vars(connections.MySQLResult), name
@@ -49,9 +63,43 @@ def test_the_result_has_the_methods_that_are_overridden():
     assert source.count("_check_packet_is_eof(packet)") == 3
 
 
+def test_a_socket_is_read_as_a_file_that_is_made_of_it():
+    for method in (
+        connections.Connection.connect,
+        connections.Connection._request_authentication,
+    ):
+        source = inspect.getsource(method)
+        made = source.count(".makefile(")
+        assert made == 1
+        # The socket that is read from is the connection's by then.
+        before, after = source.split("self._rfile = ")
+        assert "self._sock = " in before
+        assert after.partition("\n")[0].endswith('sock.makefile("rb")')
+
+
+def test_rows_are_read_by_the_methods_that_are_overridden():
+    for name in (
+        *("_read_rowdata_packet", "_read_rowdata_packet_unbuffered"),
+        *("_finish_unbuffered_query", "_read_row_from_packet"),
+    ):
+        assert name in vars(connections.MySQLResult), name
+    assert "self._read_rowdata_packet()" in inspect.getsource(
+        connections.MySQLResult._read_result_packet
+    )
+
+
 def test_packets_are_read_as_the_driver_reads_them():
     packet = protocol.MysqlPacket(b"abc", "ascii")
     assert packet._data == b"abc"
+
+
+@given(NUMBERS, NUMBERS, st.integers(0, 65535), st.integers(0, 65535), st.binary(max_size=9))
+def test_an_ok_packet_is_read_as_pymysql_reads_it(rows, insert_id, status, warnings, tail):
+    numbers = connections._lenenc_int(rows) + connections._lenenc_int(insert_id)
+    data = b"\0" + numbers + STATUS_AND_WARNINGS.pack(status, warnings) + tail
+    packet = protocol.OKPacketWrapper(protocol.MysqlPacket(data, "utf8"))
+    fields = (packet.affected_rows, packet.insert_id, packet.server_status, packet.warning_count)
+    assert read_ok(data) == (*fields, packet.message)
 
 
 def test_a_cursor_makes_its_text_with_mogrify_and_sends_it_with_query():

@@ -100,6 +100,19 @@ def test_gaps_that_others_have_filled_are_closed():
     assert store.get("nobody").position.pieces < 40
 
 
+def test_gaps_that_nobody_knows_to_be_filled_do_not_grow_for_ever():
+    """They are asked for, then; what was never there, a read that misses it lets go of."""
+    store = MemoryStore(most=10)
+    for number in range(1, 4000, 2):
+        store.publish(f"id{number % 40}", None, GtidSet.parse(f"{SERVER}:{number}"))
+        store.publish("busy", None, GtidSet.parse(f"{SERVER}:{number}"))
+    assert store.get("busy").position.pieces < 200
+    assert store.get("nobody").position.pieces < 200
+    store.let_go("busy", lambda: GtidSet.parse(f"{SERVER}:1-1000:1003"))
+    assert store.get("busy").position.covers(GtidSet.parse(f"{SERVER}:1-999:1003"))
+    assert not store.get("busy").position.covers(GtidSet.parse(f"{SERVER}:1002"))
+
+
 def test_what_the_primary_does_not_have_is_let_go_of_unless_it_has_grown():
     here, made_up = GtidSet.parse(f"{SERVER}:1-9"), GtidSet.parse(f"{SERVER}:1-5:90-99")
     store = MemoryStore(most=1)

@@ -298,6 +298,26 @@ def test_to_connect_and_read_takes_two_round_trips(warm, monkeypatch):
     assert watched.seen == "><><"
 
 
+def test_what_other_modes_read_otherwise_waits_for_the_set_up(fresh, warm, monkeypatch):
+    options = {**fresh, "ssl_disabled": True}
+    with rwsplit.connect(**options) as connection:
+        cursor = connection.cursor()
+        watched = Watched(monkeypatch)
+        cursor.execute("SELECT %s, COUNT(*) FROM t", ("it\\'s é",))
+        assert cursor.fetchone() == ("it\\'s é", 0)
+        assert cursor.route.role == "replica"
+        assert watched.seen == "><><"
+
+
+def test_where_a_reset_is_refused_all_goes_on_over_new_wires(warm, monkeypatch):
+    monkeypatch.setattr(
+        "rwsplit._drivers.pymysql.connection.RESET_CONNECTION", b"\x01\x00\x00\x00\x7e"
+    )
+    for _ in range(4):
+        route = warm()
+        assert (route.role, route.retries) == ("replica", 0)
+
+
 def calls(work):
     """The Python functions that work calls."""
     found = []

@@ -140,7 +140,7 @@ def _copied(name: str, value: Any) -> Any:
         if kind is list or kind is tuple:
             return kind([_copied("", each) for each in value])
         if kind is dict:
-            return {key: _copied("", each) for key, each in value.items() if _copied("", key)}
+            return {_copied("", key): _copied("", each) for key, each in value.items()}
     raise TypeError(name)
 
 

@@ -91,6 +91,23 @@ class Connected(Surface):
         if answer is not None:
             self.route = answer.route
 
+    def _transact(self, verb: str) -> None:
+        """BEGIN, COMMIT or ROLLBACK: what `_having_turn` does, of which much has it to itself."""
+        turn = self._turn
+        if not turn.acquire(False):
+            raise in_use()
+        writes = self.driver_connection.writes
+        self._result = None
+        try:
+            self.route = self._connected().roads.transact(verb).route
+        except err.MySQLError:
+            raise
+        except BaseException:
+            self._note_interrupt(writes)
+            raise
+        finally:
+            turn.release()
+
     @property
     def server_status(self) -> int:
         """The primary's status bits, and whether a transaction is open anywhere."""

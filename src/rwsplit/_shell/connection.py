@@ -248,20 +248,15 @@ class Connection(Seeing, Living, Speaking, Generic[C]):
 
     def begin(self) -> None:
         """Begin a transaction."""
-        with self._having_turn() as begun:
-            self._do(begun, begun.journey.moving.by_method("BEGIN"))
+        self._transact("BEGIN")
 
     def commit(self) -> None:
         """Commit the transaction; what it wrote is then part of the session's position."""
-        with self._having_turn() as begun:
-            self._result = None
-            self.route = begun.roads.end("COMMIT").route
+        self._transact("COMMIT")
 
     def rollback(self) -> None:
         """Roll the transaction back."""
-        with self._having_turn() as begun:
-            self._result = None
-            self.route = begun.roads.end("ROLLBACK").route
+        self._transact("ROLLBACK")
 
     def autocommit(self, value: Any) -> None:
         """Switch autocommit on or off."""

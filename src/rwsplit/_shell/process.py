@@ -10,7 +10,14 @@ from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from .._core.cluster.endpoint import Endpoint
-from .._core.cluster.position import Position, empty, encode, join_positions, parse_position, within
+from .._core.cluster.position import (
+    Position,
+    empty,
+    encode,
+    join_positions,
+    parse_commits,
+    within,
+)
 
 __all__ = ["Heard", "ProcessPosition", "committed_here", "doubt_number", "position_of"]
 
@@ -90,9 +97,8 @@ class ProcessPosition:
     def _add_up(self) -> Position:
         pending = self._pending
         if pending:
-            texts = [pending.popleft() for _ in range(len(pending))]
-            said = [text if isinstance(text, str) else text.decode("ascii") for text in texts]
-            self._position = self._position | parse_position(self._flavor, ",".join(said))
+            told = [pending.popleft() for _ in range(len(pending))]
+            self._position = self._position | parse_commits(self._flavor, told)
         return self._position
 
     def doubt(self, unsure: bool, number: int = 0) -> int:

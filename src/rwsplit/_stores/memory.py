@@ -11,18 +11,25 @@ from .base import MOST_ENTRIES, Stored
 
 __all__ = ["MemoryStore"]
 
-_MOST_PIECES = 16
+_MOST_PIECES = 4
+"""Of more intervals than this a position has the gaps closed that others are known to have filled,
+and again whenever it has twice as many."""
+_FAR_TOO_MANY = 64
+"""From here on it has all of them closed, should nobody know: what was never there is let go of
+once a read has missed it."""
 _NOTHING = Stored(None)
 
 
 class _Entry:
     """What one session id has written, and the same on the floor that there was when last asked."""
 
-    __slots__ = ("own", "seen")
+    __slots__ = ("close_at", "own", "seen")
 
-    def __init__(self, own: Position, floor: Stored) -> None:
+    def __init__(self, own: Position, floor: Stored, close_at: int = _MOST_PIECES) -> None:
         self.own = own
         self.seen = floor, _on(floor, own)
+        self.close_at = close_at
+        """Of how many pieces its gaps are closed."""
 
 
 class MemoryStore:
@@ -42,6 +49,8 @@ class MemoryStore:
         """The session ids, the one that was written longest ago first."""
         self._floor = _NOTHING
         """What all session ids must see: what those had written that are not kept any more."""
+        self._close_at = _MOST_PIECES
+        """Of how many pieces the floor's gaps are closed."""
         self._most = most
         self.whole = whole
         self._lock = threading.Lock()
@@ -70,8 +79,11 @@ class MemoryStore:
             return
         with self._lock:
             entry = self._entries.get(session_id)
-            own = position if entry is None else self._closed(entry.own | position)
-            self._entries[session_id] = _Entry(own, self._floor)
+            if entry is None:
+                self._entries[session_id] = _Entry(position, self._floor)
+            else:
+                own, close_at = self._closed(entry.own | position, entry.close_at)
+                self._entries[session_id] = _Entry(own, self._floor, close_at)
             self._order[session_id] = None
             self._order.move_to_end(session_id)
             if len(self._entries) > self._most:
@@ -103,16 +115,19 @@ class MemoryStore:
         # All sessions respect its position from now on, and find that when they ask next.
         session_id = next(iter(self._order))
         evicted, floor = self._entries[session_id].own, self._floor.position
-        self._floor = Stored(self._closed(evicted if floor is None else floor | evicted))
+        joined = evicted if floor is None else floor | evicted
+        position, self._close_at = self._closed(joined, self._close_at)
+        self._floor = Stored(position)
         del self._entries[session_id], self._order[session_id]
 
-    def _closed(self, position: Position) -> Position:
-        """Close the gaps that others have filled meanwhile."""
-        if position.pieces > _MOST_PIECES:
-            whole = self.whole()
-            if whole is not None and whole.flavor == position.flavor:
-                return position | whole
-        return position
+    def _closed(self, position: Position, close_at: int) -> tuple[Position, int]:
+        """Close the gaps that others have filled meanwhile; returns when to do so again, too."""
+        if position.pieces <= close_at:
+            return position, close_at
+        position = position.filled(self.whole())
+        if position.pieces > _FAR_TOO_MANY:
+            position = position.spanned()
+        return position, max(2 * position.pieces, _MOST_PIECES)
 
 
 def _on(floor: Stored, own: Position) -> Stored:

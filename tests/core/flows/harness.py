@@ -141,6 +141,9 @@ def reports(**changes: Any) -> bytes:
     if "gtids" in changes:
         data = b"\0" + text(changes["gtids"])
         block += bytes([3, len(data)]) + data
+    if "transaction" in changes:
+        data = text(changes["transaction"])
+        block += bytes([5, len(data)]) + data
     if "characteristics" in changes:
         data = text(changes["characteristics"])
         block += bytes([4, len(data)]) + data

@@ -590,3 +590,22 @@ def test_a_replica_that_can_not_be_reached_is_passed_over(two):
 def test_an_error_of_the_wait_is_raised(house):
     with pytest.raises(Fault):
         waiting(house, asks(WaitAside, fails(1227)))
+
+
+# Gaps that others have filled.
+
+
+def test_what_others_have_committed_between_its_own_is_waited_for_at_once(house):
+    """Each interval takes its time, here and where a replica waits for it."""
+    house.member("r1", at=1)
+    house.cluster.note_sample(house.at(100))
+    for number in range(2, 120, 2):
+        house.state.has_committed(f"{UUID}:{number}".encode())
+    served = reading(
+        house,
+        asks(Exchange, ran(rows("1"), before=[rows("0")]), before=waits),
+    )
+    assert isinstance(served, Served)
+    assert house.state.position.pieces < 12
+    assert house.state.written.pieces < 12
+    assert house.state.position.covers(house.at(100) - house.at(1))

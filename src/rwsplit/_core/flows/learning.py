@@ -44,7 +44,9 @@ class Learning:
             if statement is not None and statement.may_change_session:
                 state.notice(statement, ())
             return
-        told = [only_gtid(tail) for tail in tails]
+        begun = state.status & IN_TRANSACTION
+        # What held for one transaction alone is over, or another is set by now: that is read.
+        told = [None] if state.next_transaction else [only_gtid(tail, begun) for tail in tails]
         if None not in told:
             tails.clear()
             if statement is not None and statement.may_change_session:

@@ -169,7 +169,7 @@ class Moving:
                 if why:
                     return (yield from self._writing.on_primary(underway, why))
                 return (yield from self._writing.on_replica(underway, decision))
-            why = why or self._why_primary(underway, transaction.is_read_only(state))
+            why = why or self.why_primary(underway, transaction.is_read_only(state))
             if why:
                 return (yield from self._reading_on_primary(underway, why))
         compares, fingerprint = self.compared(underway)
@@ -254,26 +254,40 @@ class Moving:
         share = yield from self._deciding.primarys_share(underway)
         return PRIMARYS_SHARE if share else None
 
-    def _why_primary(self, underway: Underway, read_only: bool) -> Reason | None:
+    def why_primary(self, underway: Underway, read_only: bool) -> Reason | None:
         """Tell why a transaction that begins with this read had better begin on the primary."""
-        session, template = self._session, underway.template
+        session = self._session
         transaction = session.transaction
         if transaction.on_replica:
             return _LOST
         if not transaction.verifies or read_only:
             return None
         if not transaction.digest:
-            query = template[0] if template is not None else None
-            known = session.language.classifier
-            # A text without parameters has its values in it: only its digest is seen again.
-            if isinstance(query, str) and "%" in query and known.template(query) is not None:
-                transaction.known_as(known.known_as(query))
-            else:
-                transaction.known_as(known.digest(underway.sql))
+            transaction.known_as(self._digest_of(underway))
         if transaction.take_retry():
             return _RETRIES
         why = session.cluster.habits.of(transaction.digest).why_primary()
         return Reason(why, Cause.HABIT) if why else None
+
+    def may_begin_there(self, underway: Underway) -> bool:
+        """Tell whether a transaction may have to begin so: if not, nobody need look further."""
+        session = self._session
+        return session.transaction.verifies and (
+            session.transaction.retries_on_primary
+            or bool(session.cluster.habits.of(self._digest_of(underway)).why_primary())
+        )
+
+    def _digest_of(self, underway: Underway) -> str:
+        """Return what a transaction that begins with this read is known by."""
+        if underway.digest:
+            return underway.digest
+        template = underway.template
+        query = template[0] if template is not None else None
+        known = self._session.language.classifier
+        # A text without parameters has its values in it: only its digest is seen again.
+        if isinstance(query, str) and "%" in query and known.template(query) is not None:
+            return underway.know_as(known.known_as(query))
+        return underway.know_as(known.digest(underway.sql))
 
     def _isolation(self) -> tuple[str, ...]:
         """Return what sets the isolation level of one snapshot, where that is not the session's."""
@@ -431,6 +445,10 @@ class Moving:
         """End a transaction that the primary knows nothing of."""
         if self._session.snapshot is not None:
             yield from self._reads.ending_snapshot()
+        self.end_here()
+
+    def end_here(self) -> None:
+        """Note that it has ended; it has no snapshot."""
         self._writing.note_habit()
         self._session.transaction.clear()
         self._session.owed.sent()

@@ -46,6 +46,9 @@ __all__ = ["Aside", "Members", "Read", "Reads", "Served", "Unserved", "goes_alon
 
 _LOOK_AGAIN_SECONDS = 0.5
 """How long not to ask again whether the primary has what no replica has."""
+_MOST_PIECES = 4
+"""Of more intervals than this a position has the gaps closed that others have filled, and again
+whenever it has twice as many: each takes its time, here and where a replica waits for it."""
 _MOST_ALONG = 64 * 1024
 """So many bytes of a read fit the buffers of both ends behind a set-up."""
 _ASIDE_SECONDS = 1.0
@@ -219,6 +222,8 @@ class Reads:
         """Of which of the cluster's primaries it was asked last if it has what is to be seen."""
         self._looked_at = 0.0
         """When that was (monotonic seconds)."""
+        self._fill_at = _MOST_PIECES
+        """Of how many intervals the session's position has its gaps closed."""
         self.unsettled: Any = None
         """A member whose snapshot was ended, and that was not heard since."""
         self.was_abreast = False
@@ -509,6 +514,13 @@ class Reads:
         try:
             yield from Post(member, "COMMIT")
         except Fault:
+            self.note_ended(member, lost=True)
+        else:
+            self.note_ended(member, lost=False)
+
+    def note_ended(self, member: Any, lost: bool) -> None:
+        """Note that a member was told to end what is open there, or was lost with that."""
+        if lost:
             self._members.lose(member.name)
         else:
             self.unsettled = member
@@ -601,6 +613,9 @@ class Reads:
             needed = now if sample is None else sample
         if route.consistency == "eventual":
             return needed or None
+        if session.pieces > self._fill_at:
+            session.fill(self._cluster.last_seen())
+            self._fill_at = max(2 * session.pieces, _MOST_PIECES)
         if self._must_ask(route):
             try:
                 now = yield from self._ask_primary()

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import NamedTuple, Protocol
 
 from ..cluster.facts import Values
-from ..cluster.position import Position, empty, parse_position, within
+from ..cluster.position import Position, empty, parse_commits, within
 from ..flavors.names import TRANSACTIONAL, spelt
 from ..flavors.traits import traits_of
 from ..sql.following import ASKED
@@ -301,10 +301,8 @@ class State:
         return self._written
 
     def _add_up(self) -> None:
-        committed = self._committed
-        texts = [text if isinstance(text, str) else text.decode("ascii") for text in committed]
-        committed.clear()
-        added = parse_position(self.origin.flavor, ",".join(texts))
+        committed, self._committed = self._committed, []
+        added = parse_commits(self.origin.flavor, committed)
         self._position = self._position | added
         self._written = self._written | added
 
@@ -348,6 +346,16 @@ class State:
     def see(self, position: Position) -> None:
         """See a position from now on."""
         self.position = self.position | position
+
+    def fill(self, near: Position | None) -> None:
+        """Close the gaps that others have filled, as far as that is known: `near` is there."""
+        self.position = self.position.filled(near)
+        self._written = self._written.filled(near)
+
+    @property
+    def pieces(self) -> int:
+        """How many intervals it takes to write down what it must see, and what it has written."""
+        return max(self.position.pieces, self._written.pieces)
 
     def see_only(self, position: Position) -> None:
         """See no more than this from now on."""
@@ -463,6 +471,17 @@ class State:
             self._commits.note(gtids)
         if len(self._committed) > _MOST_COMMITTED:
             self._add_up()
+
+    def note_write(self, status: int, gtid: bytes) -> None:
+        """Note a write that changed rows, and what it committed; its triggers may have run code.
+
+        `gtid` is empty where it committed nothing yet.
+        """
+        self.status = status
+        self.rumoured = True
+        self._checked.clear()
+        if gtid:
+            self.has_committed(gtid)
 
     def set_variable(self, name: str, value: object) -> None:
         """Note the value that a session system variable now has."""

@@ -18,7 +18,7 @@ from weakref import WeakSet
 from pymysql.charset import charset_by_name
 from pymysql.connections import MAX_PACKET_LEN, Connection, MySQLResult
 from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
-from pymysql.protocol import FieldDescriptorPacket
+from pymysql.protocol import FieldDescriptorPacket, MysqlPacket
 
 from ..._core.cluster.endpoint import Endpoint, address
 from ..._core.sql.fingerprint import Fingerprint
@@ -29,9 +29,19 @@ from .. import err
 from ..sources import Dial, check_dial, check_password, dialed, key_of, protects, token_of
 from .errors import StaleWire
 from .identity import Identity, Secret, frozen
+from .inbox import Inbox
 from .keywords import DEFAULT_ENCODERS, converters
+from .packets import read_ok
 from .replies import read_replies
-from .results import Compared, Fingerprinted, Result, made_result, no_result, rename
+from .results import (
+    LOST_CONNECTION,
+    Compared,
+    Fingerprinted,
+    Result,
+    made_result,
+    no_result,
+    rename,
+)
 from .tls import tls_context
 from .wires import HANDSHAKE_FACTS, RESET_CONNECTION, Wire, is_readable
 
@@ -50,6 +60,8 @@ _PIPELINE_BYTES = 64 * 1024
 _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 """The server's sql_mode has that flag."""
 _MOST_COLUMNS = 1000
+_ERROR = 0xFF
+"""The first byte of an error."""
 _MOST_PACKET = 1 << 30
 """No server takes more."""
 
@@ -91,7 +103,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     server_status: int
     _result: Any
     _sock: Any
-    _rfile: Any
+    _inbox: Inbox | None = None
+    _next_seq_id: int
     _read_timeout: float | None
     _current_timeout: float | None
     host_info: str
@@ -191,6 +204,20 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if self._converts:
             self._converts = False
             self.encoders, self.decoders = converters()
+
+    @property
+    def _rfile(self) -> Inbox | None:
+        """What packets are read from."""
+        return self._inbox
+
+    @_rfile.setter
+    def _rfile(self, file: Any) -> None:
+        if file is None or isinstance(file, Inbox):
+            self._inbox = file
+        else:
+            # PyMySQL makes a file of each socket that it begins to use.
+            file.close()
+            self._inbox = Inbox(self._sock)
 
     # Connecting.
 
@@ -431,9 +458,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     @staticmethod
     def _lost(error: Exception) -> err.OperationalError:
         """Return what PyMySQL makes of an error of a socket that is of no more use."""
-        return err.OperationalError(
-            CR.CR_SERVER_LOST, f"Lost connection to MySQL server during query ({error})"
-        )
+        return err.OperationalError(CR.CR_SERVER_LOST, f"{LOST_CONNECTION} ({error})")
 
     def leave(self, holds: bool = True) -> Wire | None:
         """Close the connection and leave its wire behind.
@@ -446,9 +471,11 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             self._kept = None
             self._closed = True
             return wire
-        sock = self._sock
-        if sock is None or self.is_reading or self.owed or self.due:
+        sock, inbox = self._sock, self._inbox
+        if sock is None or inbox is None or self.is_reading or self.owed or self.due:
             return None
+        if not inbox.is_empty:
+            return None  # nobody has asked for that
         holds = holds or not self.tracks or self.server_status & _STATUS != _AUTOCOMMIT
         if holds:
             try:
@@ -459,7 +486,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         facts = self._facts
         if facts is None:
             facts = {name: getattr(self, name) for name in HANDSHAKE_FACTS}
-        wire = Wire(sock, self._rfile, facts, holds)
+        wire = Wire(sock, inbox, facts, holds)
         self._sock = self._rfile = None
         self._closed = True
         return wire
@@ -502,11 +529,15 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
         Nothing comes unasked but the end of the connection, and MySQL's word of goodbye before it.
         """
-        sock = self._sock
-        if sock is None or self.due:
+        sock, inbox = self._sock, self._inbox
+        if sock is None or inbox is None or self.due:
             return True
-        if self.owed or self.is_reading or not is_readable(sock):
+        if inbox.is_empty and not is_readable(sock):
             return False
+        if self.owed or self.is_reading:
+            return False
+        if not inbox.is_empty:
+            return True
         # With TLS there may be something to read that is of TLS alone.
         sock.settimeout(0)
         try:
@@ -583,8 +614,9 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     def _read_setup(self, made: Packets, resets: bool) -> None:
         """Read the replies to a set-up, and to the reset before it."""
         parts_eof = not self.client_flag & CLIENT.DEPRECATE_EOF
+        assert self._inbox is not None
         replies, self.server_status = read_replies(
-            self._rfile.read, made.replies + resets, parts_eof
+            self._inbox.read, made.replies + resets, parts_eof
         )
         self.setup_rows = replies[made.own - 1 + resets :]
         self.tails.clear()
@@ -605,13 +637,45 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if len(sql) >= MAX_PACKET_LEN - 1:
             self._execute_command(COMMAND.COM_QUERY, sql)
         else:
-            if self._result is not None or self.owed or self.due or self._sock is None:
-                self.finish_previous()
-            self.due = 1
-            self._write_bytes(_HEADER_AND_COMMAND.pack(len(sql) + 1, COMMAND.COM_QUERY) + sql)
-            self._next_seq_id = 1
+            self._send(sql)
         self._affected_rows = rows = self._read_query_result(unbuffered)
         return rows
+
+    def _send(self, sql: bytes) -> None:
+        """Send a statement that fits into one packet."""
+        result = self._result
+        if (
+            (result is not None and (result.unbuffered_active or result.has_next))
+            or self.owed
+            or self.due
+            or self._sock is None
+        ):
+            self.finish_previous()
+        self._result = None
+        self.due = 1
+        self._write_bytes(_HEADER_AND_COMMAND.pack(len(sql) + 1, COMMAND.COM_QUERY) + sql)
+        self._next_seq_id = 1
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        self._end(b"COMMIT")
+
+    def rollback(self) -> None:
+        """Roll the transaction back."""
+        self._end(b"ROLLBACK")
+
+    def _end(self, sql: bytes) -> None:
+        """Run what is answered with an OK packet and nothing else."""
+        self._send(sql)
+        try:
+            packet = self._read_packet()
+        except err.MySQLError:
+            self.due = 0
+            raise
+        if not packet.is_ok_packet():
+            raise err.OperationalError(CR.CR_COMMANDS_OUT_OF_SYNC, "Command Out of Sync")
+        _, _, self.server_status, warned, tail = read_ok(packet._data)
+        self._take_ok(self.server_status, warned, tail)
 
     def query_for(self, sql: bytes, unbuffered: bool, fingerprint: Fingerprint | None) -> int:
         """Run a statement so, and take its rows into a fingerprint if there is one."""
@@ -649,6 +713,47 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             self._force_close()
             raise
 
+    def receive(self) -> None:
+        """Wait for more from the server; raises OperationalError 2013 if none comes."""
+        inbox = self._inbox
+        try:
+            if self._current_timeout != self._read_timeout:
+                self._sock.settimeout(self._read_timeout)
+                self._current_timeout = self._read_timeout
+            if inbox is not None and inbox.receive():
+                return
+        except OSError as error:
+            self._force_close()
+            raise self._lost(error) from error
+        except BaseException:
+            # A part of a packet may be lost.
+            self._force_close()
+            raise
+        self._force_close()
+        raise err.OperationalError(CR.CR_SERVER_LOST, LOST_CONNECTION)
+
+    def payload(self) -> bytes:
+        """Return what is in the next packet; raises PyMySQL's errors, and the server's."""
+        # What is there as a whole, and in order, needs no more than to be cut out.
+        inbox = self._inbox
+        if inbox is not None:
+            if inbox.at == len(inbox.data):
+                self.receive()
+            data, at = inbox.data, inbox.at
+            begin = at + 4
+            if begin < len(data) and data[at + 3] == self._next_seq_id:
+                size = data[at] | data[at + 1] << 8 | data[at + 2] << 16
+                end = begin + size
+                if size and end <= len(data) and data[begin] != _ERROR:
+                    inbox.at = end
+                    self._next_seq_id = (self._next_seq_id + 1) & 0xFF
+                    return data[begin:end]
+        found: bytes = super()._read_packet()._data
+        return found
+
+    def _read_packet(self, packet_type: Any = MysqlPacket) -> Any:
+        return packet_type(self.payload(), self.encoding)
+
     def _force_close(self) -> None:
         super()._force_close()
         if self._kept is not None:
@@ -665,11 +770,14 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         except err.MySQLError:
             self.due = 0
             raise
-        self.warnings = ok.warning_count
-        if ok.server_status & SESSION_STATE_CHANGED:
-            self.tails.append(ok.message)
-        self.due = 0
+        self._take_ok(ok.server_status, ok.warning_count, ok.message)
         return ok
+
+    def _take_ok(self, status: int, warned: int, tail: bytes) -> None:
+        self.warnings = warned
+        if status & SESSION_STATE_CHANGED:
+            self.tails.append(tail)
+        self.due = 0
 
     def column(self, data: bytes) -> tuple[FieldDescriptorPacket, Any]:
         """Parse a column definition packet; the same statement brings the same ones again."""
@@ -963,17 +1071,13 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
 
 _connections: WeakSet[PhysicalConnection] = WeakSet()
-_parents_files: list[Any] = []
-"""What a forked child must never close."""
 
 
 def _after_fork() -> None:
     # The sockets are the parent's: two processes that write to one confuse its server.
     for connection in [*_connections]:
-        sock, file = connection._sock, connection._rfile
+        sock = connection._sock
         connection._sock = connection._rfile = None
-        # Closing a file that a thread of the parent was reading would wait for that thread.
-        _parents_files.append(file)
         if sock is not None:
             with suppress(OSError):
                 os.close(sock.detach())

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 from pymysql.constants import COMMAND
 
+from .inbox import Inbox
+
 __all__ = ["HANDSHAKE_FACTS", "RESET_CONNECTION", "Wire", "is_readable"]
 
 
@@ -17,7 +19,7 @@ class Wire(NamedTuple):
     """An authenticated socket whose session is reset before another `PhysicalConnection` has it."""
 
     sock: Any
-    file: Any
+    file: Inbox
     """What is read from it."""
     facts: Mapping[str, Any]
     """What its handshake told."""
