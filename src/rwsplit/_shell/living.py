@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from .._core.session.state import IN_TRANSACTION
 from .._drivers import err
 from .connected import Connected
 
@@ -30,9 +29,9 @@ class Living(Connected):
             begun, hold = self._begun, self._hold
             if begun is None or hold is None or not hold.revives:
                 return not self.driver_connection.has_ended()
-            state = begun.session.state
+            session = begun.session
             has_left = begun.journey.holding.has_left()
-            return not has_left or not (state.bound or state.status & IN_TRANSACTION)
+            return not has_left or not (session.state.bound or session.holds_transaction)
         finally:
             self._turn.release()
 

@@ -382,13 +382,13 @@ class Moving:
             return
         begin, repeatables = transaction.begin, transaction.repeatables
         savepoints = any(kept.answer is None for kept in repeatables)
-        if savepoints:
-            transaction.note_savepoint()
         unverifiable = transaction.why_unverifiable()
         if transaction.verifies and unverifiable:
             yield from self._refusing(f"{unverifiable} on a replica, and now needs the primary")
         if self._holding.lacks_primary():
             yield from self._recovering.regaining()
+        if savepoints:
+            transaction.note_savepoint()
         if transaction.on_replica and (savepoints or not transaction.repeats_reads):
             # The read that is not repeated had begun a transaction, and on MySQL its snapshot.
             begin = transaction.begin_as_read(state)

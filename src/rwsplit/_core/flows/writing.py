@@ -108,6 +108,8 @@ class Writing:
                         if served is not None:
                             return self.served(statement, served, retries)
                         continue
+                if state.lost_ids and state.lost_of(statement):
+                    yield from self._recovering.finding_ids(statement)
                 if self._has_preceding(statement):
                     yield from self._preceding(statement)
             elif session.identity.sharing is not None:
@@ -260,7 +262,7 @@ class Writing:
             transaction.forget_primary()
             if state.level_changed and does in ("commit", "rollback"):
                 state.note_end()
-        elif succeeded and does == "savepoint" and not state.status & AUTOCOMMIT:
+        elif not state.status & AUTOCOMMIT and _sets_savepoint(statement, succeeded):
             transaction.note_savepoint()
         self._look_at_end()
 
@@ -506,6 +508,20 @@ class Writing:
         answer = yield from self.by_method(verb, asking_and_ending())
         session.seen.saw_all(positions[0])
         return answer
+
+
+def _sets_savepoint(statement: Statement, succeeded: bool) -> bool:
+    """Tell whether a statement may have set a savepoint, which no status tells of.
+
+    What a procedure has set stays (tried); what a function or a trigger has set does not.
+    """
+    if statement.transaction == "savepoint":
+        return succeeded
+    return (
+        statement.verb in ("CALL", "EXECUTE IMMEDIATE")
+        or statement.kind is Kind.UNKNOWN
+        or any(_sets_savepoint(part, True) for part in statement.parts)
+    )
 
 
 def _begins_none(number: int, statement: Statement) -> bool:

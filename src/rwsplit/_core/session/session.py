@@ -250,6 +250,11 @@ class Session:
         return bool(self.state.status & IN_TRANSACTION)
 
     @property
+    def holds_transaction(self) -> bool:
+        """Whether the primary has something of a transaction: one that is open, or a savepoint."""
+        return self.in_transaction or self.transaction.has_savepoint
+
+    @property
     def reads_alone(self) -> bool:
         """Whether a read is a transaction of its own, and may run where it likes."""
         return (

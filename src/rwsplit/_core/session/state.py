@@ -49,6 +49,12 @@ _NEVER_REPLAYED = re.compile(
 """Variables that mean something else, or nothing, on a replica. (`collation_connection` says all
 that `character_set_connection` would.)"""
 
+_OF_PRIMARY = re.compile(r"transaction_|tx_|binlog_|sql_log_off|server_id|collation_database")
+"""Those of them that count on the primary: a new connection there is given what the session has."""
+
+IDS = frozenset(("last_insert_id", "lastval"))
+"""What of `Statement.depends` was made on this very connection, and on no other."""
+
 _STAY_ON_PRIMARY = re.compile(r"sql_log_bin|gtid_|timestamp|insert_id|pseudo_|rand_seed|skip_repl")
 """Variables that change what the next statements do and can't be replayed: while one is set, the
 session stays on the primary."""
@@ -112,6 +118,7 @@ class Start(NamedTuple):
     entries: dict[str, tuple[int, str]]
     values: dict[str, str]
     pins: dict[str, str]
+    of_primary: dict[str, str]
     version: int
     difference: list[str]
     """What brings a new member there."""
@@ -149,6 +156,7 @@ class State:
         "_commits",
         "_committed",
         "_entries",
+        "_of_primary",
         "_position",
         "_start",
         "_user_locks",
@@ -163,6 +171,7 @@ class State:
         "hearsay",
         "heavy",
         "level_changed",
+        "lost_ids",
         "next_transaction",
         "origin",
         "pins",
@@ -229,7 +238,10 @@ class State:
         """It has set variables of the primary for all: replicas have other values."""
         self.rumoured = False
         """Code may have run since that set user variables: servers do not tell of those that SELECT
-        ... INTO, FETCH and `:=` set in a trigger, a routine or a prepared statement."""
+        ... INTO, FETCH and `:=` set in a trigger, a routine or a prepared statement. Nor of what
+        LAST_INSERT_ID() is since."""
+        self.lost_ids: frozenset[str] = frozenset()
+        """Of IDS, what may have gone with a connection, for all that nobody was told of."""
         self._checked: set[str] = set()
         """User variables that are known all the same."""
         self.heavy: set[str] = set()
@@ -254,6 +266,8 @@ class State:
         self.level_changed = False
         """The level or access of transactions was set while one was open: see `note_switch`."""
         self._entries: dict[str, tuple[int, str]] = {}
+        self._of_primary: dict[str, str] = {}
+        """What sets the variables that only a connection to the primary is given."""
         self._values: dict[str, str] = {}
         self._start: Start | None = None
 
@@ -438,6 +452,7 @@ class State:
         self.version = start.version
         self.pins = start.pins.copy()
         self._entries = start.entries.copy()
+        self._of_primary = start.of_primary.copy()
         self._values = start.values.copy()
 
     @property
@@ -484,18 +499,22 @@ class State:
             self._set_transactional(name, str(value).upper())
             return
         if _NEVER_REPLAYED.match(name):
+            if _OF_PRIMARY.match(name):
+                self._of_primary[name] = _assignment(name, value)
             return
         if value == "" and name == "character_set_results":
             value = None  # how trackers spell NULL here
         self._values[name] = "" if value is None else str(value)
-        self._set(name, f"@@SESSION.{quote_identifier(name)}={literal(value)}")
+        self._set(name, _assignment(name, value))
 
     def _set_transactional(self, name: str, value: str) -> None:
         self.level_changed = self.level_changed or bool(self.status & IN_TRANSACTION)
         self._values[TRANSACTIONAL[name]] = value
         if name.endswith("isolation"):
             # Snapshots on replicas are taken under it.
-            self._set(name, f"@@SESSION.{name}={literal(value)}")
+            self._set(name, _assignment(name, value))
+        else:
+            self._of_primary[TRANSACTIONAL[name]] = _assignment(name, value)
 
     def note_switch(self, before: int) -> None:
         """Note that autocommit may have been switched on since the status was this one.
@@ -601,10 +620,12 @@ class State:
                 self.set_variable(name, value)
                 if name not in written and _STAY_ON_PRIMARY.match(name):
                     self._note_bound(name, str(value))
-            elif name in TRANSACTIONAL or not _NEVER_REPLAYED.match(name):
+            elif name in self._of_primary or _is_kept(name):
                 self.unread.add(name)
         if changes.schema is not None:
             self.set_schema(changes.schema or None)
+            if "collation_database" in self._of_primary:
+                self.unread.add("collation_database")  # it is the schema's now
         if changes.characteristics is not None:
             begun = self.status & IN_TRANSACTION
             self.next_transaction = "" if begun else changes.characteristics
@@ -663,8 +684,12 @@ class State:
                 self.level_changed = self.level_changed or bool(self.status & IN_TRANSACTION)
                 # A server may know it by another name than the statement.
                 self.unread.add(spelt(name, self.origin.flavor))
-            elif not _NEVER_REPLAYED.match(name):
+            elif name in ("character_set_database", "collation_database"):
+                self.unread.add("collation_database")  # it says all that the other would
+            elif _is_kept(name):
                 self.unread.add(name)
+            elif name in ("last_insert_id", "identity"):
+                self.rumoured = True
         if "character_set_connection" in names:
             self.unread.add("collation_connection")
         if "max_join_size" in names:
@@ -792,11 +817,29 @@ class State:
 
     def forget_hearsay(self) -> None:
         """Go on with what was known before: the connection that could tell is gone."""
+        if self.rumoured:
+            self.lost_ids = IDS
         self.rumoured = False
         self._checked.clear()
         if self.hearsay:
             self.unread_users.clear()
             self.unlisted = self.suspect = self.hearsay = False
+
+    def note_told_lost(self) -> None:
+        """Note that the application is told of the loss of a connection, and of its ids with it."""
+        self.forget_hearsay()
+        self.lost_ids = frozenset()
+
+    def find_id(self) -> None:
+        """Note that LAST_INSERT_ID() was set since a connection was lost with the one before."""
+        self.lost_ids -= {"last_insert_id"}
+
+    def lost_of(self, statement: Statement) -> frozenset[str]:
+        """Return which of the ids that went with a connection a statement asks for."""
+        depends = statement.depends
+        if statement.verb == "EXECUTE" and (statement.name or "") in self._bodies:
+            depends |= self._bodies[statement.name or ""].depends
+        return depends & self.lost_ids
 
     def _doubt_all(self) -> None:
         self.hearsay = False
@@ -841,6 +884,10 @@ class State:
             return "it has temporary tables"
         if self.unprepared:
             return "it has prepared statements"
+        if self.prepared:
+            setting = self._setting()
+            if any(known.setting != setting for known in self.prepared.values()):
+                return "it has statements that were prepared under other settings"
         in_doubt = self.unread_users or self.unlisted or self.suspect
         if self.unread or self.heavy or (in_doubt and not self.hearsay):
             return "what it has set is not known"
@@ -893,7 +940,12 @@ class State:
 
     def restored(self) -> list[str | bytes]:
         """Return the statements that make a new connection to the primary this session."""
-        return [*self.difference(0)[0], *[known.sql for known in self.prepared.values()]]
+        of_primary = [self._of_primary[name] for name in sorted(self._of_primary)]
+        return [
+            *self.difference(0)[0],
+            *([f"SET {','.join(of_primary)}"] if of_primary else []),
+            *[known.sql for known in self.prepared.values()],
+        ]
 
     # What has to be asked.
 
@@ -1001,7 +1053,20 @@ def _begun(flavor: str, schema: str | None, charset: str, told: Values) -> Start
     for name, value in told.items():
         state.set_variable(name, value)
     difference, _ = state.difference(0)
-    return Start(state._entries, state._values, state.pins, state.version, difference)
+    return Start(
+        state._entries, state._values, state.pins, state._of_primary, state.version, difference
+    )
+
+
+def _assignment(name: str, value: object) -> str:
+    return f"@@SESSION.{quote_identifier(name)}={literal(value)}"
+
+
+def _is_kept(name: str) -> bool:
+    """Tell whether what a variable is must be known, whatever it was set for."""
+    if name in TRANSACTIONAL or not _NEVER_REPLAYED.match(name):
+        return True
+    return name != "collation_database" and _OF_PRIMARY.match(name) is not None
 
 
 def begins_with(name: str) -> bool:

@@ -318,6 +318,7 @@ class _Walk:
         if name == "LAST_INSERT_ID" and not self._is_op(index + 2, ")"):
             effects.system_written.add("last_insert_id")
             effects.demand(Kind.PRIMARY_READ, "LAST_INSERT_ID(expr) sets the insert id")
+            return
         if name == "DEFAULT" and self._query and self._dialect.flavor == "mariadb":
             effects.demand(Kind.PRIMARY_READ, "DEFAULT() may take a sequence's next value")
         special = SPECIAL.get(name)
@@ -378,8 +379,9 @@ class _Walk:
     def _sequence(self, clause: str) -> None:
         if self._dialect.flavor != "mariadb":
             return
-        self._effects.depends.add("sequence")
-        kind = Kind.WRITE if "NEXT" in clause.upper() else Kind.PRIMARY_READ
+        goes_on = "NEXT" in clause.upper()
+        self._effects.depends.add("sequence" if goes_on else "lastval")
+        kind = Kind.WRITE if goes_on else Kind.PRIMARY_READ
         self._effects.demand(kind, f"{clause} of a sequence")
 
     def _into(self, index: int) -> None:
