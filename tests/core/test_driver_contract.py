@@ -13,7 +13,9 @@ from rwsplit._drivers.pymysql import (
     DEFAULT_ENCODERS,
     PYMYSQL_KEYWORDS,
     PhysicalConnection,
+    keywords_of,
 )
+from rwsplit._drivers.pymysql.lent import LENT_FACTS
 from rwsplit._drivers.pymysql.packets import STATUS_AND_WARNINGS, read_ok
 
 NUMBERS = st.integers(0, 300) | st.integers(0, 2**64 - 1)
@@ -126,6 +128,46 @@ def test_a_connection_has_the_converters_that_pymysql_gives_it(conv, monkeypatch
             assert (each.encoders, each.decoders) == (plain.encoders, plain.decoders)
         ours[0].decoders.clear()
         assert ours[1].decoders == plain.decoders
+
+
+def test_what_is_taken_over_from_a_connection_that_is_lent_is_there():
+    plain = pymysql.Connection(defer_connect=True, ssl_disabled=True)
+    told = inspect.getsource(connections.Connection._get_server_information)
+    for name in LENT_FACTS:
+        assert hasattr(plain, name) or f"self.{name} = " in told, name
+    assert "self._current_timeout = " in inspect.getsource(connections.Connection.connect)
+    assert "self.server_status = " in inspect.getsource(connections.Connection)
+
+
+def test_the_keywords_of_a_connection_make_another_like_it():
+    given = {
+        "host": "db1",
+        "port": 3307,
+        "user": "app",
+        "password": "s",
+        "charset": "latin1",
+        "read_timeout": 5,
+        "write_timeout": 6,
+        "connect_timeout": 7,
+        "use_unicode": False,
+        "client_flag": pymysql.constants.CLIENT.FOUND_ROWS,
+        "bind_address": "127.0.0.1",
+        "conv": {int: str, 3: int},
+        "max_allowed_packet": 1 << 20,
+        "local_infile": True,
+    }
+    for more in ({}, {"ssl_disabled": True}, {"ssl_verify_cert": True}):
+        plain = pymysql.Connection(**given, **more, defer_connect=True, database="shop")
+        again = pymysql.Connection(**keywords_of(plain), defer_connect=True)
+        mine, other = vars(plain).copy(), vars(again).copy()
+        for name in ("db", "_local_infile", "_connect_attrs"):  # of its session, and its process
+            del mine[name], other[name]
+        own = pymysql.constants.CLIENT.LOCAL_FILES | pymysql.constants.CLIENT.CONNECT_WITH_DB
+        assert not other["client_flag"] & own
+        mine["client_flag"] &= ~own
+        if not more:  # each has made a context of its own
+            del mine["ctx"], other["ctx"]
+        assert mine == other
 
 
 def test_every_keyword_of_pymysql_is_known():

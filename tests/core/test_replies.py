@@ -5,6 +5,7 @@ import io
 import pytest
 
 from rwsplit._drivers import err
+from rwsplit._drivers.pymysql.inbox import Inbox
 from rwsplit._drivers.pymysql.replies import read_replies
 
 OK = b"\x00\x00\x00\x02\x40\x00\x00"
@@ -21,8 +22,15 @@ def packets(*payloads, number=1):
     return sent
 
 
+class Sent(io.BytesIO):
+    """A socket that has it in pieces."""
+
+    def recv(self, most):
+        return self.read(min(most, 7))
+
+
 def read(sent, count=1, parts_eof=False):
-    return read_replies(io.BytesIO(sent).read, count, parts_eof)
+    return read_replies(Inbox(Sent(sent)), count, parts_eof)
 
 
 ROWS = (b"\x01", b"a column", b"\x03abc", b"\xfb", b"\xfc\x2c\x01" + b"x" * 300)
@@ -44,9 +52,10 @@ def test_a_status_behind_long_numbers():
 
 
 def test_what_comes_behind_is_left():
-    left = io.BytesIO(packets(OK) + b"more")
-    read_replies(left.read, 1, parts_eof=False)
-    assert left.read() == b"more"
+    left = Inbox(Sent(packets(OK) + b"more"))
+    read_replies(left, 1, parts_eof=False)
+    assert left.read(4) == b"more"
+    assert left.is_empty
 
 
 @pytest.mark.parametrize("before", [(), ROWS], ids=["at once", "amid rows"])
@@ -67,4 +76,11 @@ def test_a_wire_that_ends_amid_it_is_lost(ended):
 def test_a_server_that_shuts_down_says_so_unasked():
     with pytest.raises(err.OperationalError) as caught:
         read(packets(b"\xff\x1d\x04#08S01Server shutdown", number=0))
+    assert caught.value.args[0] == 2013
+
+
+@pytest.mark.parametrize("odd", [b"", b"\x00", b"\x00\xfc"])
+def test_what_is_no_reply_is_a_lost_wire(odd):
+    with pytest.raises(err.OperationalError) as caught:
+        read(packets(odd) + b"more")
     assert caught.value.args[0] == 2013

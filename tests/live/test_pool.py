@@ -253,7 +253,7 @@ class Watched:
 
     def __init__(self, monkeypatch):
         self.seen = ""
-        send, read = socket.socket.sendall, socket.socket.recv_into
+        send, read = socket.socket.sendall, socket.socket.recv
 
         def sends(sock, *args):
             self.seen += ">"
@@ -265,7 +265,7 @@ class Watched:
             return read(sock, *args)
 
         monkeypatch.setattr(socket.socket, "sendall", sends)
-        monkeypatch.setattr(socket.socket, "recv_into", reads)
+        monkeypatch.setattr(socket.socket, "recv", reads)
 
 
 @pytest.fixture

@@ -286,6 +286,29 @@ def test_a_consistent_snapshot_is_taken_at_once(connect, two, other, cluster):
         assert ask(cursor, ALL) != before
 
 
+@pytest.mark.parametrize("how", ["idle", "lost", "asked of the primary"])
+def test_the_moment_of_a_consistent_snapshot_is_kept_or_refused(connect, two, other, cluster, how):
+    connection = connect(max_snapshot=0.2 if how == "idle" else 60.0)
+    cursor = connection.cursor()
+    before = ask(cursor, ALL)
+    begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+    cursor.execute(begin)
+    other.execute("UPDATE t SET v = v + 1")
+    cluster.wait_caught_up()
+    hint = ""
+    if how == "idle":
+        time.sleep(0.6)
+    elif how == "lost":
+        connection._session.snapshot.member.connection._force_close()
+    else:
+        hint = "/* rwsplit: primary */ "
+    with pytest.raises(rwsplit.OperationalError) as caught:
+        ask(cursor, hint + ALL)
+    assert caught.value.args[0] == 1213
+    cursor.execute(begin)
+    assert ask(cursor, hint + ALL) != before
+
+
 def test_read_only_transactions_run_on_one_replica(connect, two, cluster, other):
     connection = connect(max_snapshot=60.0)
     cursor = connection.cursor()

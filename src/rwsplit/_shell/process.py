@@ -6,6 +6,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
@@ -49,9 +50,12 @@ class ProcessPosition:
     object that was there when it last looked; only if that is another one there is something new.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.latest: object = None
         """Another object with all that there is to hear."""
+        self.noted_at = 0.0
+        """When the last commit was noted (monotonic seconds)."""
+        self._clock = clock
         self._flavor = "mysql"
         self._pending: deque[str | bytes] = deque()
         """What was committed and is not in the position yet."""
@@ -74,10 +78,16 @@ class ProcessPosition:
         """Note what was committed, as the server prints it."""
         # In this order: who sees the object must find what it stands for.
         self._pending.append(gtids)
+        self.noted_at = self._clock()
         self.latest = gtids
         if len(self._pending) > _MOST_PENDING:
             with self._lock:
                 self._add_up()
+
+    @property
+    def doubts(self) -> bool:
+        """Whether something may have been committed that nobody has reported."""
+        return self._doubts > self._settled
 
     def look(self, whole: Callable[[], Position | None]) -> Heard:
         """Return what others of the process must see.
@@ -91,7 +101,7 @@ class ProcessPosition:
                 near = whole()
                 if near is not None and near.flavor == self._flavor:
                     position = self._position = position | near
-            doubt = self._doubts if self._doubts > self._settled else 0
+            doubt = self._doubts if self.doubts else 0
             return Heard(position, doubt, self._unsure)
 
     def _add_up(self) -> Position:

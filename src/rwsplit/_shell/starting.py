@@ -62,7 +62,13 @@ def connect_first(
     except err.OperationalError as error:
         known = cluster.topology.facts
         waits = physical.sql_mode is not None or physical.init_command is not None
-        if not (lost(error) and hold.revives and known is not None and cluster.usable()):
+        if not (
+            physical.may_begin_lost
+            and lost(error)
+            and hold.revives
+            and known is not None
+            and cluster.usable()
+        ):
             raise
         if waits:
             raise

@@ -272,6 +272,7 @@ class Sharing:
         self.is_open = self.awaits = False
         self.latest: object = None
         self.published: list[Any] = []
+        self.left_open = False
         self.forgotten: list[Any] = []
 
     def answered(self) -> None:
@@ -279,6 +280,9 @@ class Sharing:
 
     def forget(self, position: Any) -> None:
         self.forgotten.append(position)
+
+    def leave_open(self) -> None:
+        self.left_open = self.is_open
 
     def publish_here(self, position: Any) -> None:
         self.published.append(position)
@@ -392,7 +396,7 @@ class Cluster:
         self.used = self.measures = False
         self.splits = True
         self.off = False
-        self.process = ProcessPosition()
+        self.process = ProcessPosition(house.clock)
         self.process.begin(flavor)
         self.catalogue = Catalogue()
         self.habits = Habits()

@@ -307,6 +307,18 @@ def test_a_connection_that_is_lost_amid_what_is_pending_takes_its_transaction_al
     assert house.session.transaction.lost
 
 
+@pytest.mark.parametrize("sql", ["SELECT v FROM t", "COMMIT"])
+def test_what_nobody_knows_of_a_lost_write_is_left_open(house, sql):
+    sharing = house.share()
+    sharing.is_open = True
+    known = sql != "COMMIT"
+    house.run(
+        house.journey.recovering.losing(lost(), house.statement(sql), IN_TRANSACTION),
+        *([asks(Publish)] if known else []),
+    )
+    assert sharing.left_open is not known
+
+
 # Going on.
 
 

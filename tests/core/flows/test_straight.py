@@ -4,6 +4,7 @@ import pytest
 
 from rwsplit._core.cause import Cause
 from rwsplit._core.flows.answer import Answer, Underway
+from rwsplit._core.flows.choosing import QUICKER
 from rwsplit._core.flows.command import Ask, AskAside, Claim, Exchange, Look, Mark, Open, Publish
 from rwsplit._core.flows.reading import Unserved
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
@@ -26,6 +27,54 @@ def house():
 
 def reader(house, sql=READ):
     return house.straight.reader(house.statement(sql))
+
+
+# A read that goes on where the last one ran.
+
+
+def reads_on(house, sql=READ):
+    return house.straight.on_primary(house.underway(sql))
+
+
+def late_reader():
+    """A session that has just written and read on the primary, as replicas are late."""
+    house = House(replicas=("r1",))
+    house.member("r1", at=1)
+    house.replica().lag.waited(0.0, 0.02, house.clock())
+    house.state.has_committed(f"{UUID}:1-5")
+    house.session.seen.read_on_primary(house.clock())
+    return house
+
+
+def test_a_read_runs_on_the_primary_straight_where_that_is_quicker():
+    assert reads_on(late_reader()) is QUICKER
+
+
+LESS_SURE = {
+    "it is long ago": lambda house: setattr(house.clock, "now", house.clock.now + 1),
+    "a position that is not known": lambda house: house.state.lose_position(),
+    "another's doubt": lambda house: house.cluster.process.doubt(unsure=False),
+    "a doubt": lambda house: house.state.doubt_variable("time_zone"),
+    "no autocommit": lambda house: house.set_status(0),
+    "a level of its own": lambda house: (
+        house.terms.say("global"),
+        house.session.look_at_terms(),
+    ),
+    "a session id": lambda house: house.share(),
+    "what was asked for": lambda house: house.state.ask_for(house.at(9)),
+    "a snapshot that ends": lambda house: setattr(
+        house.journey.reads, "unsettled", house.members["r1"]
+    ),
+    "a primary that was left": lambda house: setattr(house.hold, "generation", 7),
+    "who does not wait": lambda house: setattr(house.chooser, "_waits", False),
+}
+
+
+@pytest.mark.parametrize("why", LESS_SURE)
+def test_it_makes_the_journey_with(why):
+    house = late_reader()
+    LESS_SURE[why](house)
+    assert reads_on(house) is None
 
 
 # A free read.

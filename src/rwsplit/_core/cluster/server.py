@@ -10,6 +10,7 @@ from math import inf, isfinite
 
 from .endpoint import Endpoint
 from .figures import Figures
+from .lag import Lag
 from .load import Load
 from .pauses import MOST_TIMES, growing, spread
 from .place import Place
@@ -42,6 +43,7 @@ class Server(Place):
         "is_gone",
         "is_stray",
         "is_writable",
+        "lag",
         "left_out",
         "load",
         "looked",
@@ -62,6 +64,7 @@ class Server(Place):
         super().__init__(flavor)
         self.endpoint = endpoint
         self.load = Load()
+        self.lag = Lag()
         self.refusals = Refusals()
         """The accounts that it does not let in."""
 

@@ -7,7 +7,7 @@ replica is: the last packet of every read tells it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cache
 from typing import Any
 
@@ -19,6 +19,7 @@ __all__ = [
     "TRACK_PRIMARY",
     "UNTOLD",
     "ask_tracking",
+    "check",
     "default_tracking",
     "own",
     "track_replica",
@@ -73,18 +74,27 @@ def ask_tracking(flavor: str) -> list[str]:
     return [f"SELECT {columns} LIMIT 1", *TRACK_PRIMARY[flavor]]
 
 
-def own(flavor: str, replies: Sequence[Any]) -> list[str]:
-    """Return statements that bring back the tracking that `ask_tracking` found.
+def own(
+    flavor: str, replies: Sequence[Any], before: Sequence[str], written: Collection[str]
+) -> list[str]:
+    """Return statements that bring back the tracking that the application has set.
 
-    Raises the fault of one that failed.
+    What it has just `written` is as `ask_tracking` found it, all else as `before`: what the
+    connection has of that is ours. Raises the fault of one that failed.
     """
+    check(replies)
+    values = [literal(_text(value)) for value in replies[0].rows[0]]
+    return [
+        f"SET SESSION {name}={value}" if name in written else kept
+        for name, value, kept in zip(_names(flavor), values, before, strict=True)
+    ]
+
+
+def check(replies: Sequence[Any]) -> None:
+    """Raise the fault of an answer to `ask_tracking` that counts."""
     for reply in replies:
         if isinstance(reply, Fault) and reply.number != _IN_TRANSACTION:
             raise reply
-    values = [literal(_text(value)) for value in replies[0].rows[0]]
-    return [
-        f"SET SESSION {name}={value}" for name, value in zip(_names(flavor), values, strict=True)
-    ]
 
 
 def _names(flavor: str) -> list[str]:

@@ -109,9 +109,11 @@ class Moving:
                 yield from self.ending_here()
                 if step is not Step.END:
                     transaction.begun(statement, underway.sql, state)
-                if step is Step.OPEN and not (yield from self._opening_now(underway)):
-                    transaction.clear()
-                    return None
+                if step is Step.OPEN:
+                    if not (yield from self._opening_now(underway)):
+                        transaction.clear()
+                        return None
+                    transaction.note_moment()
             case Step.CHAIN:
                 begin = transaction.begin or b"START TRANSACTION"
                 yield from self.ending_here()
@@ -347,6 +349,8 @@ class Moving:
         """Take a snapshot on a replica at once; False if none can."""
         session = self._session
         begins = Underway(_SNAPSHOT, b"", rule=underway.rule)
+        if session.transaction.take_retry():
+            return False
         if self._why_not_split(begins) or (yield from self._share_of_primary(begins)):
             return False
         level, bound = session.terms.level, session.terms.max_staleness

@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from ..cause import Cause, Reason
 from ..cluster.policies import Policy
 from ..cluster.position import Position, within
 from ..cluster.server import Server
-from ..cluster.topology import Topology
 from ..cluster.whereabouts import closest
 from ..failure import Meaning, meaning, was_killed
 from ..flavors.positions import POSITION_SQL, told_position, wait_sql
@@ -27,7 +26,7 @@ from ..sql.fingerprint import Fingerprint
 from ..tracking import SESSION_STATE_CHANGED, changes_session
 from ..wire import Fault, Kind
 from .asking import Asking
-from .choosing import LOOK_SECONDS, NOT_CAUGHT_UP, Candidates, Chooser, Lacks, Nobody
+from .choosing import LOOK_SECONDS, NOT_CAUGHT_UP, QUICKER, Candidates, Chooser, Lacks, Nobody
 from .command import (
     AskAside,
     Claim,
@@ -121,6 +120,23 @@ class Unserved(NamedTuple):
         return self.reason.cause is Cause.REFUSED
 
 
+class _Age(NamedTuple):
+    """Since when the primary has what a read must see."""
+
+    since: float | None
+    """Monotonic seconds; None for nobody knows."""
+    is_exact: bool = False
+    """It was committed just then: how long a wait takes tells how far its replica is behind."""
+
+
+class _Home(NamedTuple):
+    """A replica that a session moves to."""
+
+    name: str
+    shown: Position
+    """What the one that it leaves has shown."""
+
+
 class Aside(Exception):  # noqa: N818 - never leaves the flows
     """The member can't be this session now.
 
@@ -143,11 +159,9 @@ class Away(Exception):  # noqa: N818 - never leaves this module
 class Known(Candidates, Protocol):
     """What a process knows of a cluster, as far as reads go by it, and what they add to it."""
 
-    topology: Topology
     used: bool
     measures: bool
     measure: Any
-    process: Any
 
     @property
     def has_gtids(self) -> bool:
@@ -276,23 +290,26 @@ class Reads:
                 return self._refused(member, error, reading, 0.0, 1, deadline)
             else:
                 killed = self._take_loss(member.name, error, deadline, killed)
-        if self._must_ask(route):
-            now = self._clock()
-            awake = [each.endpoint for each in cluster.replicas if each.may_serve(now)]
-            if not self.chooser.any_worth(awake, now):
-                why = NOT_CAUGHT_UP if awake else self.chooser.none_usable(_ANY, (), now)
-                return Unserved(why, 0.0, 0)
+        there = self.why_there(route)
+        if there is not None:
+            return Unserved(there, 0.0, 0)
         retries = int(failed is not None)
+        age = self._age(route)
         try:
             needed = yield from self._needed(route)
         except Away:
             return Unserved(_AWAY, 0.0, retries)
-        return (yield from self._try_each(route, needed, reading, retries, deadline, killed))
+        home = (yield from self._leaving(route)) if self.seen.is_restless else None
+        return (
+            yield from self._try_each(route, needed, age, home, reading, retries, deadline, killed)
+        )
 
     def _try_each(  # noqa: PLR0915 - all that can become of one read, side by side
         self,
         route: Route,
         needed: Position | None,
+        age: _Age,
+        home: _Home | None,
         reading: Read,
         retries: int,
         deadline: Deadline,
@@ -306,7 +323,11 @@ class Reads:
         away = False
         along = reading.goes_along
         while True:
-            choice = chooser.choose(route, needed, tried, waited, self._clock(), away)
+            if retries:
+                age = _Age(None)  # others may have committed since
+            now, since = self._clock(), None if away else age.since
+            to = None if home is None else home.name
+            choice = chooser.choose(route, needed, tried, waited, now, away, since, to)
             if isinstance(choice, Lacks):
                 away = yield from self._find_out(choice, away)
                 continue
@@ -316,7 +337,7 @@ class Reads:
                     return Unserved(too_large or choice.why, waited, retries, killed=killed)
                 route, needed = less
                 continue
-            replica, wait = choice
+            replica, wait, is_trial, moves = choice
             name = replica.endpoint.name
             start = self._clock() if wait else 0.0
             fresh = name not in self._members
@@ -338,12 +359,24 @@ class Reads:
                 left = deadline.left(self._clock()) if retries else None
                 if waits:
                     wanted = self._wanted(route, needed)
-                    waited += yield from self._run_after_wait(used, wanted, wait, reading, left)
+                    if moves and home is not None:
+                        wanted = wanted | home.shown
+                    began = self._clock()
+                    took = yield from self._run_after_wait(used, wanted, wait, reading, left)
+                    waited += took
+                    if not moves:
+                        self._learn_lag(replica, age, began, took, is_trial)
                 else:
                     yield from self._run_after(used, [], reading, left, timed=True)
             except Late:
-                waited += self._clock() - start
-                if wait > LOOK_SECONDS:
+                took = self._clock() - start
+                waited += took
+                if is_trial:
+                    replica.lag.missed(start - (age.since or start), took, self._clock())
+                elif moves:
+                    pass  # it is not late: the one before was ahead of it
+                elif wait > LOOK_SECONDS:
+                    self._learn_lag(replica, age, start, took)
                     replica.timed_out(self._clock())
                     kept = yield from self._let_go(needed)
                     if kept is not needed and chooser.has(replica, kept):
@@ -375,8 +408,88 @@ class Reads:
                 told = self._learn(replica, used)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
+                if moves:
+                    self.seen.stay()
                 return Served(used, route.reason, waited, retries, used.connection.result)
             retries += 1
+
+    def _leaving(self, route: Route) -> Flow[_Home | None]:
+        """Return the replica that the session moves to, as it has stayed on one for long."""
+        seen = self.seen
+        member, by = self._members.get(seen.at or ""), cast(Any, seen.by)
+        if (
+            not route.shows_data
+            or route.consistency != "session"
+            or route.endpoint is not None
+            or member is None
+            or member is not by
+            or member.connection.is_reading
+            or self.chooser.was_told()
+        ):
+            return None
+        name = self.chooser.next_home(route, self._clock())
+        if name is None:
+            return None
+        member.note_asked()
+        try:
+            shown = yield from self._asking.shown(member)
+            return _Home(name, (yield from self._ask_primary()) if shown is None else shown)
+        except Away:
+            return None
+        except Fault:
+            self._members.lose(member.name)
+            return None
+
+    def why_there(self, route: Route) -> Reason | None:
+        """Return why the primary is not even asked what a read must see, but runs it; or None."""
+        if not self._must_ask(route):
+            return None
+        now, chooser = self._clock(), self.chooser
+        since = self._age(route).since if self._goes_on_there(route) else None
+        if since is not None and chooser.is_quicker_there(since, now):
+            return QUICKER
+        awake = [each.endpoint for each in self._cluster.replicas if each.may_serve(now)]
+        if chooser.any_worth(awake, now):
+            return None
+        return NOT_CAUGHT_UP if awake else chooser.none_usable(_ANY, (), now)
+
+    def _goes_on_there(self, route: Route) -> bool:
+        """Tell whether the primary must be asked only as the reads before ran there."""
+        seen = self.seen
+        return bool(
+            seen.on_primary
+            and self._state.position_known
+            and route.consistency == "session"
+            and route.max_staleness is None
+            and route.endpoint is None
+        )
+
+    def _age(self, route: Route) -> _Age:
+        """Return since when the primary has what a read must see: its own process's last commit.
+
+        Nobody knows that of what others store, or the application has carried.
+        """
+        state, identity = self._state, self._session.identity
+        if route.consistency == "eventual" or route.endpoint is not None:
+            return _Age(None)
+        if route.consistency == "global":
+            return _Age(self._clock())
+        if state.asked or identity.sharing is not None or identity.part is not None:
+            return _Age(None)
+        since, seen = self._cluster.process.noted_at, self.seen
+        if seen.on_primary:
+            return _Age(max(since, seen.read_at)) if seen.read_at else _Age(None)
+        return _Age(since, is_exact=True)
+
+    def _learn_lag(
+        self, replica: Server, age: _Age, began: float, took: float, is_trial: bool = False
+    ) -> None:
+        """Learn from a wait how far behind a replica is."""
+        if age.since is None:
+            return
+        learn = replica.lag.found if is_trial else replica.lag.waited
+        if is_trial or age.is_exact:
+            learn(began - age.since, took, self._clock())
 
     def _refused(
         self,

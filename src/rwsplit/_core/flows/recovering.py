@@ -86,6 +86,8 @@ class Recovering:
         found = loss(fault, statement, status, session.primary.name, position)
         if position is not None and not isinstance(found, UnknownOutcome):
             yield from self._publishing.publishing_what_is_known()
+        elif session.identity.sharing is not None:
+            session.identity.sharing.leave_open()
         # Not known is then only what became of this very statement.
         state.lose_position(unsure=state.position_known or state.position_unsure)
         session.hold.drop()

@@ -107,6 +107,8 @@ class Straight:
                     member = None
                 if chooser.arrivals != cluster.arrivals:
                     member = None  # as another has come, who stayed here may choose again
+                if seen.stayed >= seen.due and len(usable) > 1:
+                    member = None  # it is another's turn
                 if member is not None and member.replica.endpoint not in usable:
                     member = None
             elif member is not None and not is_there and member.replica.tail != seen.tail:
@@ -268,9 +270,11 @@ class Straight:
         state, transaction = session.state, session.transaction
         status = state.status
         in_open = status & IN_TRANSACTION and session.transacts
+        reads_on = not in_open and statement.plain and session.seen.on_primary
         if not (
             (
                 in_open
+                or reads_on
                 or (statement.kind is _WRITE and (status & AUTOCOMMIT or not session.transacts))
             )
             and not transaction.is_open
@@ -286,6 +290,8 @@ class Straight:
             return None
         if self._journey.holding.lacks_primary():
             return None
+        if reads_on:
+            return self._reads_on(underway)
         if not in_open:
             return statement.reason
         self._journey.moving.note_on_primary(statement)
@@ -326,6 +332,24 @@ class Straight:
         if why is not None:
             moving.note_on_primary(statement)
         return why
+
+    def _reads_on(self, underway: Underway) -> Reason | None:
+        """Return why a read runs on the primary as those before it; None where that is not sure."""
+        session, statement = self._session, underway.statement
+        state, reads = session.state, self._reads
+        if (
+            not (session.may_be_free and session.must_see and session.reads_alone)
+            or session.identity.process is not self._cluster.process
+            or self._cluster.process.doubts
+            or not state.position_known
+            or state.doubts(statement)
+            or session.asked is not None
+            or reads.unsettled is not None
+            or len(underway.sql) >= session.primary.connection.max_packet
+        ):
+            return None
+        decision = session.route(statement)
+        return reads.why_there(decision) if decision.destination is _REPLICA else None
 
     def ran(self, statement: Statement, sql: bytes, reason: Reason, status: int) -> Answer:
         """Take in that it has run there; `status` is the server's before it."""

@@ -152,8 +152,11 @@ class Writing:
                 yield from self._failing(underway, fault, status, bool(before))
                 raise
         self.ran(statement, sql, result, begun)
-        if session.identity.sharing is not None and not owed.pending:
-            yield from self._publishing.publishing()
+        if session.identity.sharing is not None:
+            if owed.pending:
+                session.identity.sharing.leave_open()
+            else:
+                yield from self._publishing.publishing()
         if statement.locks or statement.releases:
             self._learning.note_user_locks(statement, sql, result)
         if statement.verb == "KILL":
@@ -203,7 +206,7 @@ class Writing:
         if session.transaction.may_be_over:
             session.transaction.doubt(False)  # it has told by now
         if result.field_count and shows_data(statement):
-            session.seen.read_on_primary()
+            session.seen.read_on_primary(session.clock())
         told = session.primary.connection.tells
         self._note(statement, sql, succeeded=True, told=told)
         self._learning.note_unread(statement, result)

@@ -779,9 +779,18 @@ class State:
         self._doubt_all()
 
     def doubt_everything(self) -> None:
-        """Note that nobody told what the session had set when it began."""
+        """Note that nobody told what the session has set."""
         self._doubt_all()
         self.unread.add("*")
+
+    def doubt_beginning(self, repeats: bool) -> None:
+        """Note that nobody told what the session had set when it began.
+
+        `repeats` is whether another connection would begin in the same way: then what nobody could
+        list of this one is no reason not to go on there.
+        """
+        self.doubt_everything()
+        self.hearsay = repeats
 
     def note_failure(self, statement: Statement) -> None:
         """Note that a statement failed, and that nobody told what it had changed before.

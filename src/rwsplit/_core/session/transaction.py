@@ -134,6 +134,11 @@ class Transaction:
         """Note that a snapshot is open for it on a replica."""
         self.on_replica = True
 
+    def note_moment(self) -> None:
+        """Note that its snapshot was taken before any read: no other server has that moment."""
+        self.note_replica()
+        self.unverifiable = "it began WITH CONSISTENT SNAPSHOT"
+
     def note_tables(self) -> None:
         """Note that it has read what begins a transaction on MariaDB, too."""
         self.reads_tables = True
@@ -406,7 +411,7 @@ class Transaction:
     def note_read(self, sql: bytes, answer: Fingerprint | None, read_only: bool) -> None:
         """Note a read that a replica answered; without an answer, that nothing was kept of it."""
         if answer is None:
-            self.unverifiable = "it read what can't be compared"
+            self.unverifiable = self.unverifiable or "it read what can't be compared"
             return
         self.size += answer.size  # of a stream, what came until now
         if read_only and (len(self.repeatables) >= MOST_READS or self.size >= MOST_BYTES):

@@ -14,15 +14,18 @@ from .connection import Ask, PhysicalConnection, Setup
 from .errors import error_of, fault_of, in_use, is_of_tls, lost, raise_first
 from .identity import Identity
 from .keywords import CONNECT_KEYWORDS, DEFAULT_ENCODERS, PYMYSQL_KEYWORDS, PlainConnection
-from .results import Result
-from .wires import Wire
+from .lent import PYMYSQL, LentConnection, keywords_of
+from .results import Result, renamed
+from .wires import Wire, is_readable
 
 __all__ = [
     "CONNECT_KEYWORDS",
     "DEFAULT_ENCODERS",
+    "PYMYSQL",
     "PYMYSQL_KEYWORDS",
     "Ask",
     "Identity",
+    "LentConnection",
     "PhysicalConnection",
     "PlainConnection",
     "Result",
@@ -32,6 +35,9 @@ __all__ = [
     "fault_of",
     "in_use",
     "is_of_tls",
+    "is_readable",
+    "keywords_of",
     "lost",
     "raise_first",
+    "renamed",
 ]

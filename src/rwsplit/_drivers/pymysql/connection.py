@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from pymysql.charset import charset_by_name
-from pymysql.connections import MAX_PACKET_LEN, Connection, MySQLResult
+from pymysql.connections import MAX_PACKET_LEN, Connection
 from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
 from pymysql.protocol import FieldDescriptorPacket, MysqlPacket
 
@@ -33,15 +33,7 @@ from .inbox import Inbox
 from .keywords import DEFAULT_ENCODERS, converters
 from .packets import read_ok
 from .replies import read_replies
-from .results import (
-    LOST_CONNECTION,
-    Compared,
-    Fingerprinted,
-    Result,
-    made_result,
-    no_result,
-    rename,
-)
+from .results import LOST_CONNECTION, Result, kinds_of, made_result, no_result, rename
 from .tls import tls_context
 from .wires import HANDSHAKE_FACTS, RESET_CONNECTION, Wire, is_readable
 
@@ -97,6 +89,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
     offers = Capability.all()
     follows = ""
+    may_begin_lost = True
+    """Whether it is known without a server how a session on it begins: see `pretend`."""
     client_flag: int
     decoders: dict[int, Any]
     use_unicode: bool
@@ -158,7 +152,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if not hasattr(self, "turn"):
             self.turn: Any = threading.RLock()
             """Held by the thread whose statement runs; all members of a session have the same."""
-        self._result_class: type[MySQLResult] = MySQLResult
+        self._kinds = kinds_of(0)
+        self._result_class = self._kinds.plain
         self.max_packet = _MOST_PACKET
         """So long, in bytes, the server takes no statement; as the set-up tells."""
         self.warnings = 0
@@ -237,7 +232,12 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         supported = self.server_capabilities & _WANTED
         self.client_flag = (self.client_flag & ~_WANTED) | supported
         self.tracks = supported == _WANTED
-        self._result_class = Result if supported & CLIENT.DEPRECATE_EOF else MySQLResult
+        self._take_kinds()
+
+    def _take_kinds(self) -> None:
+        """Read results by what was agreed on."""
+        self._kinds = kinds_of(self.client_flag)
+        self._result_class = self._kinds.plain
 
     def _request_authentication(self) -> None:
         token, self._token = self._token, None
@@ -615,9 +615,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         """Read the replies to a set-up, and to the reset before it."""
         parts_eof = not self.client_flag & CLIENT.DEPRECATE_EOF
         assert self._inbox is not None
-        replies, self.server_status = read_replies(
-            self._inbox.read, made.replies + resets, parts_eof
-        )
+        replies, self.server_status = read_replies(self._inbox, made.replies + resets, parts_eof)
         self.setup_rows = replies[made.own - 1 + resets :]
         self.tails.clear()
 
@@ -682,7 +680,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if fingerprint is None:
             return self.query(sql, unbuffered)
         self.fingerprint = fingerprint
-        before, self._result_class = self._result_class, Fingerprinted
+        before, self._result_class = self._result_class, self._kinds.fingerprinted
         try:
             return self.query(sql, unbuffered)
         finally:
@@ -806,7 +804,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if result.server_status is not None:
             self.server_status = result.server_status
         self.due -= 1
-        return result.affected_rows  # type: ignore[no-any-return]
+        return result.affected_rows
 
     def next_result(self, unbuffered: bool = False) -> Any:
         """Read the next result of the last statement."""
@@ -895,7 +893,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             self._affected_rows = self._read_query_result(unbuffered=unbuffered)
         else:
             self.fingerprint = fingerprint
-            with self._reading_as(Fingerprinted):
+            with self._reading_as(self._kinds.fingerprinted):
                 self._affected_rows = self._read_query_result(unbuffered=unbuffered)
         return self._affected_rows
 
@@ -926,12 +924,12 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             reply = self._read_reply()
             return reply if isinstance(reply, err.MySQLError) else None
         fingerprint = self.fingerprint = Fingerprint(ordered)
-        with self._reading_as(Compared):
+        with self._reading_as(self._kinds.compared):
             reply = self._read_reply()
         return reply if isinstance(reply, err.MySQLError) else fingerprint
 
     @contextmanager
-    def _reading_as(self, result_class: type[MySQLResult]) -> Iterator[None]:
+    def _reading_as(self, result_class: type[Result]) -> Iterator[None]:
         before = self._result_class
         self._result_class = result_class
         try:

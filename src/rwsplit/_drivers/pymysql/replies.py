@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pymysql.connections import MAX_PACKET_LEN
 from pymysql.constants import CR
@@ -12,57 +11,69 @@ from pymysql.err import raise_mysql_exception
 from ..._core.tracking import read_lenenc
 from .. import err
 
+if TYPE_CHECKING:
+    from .inbox import Inbox
+
 __all__ = ["read_replies"]
 
 _OK, _EOF, _NULL, _ERROR = 0x00, 0xFE, 0xFB, 0xFF
 _SHORT = 9
 """An EOF packet is shorter."""
 
-Read = Callable[[int], bytes]
 
-
-def read_replies(read: Read, count: int, parts_eof: bool) -> tuple[list[list[Any]], int]:
+def read_replies(inbox: Inbox, count: int, parts_eof: bool) -> tuple[list[list[Any]], int]:
     """Read the replies to so many commands; the rows of each, and the status of the last.
 
     Values come as the server sent them. `parts_eof` is whether a packet stands between columns and
     rows (no CLIENT_DEPRECATE_EOF). Raises the first error, whatever follows it.
     """
+    replies: list[list[Any]] = []
+    rows: list[Any] | None = None
+    skipped = 0
+    data, at = inbox.data, inbox.at
+    while True:
+        begin = end = at + 4
+        if begin <= len(data):
+            size = data[at] | data[at + 1] << 8 | data[at + 2] << 16
+            if not 0 < size < MAX_PACKET_LEN:
+                raise _lost()  # no answer to any of our questions
+            end += size
+        if end > len(data):
+            inbox.at = at
+            if not inbox.receive():
+                raise _lost()
+            data, at = inbox.data, inbox.at
+            continue
+        first, number = data[begin], data[at + 3]
+        at = end
+        if skipped:
+            skipped -= 1  # a column, which our questions know, or the packet behind them
+        elif first == _ERROR:
+            if not number and rows is None:  # a server that shuts down says so unasked
+                raise _lost()
+            raise_mysql_exception(data[begin:end])
+        elif rows is None and first != _OK:
+            rows = []
+            skipped = first + parts_eof
+        elif rows is None or (first == _EOF and not (parts_eof and end - begin >= _SHORT)):
+            replies.append(rows or [])
+            if len(replies) == count:
+                break
+            rows = None
+        else:
+            rows.append(_row(data[begin:end]))
+    inbox.at = at
     try:
-        return _read(read, count, parts_eof)
-    except IndexError:  # what was read ended before it should
+        return replies, _status(data[begin:end], first != _OK and parts_eof)
+    except IndexError:
         raise _lost() from None
 
 
-def _read(read: Read, count: int, parts_eof: bool) -> tuple[list[list[Any]], int]:
-    size_of = int.from_bytes
-    replies: list[list[Any]] = []
-    for _ in range(count):
-        rows: list[Any] = []
-        header = read(4)
-        last = read(size_of(header[:3], "little"))
-        first = last[0]
-        if first == _ERROR:
-            if not header[3]:  # a server that shuts down says so unasked
-                raise _lost()
-            raise_mysql_exception(last)
-        elif first != _OK:
-            # Columns, which our questions know, and perhaps the packet behind them.
-            for _ in range(first + parts_eof):
-                read(size_of(read(4)[:3], "little"))
-            last = read(size_of(read(4)[:3], "little"))
-            while last[0] != _EOF or (parts_eof and len(last) >= _SHORT):
-                if last[0] == _ERROR:
-                    raise_mysql_exception(last)
-                if len(last) >= MAX_PACKET_LEN:
-                    raise _lost()  # more than any of our questions is answered with
-                rows.append(_row(last))
-                last = read(size_of(read(4)[:3], "little"))
-        replies.append(rows)
-    if (first != _OK and parts_eof) or not (last[1] or last[2]):
-        at = 3
-    else:
+def _status(last: bytes, is_eof: bool) -> int:
+    at = 3
+    if not is_eof and (last[1] or last[2]):
         at = read_lenenc(last, read_lenenc(last, 1)[1])[1]
-    return replies, last[at] | last[at + 1] << 8
+    return last[at] | last[at + 1] << 8
 
 
 def _lost() -> err.OperationalError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pymysql.connections import MAX_PACKET_LEN, TEXT_TYPES, MySQLResult
 from pymysql.constants import CLIENT, CR, ER, FIELD_TYPE, SERVER_STATUS
@@ -27,17 +27,19 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOST_CONNECTION",
-    "Compared",
-    "Fingerprinted",
+    "Kinds",
     "Result",
+    "kinds_of",
     "made_result",
     "no_result",
     "rename",
+    "renamed",
 ]
 
 _RAN_TOO_LONG = (ER.QUERY_TIMEOUT, ER.STATEMENT_TIMEOUT)
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 _EOF = 0xFE
+_WARNINGS_AND_STATUS = struct.Struct("<HH")
 LOST_CONNECTION = "Lost connection to MySQL server during query"
 
 
@@ -341,6 +343,48 @@ class Compared(Fingerprinted):
         return None
 
 
+class _OldEnd(Result):
+    """One without CLIENT_DEPRECATE_EOF: its last packet has the status and nothing more."""
+
+    def _check_packet_is_eof(self, packet: MysqlPacket) -> bool:
+        data = packet._data
+        if data[0] != _EOF or len(data) >= MAX_PACKET_LEN:
+            return False
+        self.warning_count, status = _WARNINGS_AND_STATUS.unpack_from(data, 1)
+        self.server_status = self._owner.server_status = status
+        self.has_next = status & _MORE_RESULTS
+        return True
+
+    def _get_descriptions(self) -> None:
+        super()._get_descriptions()
+        self._owner._read_packet()  # the end of the columns
+
+
+class _OldFingerprinted(_OldEnd, Fingerprinted):
+    pass
+
+
+class _OldCompared(_OldEnd, Compared):
+    pass
+
+
+class Kinds(NamedTuple):
+    """The classes of a connection's results."""
+
+    plain: type[Result]
+    fingerprinted: type[Fingerprinted]
+    compared: type[Compared]
+
+
+_KINDS = Kinds(Result, Fingerprinted, Compared)
+_OLD_KINDS = Kinds(_OldEnd, _OldFingerprinted, _OldCompared)
+
+
+def kinds_of(client_flag: int) -> Kinds:
+    """Return the classes of results for what client and server have agreed on."""
+    return _KINDS if client_flag & CLIENT.DEPRECATE_EOF else _OLD_KINDS
+
+
 def _column_encoding(field: FieldDescriptorPacket, encoding: str | None) -> str | None:
     """Tell how a column's bytes become text; None leaves them bytes (PyMySQL's own rule)."""
     if encoding is None or field.type_code == FIELD_TYPE.JSON:
@@ -360,11 +404,17 @@ def rename(result: Any, names: Sequence[tuple[str, str]]) -> None:
     fields = []
     for known in result.fields:
         field = copy.copy(known)  # the same statement brings the same ones again
-        for written, meant in names:
-            field.name = field.name.replace(written, meant)
+        field.name = renamed(field.name, names)
         fields.append(field)
     result.fields = fields
     result.description = tuple([field.description() for field in fields])
+
+
+def renamed(name: str, names: Sequence[tuple[str, str]]) -> str:
+    """Return a column's name with what was meant in the place of what was written."""
+    for written, meant in names:
+        name = name.replace(written, meant)
+    return name
 
 
 def no_result(server_status: int) -> Any:

@@ -59,15 +59,16 @@ class Wire(NamedTuple):
 HANDSHAKE_FACTS = (
     *("server_version", "server_thread_id", "salt", "server_capabilities", "server_language"),
     *("server_charset", "protocol_version", "host_info", "_secure", "_auth_plugin_name"),
-    *("flavor", "tracks", "client_flag", "_result_class", "made_at", "max_packet"),
+    *("flavor", "tracks", "client_flag", "_kinds", "_result_class", "made_at", "max_packet"),
 )
 RESET_CONNECTION = struct.pack("<iB", 1, 0x1F)
 _QUIT = struct.pack("<iB", 1, COMMAND.COM_QUIT)
 
 
-def is_readable(sock: Any) -> bool:
+def is_readable(sock: Any, seconds: float = 0) -> bool:
+    """Tell whether something comes from a socket within so many seconds, or it has ended."""
     watch = select.poll() if hasattr(select, "poll") else None
     if watch is None:
-        return bool(select.select([sock], [], [], 0)[0])
+        return bool(select.select([sock], [], [], seconds)[0])
     watch.register(sock.fileno(), select.POLLIN)
-    return bool(watch.poll(0))
+    return bool(watch.poll(seconds * 1000))
