@@ -120,6 +120,15 @@ def test_a_savepoint_is_lost_with_its_connection_too(house, sql):
         house.session.check_lost()
 
 
+def test_a_savepoint_on_a_primary_that_was_demoted_can_be_set_again(house):
+    house.set_status(0)
+    house.session.transaction.note_savepoint()
+    with pytest.raises(Fault) as caught:
+        house.run(house.journey.recovering.leaving_demoted(read_only(), 0))
+    assert caught.value.number == 1213
+    assert not house.session.transaction.lost
+
+
 @pytest.mark.parametrize("sql", ["ROLLBACK TO a", "INSERT INTO t VALUES (1)", "SELECT 1"])
 def test_what_sets_no_savepoint_leaves_none_to_lose(house, sql):
     house.set_status(0)

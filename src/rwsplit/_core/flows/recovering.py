@@ -220,7 +220,7 @@ class Recovering:
         if sharing is not None:
             sharing.answered()
         session.cluster.watch.primary_is_read_only(hold.generation)
-        if status & IN_TRANSACTION:
+        if status & IN_TRANSACTION or session.transaction.has_savepoint:
             yield from self.losing(fault, NOTHING, status, told=False)
             session.transaction.note_rolled_back()  # the application is told
             raise deadlock(f"primary {session.primary.name} is read-only now: {fault.text}")
