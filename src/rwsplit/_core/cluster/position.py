@@ -159,8 +159,6 @@ class GtidSet:
         if not isinstance(other, GtidSet):
             raise _flavors_differ(self, other)
         mine = self._sources
-        if other is self:
-            return self
         if not mine and other:
             return other
         merged, all_theirs = mine, True
@@ -339,8 +337,6 @@ class GtidList:
         if not isinstance(other, GtidList):
             raise _flavors_differ(self, other)
         mine = self._domains
-        if other is self:
-            return self
         if not mine and other:
             return other
         merged, all_theirs = mine, True
@@ -351,7 +347,7 @@ class GtidList:
                 if merged is mine:
                     merged = mine.copy()
                 merged[domain] = last
-            all_theirs = all_theirs and last is theirs
+            all_theirs = all_theirs and (last is theirs or last == theirs)
         if merged is mine:
             return self
         return other if all_theirs and len(merged) == len(other._domains) else GtidList(merged)
@@ -784,11 +780,13 @@ def _gtids(text: str | bytes) -> list[tuple[int, int, int]]:
 
 
 def _later(one: _Last, other: _Last) -> _Last:
-    """Return the later of two places in a domain; the very `one`, where it is not behind."""
+    """Return the later of two places in a domain: the very one of them that has it all, if any."""
     if one[0] != other[0]:
         return one if one[0] > other[0] else other
     servers = tuple(sorted({*one[1], *other[1]}))
-    return one if servers == one[1] else (one[0], servers)
+    if servers == one[1]:
+        return one
+    return other if servers == other[1] else (one[0], servers)
 
 
 def _highest(gtids: Iterable[tuple[int, int, int]]) -> dict[tuple[int, int], int]:
