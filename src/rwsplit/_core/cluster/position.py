@@ -169,7 +169,7 @@ class GtidSet:
                 if merged is mine:
                     merged = mine.copy()
                 merged[source] = joined
-            all_theirs = all_theirs and joined is added
+            all_theirs = all_theirs and (joined is added or joined == added)
         if merged is mine:
             return self
         return other if all_theirs and len(merged) == len(other._sources) else GtidSet(merged)
