@@ -196,6 +196,7 @@ def routines(cluster, table):
         cursor = admin.cursor()
         cursor.execute("INSERT INTO t VALUES (1, 0)")
         for routine, body in made.items():
+            cursor.execute(f"DROP {routine.replace(' ', ' IF EXISTS ')}")
             cursor.execute(f"CREATE {routine}{body}")
     cluster.wait_caught_up()
     yield

@@ -109,9 +109,9 @@ class Roads:
             else:
                 primary.query(sql)
         except (err.MySQLError, Fault) as error:
-            fault = error if isinstance(error, Fault) else fault_of(error)
             underway = Underway(statement, sql, template=template)
-            return self._finish(straight.failing(underway, statement.reason, fault))
+            # No name holds the fault: its frames would hold this one, and that the connection.
+            return self._finish(straight.failing(underway, statement.reason, _as_fault(error)))
         result = primary.result
         route = straight.wrote(statement, result, status)
         if route is None:
@@ -261,6 +261,10 @@ class Roads:
         """The primary's status bits, and whether a transaction is open anywhere."""
         status: int = self._primary.server_status
         return status | IN_TRANSACTION if self._session.transaction.has_begun else status
+
+
+def _as_fault(error: err.MySQLError | Fault) -> Fault:
+    return error if isinstance(error, Fault) else fault_of(error)
 
 
 class _NoRoads:

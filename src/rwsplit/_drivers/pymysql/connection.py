@@ -98,7 +98,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
     _result: Any
     _sock: Any
     _inbox: Inbox | None = None
-    _next_seq_id: int
+    _next_seq_id = 0
     _read_timeout: float | None
     _current_timeout: float | None
     host_info: str
