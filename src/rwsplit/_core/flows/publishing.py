@@ -62,8 +62,7 @@ class Publishing:
             try:
                 state.find_position((yield from self._asking.position_aside()))
             except Fault:
-                sharing.leave_open()
-                return
+                return  # the mark stays
         if (yield from Publish(sharing, state.written or None)):
             state.published()
 
