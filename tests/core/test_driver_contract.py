@@ -4,6 +4,8 @@ import inspect
 
 import pymysql
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pymysql import connections, converters, cursors, protocol
 
 from rwsplit._drivers.pymysql import (
@@ -11,7 +13,12 @@ from rwsplit._drivers.pymysql import (
     DEFAULT_ENCODERS,
     PYMYSQL_KEYWORDS,
     PhysicalConnection,
+    keywords_of,
 )
+from rwsplit._drivers.pymysql.lent import LENT_FACTS
+from rwsplit._drivers.pymysql.packets import STATUS_AND_WARNINGS, read_ok
+
+NUMBERS = st.integers(0, 300) | st.integers(0, 2**64 - 1)
 
 
 def test_the_version_is_one_that_was_read():
@@ -42,6 +49,15 @@ def test_connect_calls_what_the_set_up_hooks_into():
     assert "self._create_ssl_ctx(" in inspect.getsource(connections.Connection.__init__)
 
 
+def test_connect_runs_what_the_driver_runs_over_a_wire_that_was_left():
+    source = inspect.getsource(connections.Connection.connect)
+    behind = source[source.index("self.set_character_set(") :]
+    assert behind.count("c.execute(") == 2
+    assert 'c.execute("SET sql_mode=%s", (self.sql_mode,))' in behind
+    assert "c.execute(self.init_command)" in behind
+    assert "self.autocommit(self.autocommit_mode)" in behind
+
+
 def test_the_result_has_the_methods_that_are_overridden():
     for name in ("_read_ok_packet", "_check_packet_is_eof", "_get_descriptions"):
         assert name in vars(connections.MySQLResult), name
@@ -49,9 +65,43 @@ def test_the_result_has_the_methods_that_are_overridden():
     assert source.count("_check_packet_is_eof(packet)") == 3
 
 
+def test_a_socket_is_read_as_a_file_that_is_made_of_it():
+    for method in (
+        connections.Connection.connect,
+        connections.Connection._request_authentication,
+    ):
+        source = inspect.getsource(method)
+        made = source.count(".makefile(")
+        assert made == 1
+        # The socket that is read from is the connection's by then.
+        before, after = source.split("self._rfile = ")
+        assert "self._sock = " in before
+        assert after.partition("\n")[0].endswith('sock.makefile("rb")')
+
+
+def test_rows_are_read_by_the_methods_that_are_overridden():
+    for name in (
+        *("_read_rowdata_packet", "_read_rowdata_packet_unbuffered"),
+        *("_finish_unbuffered_query", "_read_row_from_packet"),
+    ):
+        assert name in vars(connections.MySQLResult), name
+    assert "self._read_rowdata_packet()" in inspect.getsource(
+        connections.MySQLResult._read_result_packet
+    )
+
+
 def test_packets_are_read_as_the_driver_reads_them():
     packet = protocol.MysqlPacket(b"abc", "ascii")
     assert packet._data == b"abc"
+
+
+@given(NUMBERS, NUMBERS, st.integers(0, 65535), st.integers(0, 65535), st.binary(max_size=9))
+def test_an_ok_packet_is_read_as_pymysql_reads_it(rows, insert_id, status, warnings, tail):
+    numbers = connections._lenenc_int(rows) + connections._lenenc_int(insert_id)
+    data = b"\0" + numbers + STATUS_AND_WARNINGS.pack(status, warnings) + tail
+    packet = protocol.OKPacketWrapper(protocol.MysqlPacket(data, "utf8"))
+    fields = (packet.affected_rows, packet.insert_id, packet.server_status, packet.warning_count)
+    assert read_ok(data) == (*fields, packet.message)
 
 
 def test_a_cursor_makes_its_text_with_mogrify_and_sends_it_with_query():
@@ -78,6 +128,46 @@ def test_a_connection_has_the_converters_that_pymysql_gives_it(conv, monkeypatch
             assert (each.encoders, each.decoders) == (plain.encoders, plain.decoders)
         ours[0].decoders.clear()
         assert ours[1].decoders == plain.decoders
+
+
+def test_what_is_taken_over_from_a_connection_that_is_lent_is_there():
+    plain = pymysql.Connection(defer_connect=True, ssl_disabled=True)
+    told = inspect.getsource(connections.Connection._get_server_information)
+    for name in LENT_FACTS:
+        assert hasattr(plain, name) or f"self.{name} = " in told, name
+    assert "self._current_timeout = " in inspect.getsource(connections.Connection.connect)
+    assert "self.server_status = " in inspect.getsource(connections.Connection)
+
+
+def test_the_keywords_of_a_connection_make_another_like_it():
+    given = {
+        "host": "db1",
+        "port": 3307,
+        "user": "app",
+        "password": "s",
+        "charset": "latin1",
+        "read_timeout": 5,
+        "write_timeout": 6,
+        "connect_timeout": 7,
+        "use_unicode": False,
+        "client_flag": pymysql.constants.CLIENT.FOUND_ROWS,
+        "bind_address": "127.0.0.1",
+        "conv": {int: str, 3: int},
+        "max_allowed_packet": 1 << 20,
+        "local_infile": True,
+    }
+    for more in ({}, {"ssl_disabled": True}, {"ssl_verify_cert": True}):
+        plain = pymysql.Connection(**given, **more, defer_connect=True, database="shop")
+        again = pymysql.Connection(**keywords_of(plain), defer_connect=True)
+        mine, other = vars(plain).copy(), vars(again).copy()
+        for name in ("db", "_local_infile", "_connect_attrs"):  # of its session, and its process
+            del mine[name], other[name]
+        own = pymysql.constants.CLIENT.LOCAL_FILES | pymysql.constants.CLIENT.CONNECT_WITH_DB
+        assert not other["client_flag"] & own
+        mine["client_flag"] &= ~own
+        if not more:  # each has made a context of its own
+            del mine["ctx"], other["ctx"]
+        assert mine == other
 
 
 def test_every_keyword_of_pymysql_is_known():

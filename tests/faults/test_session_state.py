@@ -508,6 +508,8 @@ HARMLESS = [
     ["DO GET_LOCK('rwsplit', 1)", "DO RELEASE_ALL_LOCKS()"],
     ["SET @@div_precision_increment = 6"],
     ["SET sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')"],
+    ["SHOW VARIABLES LIKE 'sql_mode'"],
+    ["SELECT @@session_track_schema"],
 ]
 
 
@@ -541,6 +543,24 @@ def test_a_harmless_statement_does_not_cost_the_next_connection(cluster, connect
             *last,
         ],
     )
+
+
+@pytest.mark.parametrize("options", [{}, {"autocommit": False}], ids=str)
+def test_a_function_that_is_not_known_yet_over_a_lost_connection(cluster, connect, options):
+    def lose(connection):
+        if isinstance(connection, rwsplit.Connection):
+            connection.cluster.catalogue.clear()
+            kill_primary(cluster, connection)
+
+    setup = (*TABLES, "CREATE FUNCTION ff() RETURNS INT READS SQL DATA RETURN 5")
+    asks = "SELECT ff()"
+    same(cluster, connect, setup, [LOOK_AT_FA, lose, asks, asks, LOOK_AT_FA, asks], **options)
+
+
+@pytest.mark.parametrize("name", ["system_variables", "schema"])
+def test_the_tracking_that_is_shown_is_the_applications(cluster, connect, name):
+    program = [f"SELECT @@session_track_{name}", "SET session_track_state_change = 1"]
+    same(cluster, connect, TABLES, [*program, *program, "SELECT @@session_track_state_change"])
 
 
 def other_schema(connection):

@@ -14,7 +14,9 @@ from rwsplit._core.cluster.position import parse_history
 from rwsplit._core.cluster.samples import Samples
 from rwsplit._core.cluster.server import Server
 from rwsplit._core.cluster.topology import Topology
-from rwsplit._core.flows import reading
+from rwsplit._core.flavors.positions import POSITION_SQL
+from rwsplit._core.flows import asking, reading
+from rwsplit._core.flows.asking import Asking
 from rwsplit._core.flows.choosing import Chooser
 from rwsplit._core.flows.reading import Away, Reads
 from rwsplit._core.session import seen
@@ -79,6 +81,11 @@ def _leaves_unasked(reads: Reads, lacks: Any, away: bool) -> Doing:
         return (yield from _find_out(reads, lacks, away))
     reads.seen.leave(reads._state.origin)
     return away
+
+
+def _nothing_shown(asking: Asking, member: Any) -> Doing:
+    yield from no_flow()
+    return asking._session.state.origin
 
 
 def _keeps_doubts(topology: Topology, now: float, has_lost: bool = False) -> Any:
@@ -148,6 +155,18 @@ OF_READS = (
         ((Reads, "_find_out", _leaves_unasked),),
         STALE,
         seed=221,
+    ),
+    Mutant(
+        "who moves waits for what was shown where it was",
+        ((Asking, "shown", _nothing_shown),),
+        STALE,
+        seed=270,
+    ),
+    Mutant(
+        "a replica has shown more than it tells",
+        ((asking, "SHOWN_SQL", POSITION_SQL["replica"]),),
+        STALE,
+        kept="a replica had shown more than it told",
     ),
     Mutant(
         "who can't ask the primary stays",

@@ -8,6 +8,10 @@ __all__ = ["KEPT"]
 
 # fmt: off
 KEPT: dict[str, Plan] = {
+    "a replica had shown more than it told":
+        Plan(seed=12, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
+        shares=False, waits=True, timeout=None, steps=(Step(0.004, "read"),) * 150),), mishaps=(),
+        others=tuple(round(0.02 + 0.013 * number, 4) for number in range(80))),
     "what was lost had to come back":
         Plan(seed=899, flavor="mysql", replicas=1, clients=(ClientPlan(level="session",
         shares=False, waits=True, timeout=10.0, steps=(Step(0.0177, "write", "lost behind"),)),),

@@ -408,7 +408,9 @@ def test_the_tracking_that_the_application_sets_is_kept_and_ours_set_again(house
         asks(Ask, [TRACKED, OK, OK], statements=lambda said: "session_track_gtids" in said[1]),
     )
     own = house.session.owed.own_tracking
-    assert "SET SESSION session_track_system_variables='time_zone'" in own
+    assert "SET SESSION session_track_schema=1" in own
+    # What it has not set is ours on the connection.
+    assert "SET SESSION session_track_system_variables=DEFAULT" in own
 
 
 def test_another_variable_is_none_of_it(house):
@@ -417,10 +419,12 @@ def test_another_variable_is_none_of_it(house):
 
 def test_the_application_looks_at_the_tracking_that_it_set(house):
     house.session.owed.keep_tracking(["SET SESSION session_track_schema='0'"])
+    tail = reports(state_changed=True)
     house.run(
         house.journey.learning.showing_tracking(),
-        asks(Ask, statements=["SET SESSION session_track_schema='0'"]),
+        asks(Ask, did(tails=[tail]), statements=["SET SESSION session_track_schema='0'"]),
     )
+    assert not house.primary.connection.tails  # it is no doubt about the session
     assert house.session.owed.shows_tracking
     assert not house.session.owed.nothing
 

@@ -545,6 +545,22 @@ def test_a_consistent_snapshot_is_taken_at_once_on_a_replica(house):
     assert house.session.snapshot is not None
 
 
+@pytest.mark.parametrize("sql", ["SHOW MASTER STATUS", READ])
+def test_the_moment_of_a_consistent_snapshot_can_not_be_had_again(house, sql):
+    house.set_status(AUTOCOMMIT)
+    house.replica("r1", at=1)
+    begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+    run(house, begin, asks(Open), asks(Exchange, before=[begin]), asks(WatchSnapshot))
+    house.session.snapshot.is_open = sql != READ  # idle for too long
+    finds = [asks(Claim), asks(Claim)] if sql == READ else ends()
+    with pytest.raises(Fault) as caught:
+        run(house, sql, *finds, asks(Ask, [rows()], statements=[ROLLBACK]))
+    assert caught.value.number == 1213
+    assert not house.session.transaction.is_open
+    # What is tried again has its moment on the primary.
+    run(house, begin, asks(Exchange, member=house.primary, sql=begin.encode()))
+
+
 def test_a_consistent_snapshot_that_no_replica_takes_is_for_the_primary():
     house = House(replicas=("r1",))
     house.replica("r1").unfit = "it is not replicating"

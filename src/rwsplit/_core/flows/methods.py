@@ -79,6 +79,7 @@ class Methods:
         except Fault as fault:
             if member is session.primary and not fault.is_lost:
                 yield from learning.late_failure(_UNKNOWN)
+                yield from self._journey.publishing.publishing()
             raise
         result = member.connection.result
         if member is session.primary:
@@ -86,6 +87,8 @@ class Methods:
                 session.state.note_failure(_UNKNOWN)
             learning.learn()
             session.owed.note_pending(bool(result.has_next or result.unbuffered_active))
+            if not session.owed.pending:
+                yield from self._journey.publishing.publishing()
         return result
 
     def pinging(self) -> Flow[None]:

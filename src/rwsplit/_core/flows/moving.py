@@ -109,9 +109,11 @@ class Moving:
                 yield from self.ending_here()
                 if step is not Step.END:
                     transaction.begun(statement, underway.sql, state)
-                if step is Step.OPEN and not (yield from self._opening_now(underway)):
-                    transaction.clear()
-                    return None
+                if step is Step.OPEN:
+                    if not (yield from self._opening_now(underway)):
+                        transaction.clear()
+                        return None
+                    transaction.note_moment()
             case Step.CHAIN:
                 begin = transaction.begin or b"START TRANSACTION"
                 yield from self.ending_here()
@@ -169,7 +171,7 @@ class Moving:
                 if why:
                     return (yield from self._writing.on_primary(underway, why))
                 return (yield from self._writing.on_replica(underway, decision))
-            why = why or self._why_primary(underway, transaction.is_read_only(state))
+            why = why or self.why_primary(underway, transaction.is_read_only(state))
             if why:
                 return (yield from self._reading_on_primary(underway, why))
         compares, fingerprint = self.compared(underway)
@@ -254,26 +256,40 @@ class Moving:
         share = yield from self._deciding.primarys_share(underway)
         return PRIMARYS_SHARE if share else None
 
-    def _why_primary(self, underway: Underway, read_only: bool) -> Reason | None:
+    def why_primary(self, underway: Underway, read_only: bool) -> Reason | None:
         """Tell why a transaction that begins with this read had better begin on the primary."""
-        session, template = self._session, underway.template
+        session = self._session
         transaction = session.transaction
         if transaction.on_replica:
             return _LOST
         if not transaction.verifies or read_only:
             return None
         if not transaction.digest:
-            query = template[0] if template is not None else None
-            known = session.language.classifier
-            # A text without parameters has its values in it: only its digest is seen again.
-            if isinstance(query, str) and "%" in query and known.template(query) is not None:
-                transaction.known_as(known.known_as(query))
-            else:
-                transaction.known_as(known.digest(underway.sql))
+            transaction.known_as(self._digest_of(underway))
         if transaction.take_retry():
             return _RETRIES
         why = session.cluster.habits.of(transaction.digest).why_primary()
         return Reason(why, Cause.HABIT) if why else None
+
+    def may_begin_there(self, underway: Underway) -> bool:
+        """Tell whether a transaction may have to begin so: if not, nobody need look further."""
+        session = self._session
+        return session.transaction.verifies and (
+            session.transaction.retries_on_primary
+            or bool(session.cluster.habits.of(self._digest_of(underway)).why_primary())
+        )
+
+    def _digest_of(self, underway: Underway) -> str:
+        """Return what a transaction that begins with this read is known by."""
+        if underway.digest:
+            return underway.digest
+        template = underway.template
+        query = template[0] if template is not None else None
+        known = self._session.language.classifier
+        # A text without parameters has its values in it: only its digest is seen again.
+        if isinstance(query, str) and "%" in query and known.template(query) is not None:
+            return underway.know_as(known.known_as(query))
+        return underway.know_as(known.digest(underway.sql))
 
     def _isolation(self) -> tuple[str, ...]:
         """Return what sets the isolation level of one snapshot, where that is not the session's."""
@@ -333,6 +349,8 @@ class Moving:
         """Take a snapshot on a replica at once; False if none can."""
         session = self._session
         begins = Underway(_SNAPSHOT, b"", rule=underway.rule)
+        if session.transaction.take_retry():
+            return False
         if self._why_not_split(begins) or (yield from self._share_of_primary(begins)):
             return False
         level, bound = session.terms.level, session.terms.max_staleness
@@ -364,13 +382,13 @@ class Moving:
             return
         begin, repeatables = transaction.begin, transaction.repeatables
         savepoints = any(kept.answer is None for kept in repeatables)
-        if savepoints:
-            transaction.note_savepoint()
         unverifiable = transaction.why_unverifiable()
         if transaction.verifies and unverifiable:
             yield from self._refusing(f"{unverifiable} on a replica, and now needs the primary")
         if self._holding.lacks_primary():
             yield from self._recovering.regaining()
+        if savepoints:
+            transaction.note_savepoint()
         if transaction.on_replica and (savepoints or not transaction.repeats_reads):
             # The read that is not repeated had begun a transaction, and on MySQL its snapshot.
             begin = transaction.begin_as_read(state)
@@ -431,6 +449,10 @@ class Moving:
         """End a transaction that the primary knows nothing of."""
         if self._session.snapshot is not None:
             yield from self._reads.ending_snapshot()
+        self.end_here()
+
+    def end_here(self) -> None:
+        """Note that it has ended; it has no snapshot."""
         self._writing.note_habit()
         self._session.transaction.clear()
         self._session.owed.sent()

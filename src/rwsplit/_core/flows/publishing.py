@@ -62,7 +62,8 @@ class Publishing:
             try:
                 state.find_position((yield from self._asking.position_aside()))
             except Fault:
-                return  # the mark stays
+                sharing.leave_open()
+                return
         if (yield from Publish(sharing, state.written or None)):
             state.published()
 

@@ -134,6 +134,11 @@ class Transaction:
         """Note that a snapshot is open for it on a replica."""
         self.on_replica = True
 
+    def note_moment(self) -> None:
+        """Note that its snapshot was taken before any read: no other server has that moment."""
+        self.note_replica()
+        self.unverifiable = "it began WITH CONSISTENT SNAPSHOT"
+
     def note_tables(self) -> None:
         """Note that it has read what begins a transaction on MariaDB, too."""
         self.reads_tables = True
@@ -208,6 +213,11 @@ class Transaction:
         return bool(self.begin or self.on_replica or self.repeatables)
 
     @property
+    def is_begun_alone(self) -> bool:
+        """Whether a BEGIN is all that the primary knows nothing of."""
+        return bool(self.begin) and not (self.on_replica or self.repeatables or self.unverifiable)
+
+    @property
     def has_begun(self) -> bool:
         """Whether a server would call it a transaction: savepoints alone begin none."""
         return bool(self.begin or self.has_read)
@@ -227,6 +237,29 @@ class Transaction:
         `bound` is why a read must run on the primary, if it must.
         """
         does = statement.transaction or ""
+        ending = self._step_of_end(does, session) if does else None
+        if ending is not None:
+            return ending
+        autocommit = bool(session.status & AUTOCOMMIT)
+        if (autocommit and not self.begin) or statement.kind is Kind.FOLLOW_READ:
+            return Step.USUAL
+        read_only = self.is_read_only(session)
+        if self.begin and not read_only:
+            return Step.MOVE
+        if does in _SAVEPOINTS:
+            return Step.KEEP if self._can_keep(does, statement.name or "") else Step.MOVE
+        if statement.kind is Kind.READ:
+            # A read elsewhere would begin no transaction where the savepoints of this one are.
+            if bound or self.has_savepoint or session.isolation == "SERIALIZABLE":
+                return Step.MOVE
+            stays = read_only or not (self.verifies and is_compared(statement, session))
+            # What can't be verified any more only loses by moving.
+            stays = stays or bool(self.why_unverifiable())
+            return Step.READ if stays or not self._grows_out(statement) else Step.MOVE
+        return Step.APART if self._is_apart(statement) else Step.MOVE
+
+    def _step_of_end(self, does: str, session: State) -> Step | None:
+        """Tell what becomes of a statement that begins or ends a transaction; None for others."""
         if does.startswith("begin"):
             if self.touched or session.pins:
                 return Step.USUAL
@@ -246,23 +279,7 @@ class Transaction:
                 or completion not in (None, "NO_CHAIN")
             )
             return Step.USUAL if real else Step.END
-        autocommit = bool(session.status & AUTOCOMMIT)
-        if (autocommit and not self.begin) or statement.kind is Kind.FOLLOW_READ:
-            return Step.USUAL
-        read_only = self.is_read_only(session)
-        if self.begin and not read_only:
-            return Step.MOVE
-        if does in _SAVEPOINTS:
-            return Step.KEEP if self._can_keep(does, statement.name or "") else Step.MOVE
-        if statement.kind is Kind.READ:
-            # A read elsewhere would begin no transaction where the savepoints of this one are.
-            if bound or self.has_savepoint or session.isolation == "SERIALIZABLE":
-                return Step.MOVE
-            stays = read_only or not (self.verifies and is_compared(statement, session))
-            # What can't be verified any more only loses by moving.
-            stays = stays or bool(self.why_unverifiable())
-            return Step.READ if stays or not self._grows_out(statement) else Step.MOVE
-        return Step.APART if self._is_apart(statement) else Step.MOVE
+        return None
 
     def leaves_its_level(self, statement: Statement, session: State) -> bool:
         """Tell whether the primary still has for the next transaction what was for this one.
@@ -394,7 +411,7 @@ class Transaction:
     def note_read(self, sql: bytes, answer: Fingerprint | None, read_only: bool) -> None:
         """Note a read that a replica answered; without an answer, that nothing was kept of it."""
         if answer is None:
-            self.unverifiable = "it read what can't be compared"
+            self.unverifiable = self.unverifiable or "it read what can't be compared"
             return
         self.size += answer.size  # of a stream, what came until now
         if read_only and (len(self.repeatables) >= MOST_READS or self.size >= MOST_BYTES):

@@ -19,11 +19,11 @@ from ..._core.sql.values import as_text
 from ..._core.tracking import SESSION_STATE_CHANGED
 from ..._core.wire import Capability
 from .. import err
-from ..pymysql import Identity, Setup
+from ..lending import Source
+from ..pymysql import Identity, Setup, is_readable, renamed
 from .driver import Line
 from .exchanges import Exchanges
 from .results import Answered, MadeRows, Renamed
-from .sources import Source
 
 __all__ = ["ForeignConnection"]
 
@@ -52,6 +52,8 @@ class ForeignConnection(Exchanges):
     use_unicode = True
     init_command: Any = None
     sql_mode: Any = None
+    may_begin_lost = False
+    is_opening = False
     escapes_plainly = False
     """Templates of texts are not handed over."""
 
@@ -88,13 +90,13 @@ class ForeignConnection(Exchanges):
     def connect(self, sock: Any = None) -> None:
         """Connect, and run the set-up; raises PyMySQL's errors."""
         self._drop()
-        self._closed = False
+        was_closed, self._closed = self._closed, False
         self.setup_rows = []
         try:
             self._adopt(self._make())
         except BaseException:
             self._drop()
-            self._closed = True
+            self._closed = was_closed  # one that was lost is none that the application closed
             raise
 
     def _make(self) -> Any:
@@ -136,11 +138,6 @@ class ForeignConnection(Exchanges):
         if self.source.is_of_primary:
             self.user, self.db = map(as_text, self.setup_rows[0][0])
 
-    def pretend(self, flavor: str, version: str) -> None:
-        """Take on what is known of a server that can't be connected to now."""
-        self.flavor, self.server_version, self.tracks = flavor, version, True
-        self._closed = False
-
     def aim(self, options: Mapping[str, Any]) -> None:
         """Lead to another server from the next `connect` on."""
         self.endpoint = options["endpoint"]
@@ -150,7 +147,7 @@ class ForeignConnection(Exchanges):
         self.identity = (self.driver.name, id(self.source))
         return self.identity
 
-    def leave(self) -> None:
+    def leave(self, holds: bool = True) -> None:
         """Keep nothing for another connection."""
         return
 
@@ -182,7 +179,7 @@ class ForeignConnection(Exchanges):
             return True
         if self.owed or self.is_reading:
             return False
-        return self._is_readable(0)
+        return is_readable(self._wire)
 
     def note_closed_transaction(self) -> None:
         """Note that no transaction is open there any more."""
@@ -302,14 +299,8 @@ class ForeignConnection(Exchanges):
         """Write something else in the names of a result's columns."""
         if answer.handle is None:
             return
-        columns = [(_renamed(name, names), *others) for name, *others in answer.handle.describe()]
+        columns = [(renamed(name, names), *others) for name, *others in answer.handle.describe()]
         answer.take(Renamed(answer.handle, columns))
-
-
-def _renamed(name: str, names: Sequence[tuple[str, str]]) -> str:
-    for written, meant in names:
-        name = name.replace(written, meant)
-    return name
 
 
 def _no_rows(handle: Any) -> Sequence[Any]:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from ..._core.wire import Capability
 from .. import err
+from ..lending import Lender
 from .results import Answered
 
 __all__ = ["Driver", "Line", "application_error", "house_error"]
@@ -62,21 +63,13 @@ class Line(Protocol):
         """Close it."""
 
 
-class Driver(Protocol):
+class Driver(Lender, Protocol):
     """A driver that can be wrapped."""
 
-    name: str
-    module: Any
-    """Has its errors, as PEP 249 names them."""
-    keywords: frozenset[str]
-    """What its `connect` takes."""
     primary_only: frozenset[str]
     """Those that a replica does not share: its state is replayed."""
 
     def __hash__(self) -> int: ...
-
-    def is_own(self, connection: object) -> bool:
-        """Tell whether a connection is one of this driver."""
 
     def connect(self, keywords: Mapping[str, Any]) -> Any:
         """Make a connection."""

@@ -116,6 +116,10 @@ class MySQLClient:
         | {"executemany_fallback", "ssl_mode", "ssl", "server_public_key_path", "local_infile"}
         | {"local_infile_dir", "autocommit", "binary_prefix"}
     )
+    why_untold = (
+        "mysqlclient is linked with a library that does not tell what statements change; "
+        "MariaDB's Connector/C does"
+    )
     primary_only = frozenset(
         {"database", "db", "unix_socket", "init_command", "sql_mode", "autocommit", "cursorclass"}
         | {"local_infile", "local_infile_dir", "read_default_file", "read_default_group"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import struct
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pymysql.connections import MAX_PACKET_LEN, TEXT_TYPES, MySQLResult
 from pymysql.constants import CLIENT, CR, ER, FIELD_TYPE, SERVER_STATUS
@@ -15,17 +15,32 @@ from pymysql.protocol import FieldDescriptorPacket
 from ..._core.sql.fingerprint import Fingerprint
 from ..._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
 from .. import err
+from .compiled import LARGE, compiled_rows
 from .errors import in_use, lost
+from .packets import STATUS_AND_WARNINGS, read_ok
+from .rows import rows_of, skip_rows, split_rows
 
 if TYPE_CHECKING:
     from pymysql.protocol import MysqlPacket
 
-__all__ = ["Compared", "Fingerprinted", "Result", "made_result", "no_result", "rename"]
+    from .inbox import Inbox
 
+__all__ = [
+    "LOST_CONNECTION",
+    "Kinds",
+    "Result",
+    "kinds_of",
+    "made_result",
+    "no_result",
+    "rename",
+    "renamed",
+]
+
+_RAN_TOO_LONG = (ER.QUERY_TIMEOUT, ER.STATEMENT_TIMEOUT)
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
 _EOF = 0xFE
-_STATUS_AND_WARNINGS = struct.Struct("<HH")
-_LOST_CONNECTION = "Lost connection to MySQL server during query"
+_WARNINGS_AND_STATUS = struct.Struct("<HH")
+LOST_CONNECTION = "Lost connection to MySQL server during query"
 
 
 class Owner(Protocol):
@@ -41,7 +56,12 @@ class Owner(Protocol):
     due: int
     replica: str | None
     fingerprint: Fingerprint
-    _rfile: Any
+    _rfile: Inbox | None
+    _next_seq_id: int
+
+    def receive(self) -> None: ...
+
+    def payload(self) -> bytes: ...
 
     def _read_packet(self) -> MysqlPacket: ...
 
@@ -62,18 +82,25 @@ class Result(MySQLResult):  # type: ignore[misc]
     unbuffered_active = False
     _wire: Any = None
     """What an unbuffered result's rows come from: a connection may be led to another wire."""
+    _take: Callable[[bytes], None] | None = None
+    """What is given each row as it came, if it is wanted."""
+    _ahead: Iterator[Any] = iter(())
+    """Rows of an unbuffered result that have come and that nobody has asked for yet."""
 
     def __init__(self, connection: Owner) -> None:
         super().__init__(connection)
         self._owner = connection
 
     def _read_ok_packet(self, packet: MysqlPacket) -> None:
-        super()._read_ok_packet(packet)
+        self.affected_rows, self.insert_id, status, self.warning_count, tail = read_ok(packet._data)
+        self.server_status = status
+        self.has_next = status & _MORE_RESULTS
         owner = self._owner
         if owner.client_flag & CLIENT.SESSION_TRACK:
-            if self.server_status & SESSION_STATE_CHANGED:
-                owner.tails.append(self.message)
-            self.message = info_string(self.message)
+            if status & SESSION_STATE_CHANGED:
+                owner.tails.append(tail)
+            tail = info_string(tail)
+        self.message = tail
 
     def _check_packet_is_eof(self, packet: MysqlPacket) -> bool:
         data = packet._data
@@ -83,7 +110,7 @@ class Result(MySQLResult):  # type: ignore[misc]
         at = 3
         if data[1] or data[2]:
             at = read_lenenc(data, read_lenenc(data, 1)[1])[1]
-        status, self.warning_count = _STATUS_AND_WARNINGS.unpack_from(data, at)
+        status, self.warning_count = STATUS_AND_WARNINGS.unpack_from(data, at)
         self.server_status = status
         self.has_next = status & _MORE_RESULTS
         owner = self._owner
@@ -91,6 +118,49 @@ class Result(MySQLResult):  # type: ignore[misc]
         if status & SESSION_STATE_CHANGED:
             owner.tails.append(data[at + 4 :])
         return True
+
+    def _next_rows(self) -> Iterable[Any] | None:
+        """Return the rows that have come whole; None if what comes next has to be looked at."""
+        owner = self._owner
+        inbox = owner._rfile
+        if inbox is None:
+            raise err.OperationalError(CR.CR_SERVER_LOST, LOST_CONNECTION)
+        width = len(self.converters)
+        while True:
+            if len(inbox.data) - inbox.at >= LARGE and self._take is None:
+                made = compiled_rows(inbox.data, inbox.at, owner._next_seq_id, self.converters)
+                if made is not None and made[2]:
+                    inbox.at, owner._next_seq_id, rows = made
+                    return rows
+            values: list[Any] = []
+            inbox.at, owner._next_seq_id, has_null = split_rows(
+                inbox.data, inbox.at, owner._next_seq_id, width, values, self._take
+            )
+            if values:
+                return self._rows_of(values, has_null)
+            if not inbox.lacks_rest:
+                return None
+            owner.receive()
+
+    def _rows_of(self, values: list[Any], has_null: bool) -> Iterable[Any]:
+        return rows_of(values, self.converters, has_null)
+
+    def _read_rowdata_packet(self) -> None:
+        rows: list[Any] = []
+        inbox = self._owner._rfile
+        while True:
+            found = self._next_rows()
+            if found is not None:
+                rows.extend(found)
+                if inbox is None or inbox.lacks_rest:
+                    continue
+            packet = self._owner._read_packet()
+            if self._check_packet_is_eof(packet):
+                break
+            rows.append(self._read_row_from_packet(packet))
+        self.connection = None
+        self.affected_rows = len(rows)
+        self.rows = tuple(rows)
 
     def init_unbuffered_query(self) -> None:
         super().init_unbuffered_query()
@@ -110,30 +180,47 @@ class Result(MySQLResult):  # type: ignore[misc]
     def _read_row(self) -> Any:
         owner = self._owner
         if self._is_cut_off():
-            raise self._gone(err.OperationalError(CR.CR_SERVER_LOST, _LOST_CONNECTION))
+            raise self._gone(err.OperationalError(CR.CR_SERVER_LOST, LOST_CONNECTION))
         owner.due = 1
-        try:
-            packet = owner._read_packet()
-        except err.MySQLError as error:
-            owner.due = 0
-            self.unbuffered_active = self._is_cut_off()
-            gone = self._gone(error)
-            if gone is error:
-                raise
-            raise gone from error
-        if self._check_packet_is_eof(packet):
-            self.unbuffered_active = False
-            self.connection = self.rows = row = None
-        else:
+        row = self._made(None)
+        if row is None:
             try:
-                row = self._read_row_from_packet(packet)
-            except Exception:
-                owner.due = 0  # a value that can't be decoded: the next row still can
-                raise
-            self.affected_rows = 1
-            self.rows = (row,)
+                packet = self._read_on()
+            except err.MySQLError as error:
+                owner.due = 0
+                self.unbuffered_active = self._is_cut_off()
+                gone = self._gone(error)
+                if gone is error:
+                    raise
+                raise gone from error
+            if packet is not None and self._check_packet_is_eof(packet):
+                self.unbuffered_active = False
+                self.connection = self.rows = None
+                owner.due = 0
+                return None
+            row = self._made(packet)
+        self.affected_rows = 1
+        self.rows = (row,)
         owner.due = 0
         return row
+
+    def _read_on(self) -> MysqlPacket | None:
+        """Read ahead; what comes next is returned if it is none of the rows that are made so."""
+        rows = self._next_rows()
+        if rows is None:
+            return self._owner._read_packet()
+        self._ahead = iter(rows)
+        return None
+
+    def _made(self, packet: MysqlPacket | None) -> Any:
+        """Make a row of its packet, or return the next that was read ahead; None if none was."""
+        try:
+            if packet is None:
+                return next(self._ahead, None)
+            return self._read_row_from_packet(packet)
+        except Exception:
+            self._owner.due = 0  # a value that can't be converted: the next row still can
+            raise
 
     def _is_cut_off(self) -> bool:
         """Tell whether the wire that its rows were to come from is of no more use."""
@@ -168,7 +255,7 @@ class Result(MySQLResult):  # type: ignore[misc]
                 return
             owner.due = 1
             try:
-                super()._finish_unbuffered_query()
+                self._skip_rest()
             except err.MySQLError:
                 owner.due = 0
                 self.unbuffered_active = self._is_cut_off()
@@ -177,16 +264,33 @@ class Result(MySQLResult):  # type: ignore[misc]
         finally:
             owner.turn.release()
 
+    def _skip_rest(self) -> None:
+        owner = self._owner
+        inbox = owner._rfile
+        assert inbox is not None
+        self._ahead = iter(())
+        while self.unbuffered_active:
+            inbox.at, owner._next_seq_id = skip_rows(inbox.data, inbox.at, owner._next_seq_id)
+            try:
+                is_last = self._check_packet_is_eof(owner._read_packet())
+            except err.OperationalError as error:
+                if error.args[0] not in _RAN_TOO_LONG:
+                    raise
+                is_last = True  # as good as finished
+            if is_last:
+                self.unbuffered_active = False
+                self.connection = None
+
     def _get_descriptions(self) -> None:
         owner = self._owner
-        read_packet = owner._read_packet
+        read_payload = owner.payload
         decoders = owner.decoders
         encoding = owner.encoding if owner.use_unicode else None
         fields = []
         columns = []
         descriptions = []
         for _ in range(self.field_count):
-            field, description = owner.column(read_packet()._data)
+            field, description = owner.column(read_payload())
             fields.append(field)
             descriptions.append(description)
             converter = decoders.get(field.type_code)
@@ -209,11 +313,15 @@ class Fingerprinted(Result):
 
     def read(self) -> None:
         self.fingerprint = self._owner.fingerprint
+        self._take = self.fingerprint.add
         super().read()
-        self.fingerprint.columns = self.description or ()
+        if self.description:
+            # A comment behind a `;` is answered by a result of its own, which has none.
+            self.fingerprint.columns = self.description
 
     def init_unbuffered_query(self) -> None:
         self.fingerprint = taken = self._owner.fingerprint
+        self._take = taken.add
         taken.is_stream, taken.is_whole = True, False
         super().init_unbuffered_query()
         taken.columns = self.description or ()
@@ -229,9 +337,54 @@ class Fingerprinted(Result):
 class Compared(Fingerprinted):
     """A result that is only wanted for its fingerprint."""
 
+    def _rows_of(self, values: list[Any], has_null: bool) -> Iterable[Any]:
+        return [None] * (len(values) // len(self.converters))
+
     def _read_row_from_packet(self, packet: MysqlPacket) -> Any:
         self.fingerprint.add(packet._data)
         return None
+
+
+class _OldEnd(Result):
+    """One without CLIENT_DEPRECATE_EOF: its last packet has the status and nothing more."""
+
+    def _check_packet_is_eof(self, packet: MysqlPacket) -> bool:
+        data = packet._data
+        if data[0] != _EOF or len(data) >= MAX_PACKET_LEN:
+            return False
+        self.warning_count, status = _WARNINGS_AND_STATUS.unpack_from(data, 1)
+        self.server_status = self._owner.server_status = status
+        self.has_next = status & _MORE_RESULTS
+        return True
+
+    def _get_descriptions(self) -> None:
+        super()._get_descriptions()
+        self._owner._read_packet()  # the end of the columns
+
+
+class _OldFingerprinted(_OldEnd, Fingerprinted):
+    pass
+
+
+class _OldCompared(_OldEnd, Compared):
+    pass
+
+
+class Kinds(NamedTuple):
+    """The classes of a connection's results."""
+
+    plain: type[Result]
+    fingerprinted: type[Fingerprinted]
+    compared: type[Compared]
+
+
+_KINDS = Kinds(Result, Fingerprinted, Compared)
+_OLD_KINDS = Kinds(_OldEnd, _OldFingerprinted, _OldCompared)
+
+
+def kinds_of(client_flag: int) -> Kinds:
+    """Return the classes of results for what client and server have agreed on."""
+    return _KINDS if client_flag & CLIENT.DEPRECATE_EOF else _OLD_KINDS
 
 
 def _column_encoding(field: FieldDescriptorPacket, encoding: str | None) -> str | None:
@@ -253,11 +406,17 @@ def rename(result: Any, names: Sequence[tuple[str, str]]) -> None:
     fields = []
     for known in result.fields:
         field = copy.copy(known)  # the same statement brings the same ones again
-        for written, meant in names:
-            field.name = field.name.replace(written, meant)
+        field.name = renamed(field.name, names)
         fields.append(field)
     result.fields = fields
     result.description = tuple([field.description() for field in fields])
+
+
+def renamed(name: str, names: Sequence[tuple[str, str]]) -> str:
+    """Return a column's name with what was meant in the place of what was written."""
+    for written, meant in names:
+        name = name.replace(written, meant)
+    return name
 
 
 def no_result(server_status: int) -> Any:
