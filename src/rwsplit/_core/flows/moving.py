@@ -10,6 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from ..cause import Cause, Reason
+from ..cluster.position import Position
+from ..flavors.positions import POSITION_SQL, told_position
 from ..session.followed import FOUND_ROWS
 from ..session.route import LEVELS, Destination, Route
 from ..session.session import Session
@@ -113,7 +115,7 @@ class Moving:
                     if not (yield from self._opening_now(underway)):
                         transaction.clear()
                         return None
-                    transaction.note_moment()
+                    transaction.note_moment(self._moment())
             case Step.CHAIN:
                 begin = transaction.begin or b"START TRANSACTION"
                 yield from self.ending_here()
@@ -358,13 +360,23 @@ class Moving:
         decision = yield from self._deciding.publishing.bounded(begins, decision)
         if decision.destination is not _REPLICA:
             return False
-        begin = (*self._isolation(), _CONSISTENT)
+        asks = POSITION_SQL["replica"][session.primary.connection.flavor]
+        begin = (*self._isolation(), asks, _CONSISTENT, asks)
         served = yield from self._reads.reading(decision, Read(None, begin=begin))
-        session.followed.check_count()
         if isinstance(served, Unserved):
+            session.followed.check_count()
             return False
+        served.member.note_asked()
+        session.followed.check_count()
         session.open_snapshot((yield from WatchSnapshot(served.member, decision.consistency)))
         return True
+
+    def _moment(self) -> Position | None:
+        """Return what a snapshot just opened holds; None if something was applied meanwhile."""
+        before, _, after = self._reads.began[-3:]
+        if before.rows != after.rows:
+            return None
+        return told_position(self._session.primary.connection.flavor, before.rows[0][0])
 
     # Moving and ending.
 
@@ -383,10 +395,16 @@ class Moving:
         begin, repeatables = transaction.begin, transaction.repeatables
         savepoints = any(kept.answer is None for kept in repeatables)
         unverifiable = transaction.why_unverifiable()
-        if transaction.verifies and unverifiable:
-            yield from self._refusing(f"{unverifiable} on a replica, and now needs the primary")
         if self._holding.lacks_primary():
             yield from self._recovering.regaining()
+        if transaction.verifies and unverifiable:
+            moment = transaction.moment
+            if moment is None or not (yield from self._at_moment(moment)):
+                yield from self._refusing(f"{unverifiable} on a replica, and now needs the primary")
+            if savepoints:
+                transaction.note_savepoint()
+            transaction.forget_replica()
+            return
         if savepoints:
             transaction.note_savepoint()
         if transaction.on_replica and (savepoints or not transaction.repeats_reads):
@@ -399,6 +417,23 @@ class Moving:
             session.cluster.counts["moved transactions"] += 1
             yield from self._verifying([begin] if begin else [])
         transaction.forget_replica()
+
+    def _at_moment(self, moment: Position) -> Flow[bool]:
+        """Begin on the primary what began at a moment on a replica; False if that has gone by."""
+        session = self._session
+        primary, transaction = session.primary, session.transaction
+        if session.followed.source(FOUND_ROWS) is primary:
+            yield from self._asking.answers([FOUND_ROWS])
+        flavor = primary.connection.flavor
+        # Asked afterwards: so it has all that the snapshot there has.
+        sent: list[str | bytes] = [transaction.begin, POSITION_SQL["primary"][flavor]]
+        sent += [kept.sql for kept in transaction.repeatables if kept.answer is None]
+        replies = yield from self._on_primary(Ask(primary, sent))
+        session.seen.read_on_primary()
+        self._learning.learn()
+        raise_first(replies)
+        session.cluster.counts["moved transactions"] += 1
+        return moment.covers(told_position(flavor, replies[1].rows[0][0]))
 
     def _verifying(self, begin: list[bytes]) -> Flow[None]:
         """Repeat the transaction's reads on the primary, and compare."""

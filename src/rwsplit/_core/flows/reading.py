@@ -242,6 +242,8 @@ class Reads:
         """A member whose snapshot was ended, and that was not heard since."""
         self.was_abreast = False
         """Whether the replica of the last read had what was known of the primary before it."""
+        self.began: list[Any] = []
+        """The replies to what began the last snapshot."""
 
     def wait_at_most(self, seconds: float) -> None:
         """Let a read wait so long for a replica: half of what its answer may take at most."""
@@ -940,7 +942,8 @@ class Reads:
                 member.note_prepared(prepared, wanted)
             if wait:
                 _check_wait(replies[len(prelude)])
-            _check_state(replies[len(prelude) + len(wait) :])
+            self.began = replies[len(prelude) + len(wait) :]
+            _check_state(self.began)
             self.was_abreast = known is not None
             if known is not None and asks:
                 # Asked afterwards, it could have what the read did not see.

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from ..cause import Cause, Reason
+from ..cluster.position import Position
 from ..flavors.traits import traits_of
 from ..sql.fingerprint import Fingerprint
 from ..sql.following import shows_data
@@ -80,6 +81,7 @@ class Transaction:
         "has_savepoint",
         "lost",
         "may_be_over",
+        "moment",
         "on_replica",
         "reads_tables",
         "repeatables",
@@ -106,6 +108,8 @@ class Transaction:
         """How the transaction was lost with its connection: it is over, and not rolled back yet."""
         self.may_be_over = False
         """The primary may have rolled it back with the last error, and has told nothing since."""
+        self.moment: Position | None = None
+        """All that its snapshot has, where it began WITH CONSISTENT SNAPSHOT."""
         self.clear()
 
     def clear(self) -> None:
@@ -134,9 +138,13 @@ class Transaction:
         """Note that a snapshot is open for it on a replica."""
         self.on_replica = True
 
-    def note_moment(self) -> None:
-        """Note that its snapshot was taken before any read: no other server has that moment."""
+    def note_moment(self, position: Position | None) -> None:
+        """Note that its snapshot was taken before any read, and of which position, if known.
+
+        No other server can show that moment but one where nothing was committed since.
+        """
         self.note_replica()
+        self.moment = position
         self.unverifiable = "it began WITH CONSISTENT SNAPSHOT"
 
     def note_tables(self) -> None:
@@ -198,6 +206,7 @@ class Transaction:
         """Bytes of the answers to them."""
         self.unverifiable = ""
         """Why its reads can't be repeated on the primary and compared."""
+        self.moment = None
         self._names: dict[str, bool] = {}
         """The savepoints that were kept, in order, and whether they were set before any read."""
 
