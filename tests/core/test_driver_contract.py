@@ -17,6 +17,7 @@ from rwsplit._drivers.pymysql import (
 )
 from rwsplit._drivers.pymysql.lent import LENT_FACTS
 from rwsplit._drivers.pymysql.packets import STATUS_AND_WARNINGS, read_ok
+from rwsplit._drivers.pymysql.results import Result
 
 NUMBERS = st.integers(0, 300) | st.integers(0, 2**64 - 1)
 
@@ -59,10 +60,30 @@ def test_connect_runs_what_the_driver_runs_over_a_wire_that_was_left():
 
 
 def test_the_result_has_the_methods_that_are_overridden():
-    for name in ("_read_ok_packet", "_check_packet_is_eof", "_get_descriptions"):
+    for name in ("read", "init_unbuffered_query", "_read_ok_packet", "_get_descriptions"):
         assert name in vars(connections.MySQLResult), name
+
+
+def test_a_result_begins_as_the_drivers_does():
+    begun = vars(connections.MySQLResult(None))
+    del begun["connection"]
+    assert {name: getattr(Result, name) for name in begun} == begun
+
+
+def test_the_packet_behind_rows_is_looked_for_where_rows_are_read_and_nowhere_else():
+    readers = (
+        "_read_rowdata_packet",
+        "_read_rowdata_packet_unbuffered",
+        "_finish_unbuffered_query",
+    )
+    calls = "_check_packet_is_eof(packet)"
     source = inspect.getsource(connections.MySQLResult)
-    assert source.count("_check_packet_is_eof(packet)") == 3
+    found = [
+        inspect.getsource(getattr(connections.MySQLResult, name)).count(calls) for name in readers
+    ]
+    assert found == [1, 1, 1]
+    assert source.count(calls) == 3
+    assert all(name in vars(Result) for name in readers)
 
 
 def test_a_socket_is_read_as_a_file_that_is_made_of_it():

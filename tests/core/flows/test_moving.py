@@ -3,6 +3,7 @@
 import pytest
 
 from rwsplit._core.cause import Cause
+from rwsplit._core.flavors.positions import POSITION_SQL
 from rwsplit._core.flows.answer import EMPTY, Underway
 from rwsplit._core.flows.command import (
     Ask,
@@ -22,10 +23,12 @@ from rwsplit._core.session.transaction import MOST_READS
 from rwsplit._core.sql.fingerprint import Fingerprint
 from rwsplit._core.wire import Fault
 
-from .harness import House, Result, asks, did, fails, lost, ran, read_only, rows
+from .harness import OK, House, Result, asks, did, fails, lost, ran, read_only, rows
 
 READ = "SELECT v FROM t"
 WRITE = "UPDATE t SET v = 1"
+MOMENT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+AT = POSITION_SQL["replica"]["mysql"]
 ROLLBACK = b"ROLLBACK AND NO CHAIN NO RELEASE"
 
 
@@ -533,39 +536,62 @@ def test_a_consistent_snapshot_is_taken_at_once_on_a_replica(house):
     house.set_status(AUTOCOMMIT)
     house.replica("r1", at=1)
     house.replica("r2").unfit = "not in this test"
-    sql = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
     answer = run(
         house,
-        sql,
+        MOMENT,
         asks(Open),
-        asks(Exchange, before=[sql], sql=None),
+        asks(Exchange, at_moment(house), before=[AT, MOMENT, AT], sql=None),
         asks(WatchSnapshot),
     )
     assert answer.made is EMPTY
     assert house.session.snapshot is not None
 
 
-@pytest.mark.parametrize("sql", ["SHOW MASTER STATUS", READ])
-def test_the_moment_of_a_consistent_snapshot_can_not_be_had_again(house, sql):
+def at_moment(house, before=1, after=1):
+    """The replies of a replica that was there before it took a snapshot, and afterwards."""
+    return ran(before=[house.told_at(before), OK, house.told_at(after)])
+
+
+def begun_at_moment(house, before=1, after=1):
+    """Let a transaction begin with a snapshot on a replica."""
     house.set_status(AUTOCOMMIT)
     house.replica("r1", at=1)
-    begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
-    run(house, begin, asks(Open), asks(Exchange, before=[begin]), asks(WatchSnapshot))
+    taken = asks(Exchange, at_moment(house, before, after), before=[AT, MOMENT, AT])
+    run(house, MOMENT, asks(Open), taken, asks(WatchSnapshot))
+
+
+@pytest.mark.parametrize("sql", ["SHOW MASTER STATUS", READ])
+@pytest.mark.parametrize("moved", [True, False])
+def test_the_moment_of_a_consistent_snapshot_can_not_be_had_again(house, sql, moved):
+    begun_at_moment(house, before=1, after=1 if moved else 2)
     house.session.snapshot.is_open = sql != READ  # idle for too long
     finds = [asks(Claim), asks(Claim)] if sql == READ else ends()
+    if moved:
+        begins = [MOMENT.encode(), POSITION_SQL["primary"]["mysql"]]
+        finds += [asks(Ask, [rows("0", "0")])]  # FOUND_ROWS(), which the question changes
+        finds += [asks(Ask, [OK, house.told_at(2)], statements=begins)]
     with pytest.raises(Fault) as caught:
         run(house, sql, *finds, asks(Ask, [rows()], statements=[ROLLBACK]))
     assert caught.value.number == 1213
     assert not house.session.transaction.is_open
     # What is tried again has its moment on the primary.
-    run(house, begin, asks(Exchange, member=house.primary, sql=begin.encode()))
+    run(house, MOMENT, asks(Exchange, member=house.primary, sql=MOMENT.encode()))
+
+
+def test_the_moment_of_a_consistent_snapshot_is_the_primarys_where_nobody_committed(house):
+    begun_at_moment(house)
+    run(house, "SAVEPOINT a")
+    begins = [MOMENT.encode(), POSITION_SQL["primary"]["mysql"], b"SAVEPOINT a"]
+    counts = asks(Ask, [rows("0", "0")])  # FOUND_ROWS(), which the question changes
+    begun = asks(Ask, [OK, house.told_at(1), OK], statements=begins)
+    run(house, WRITE, *ends(), counts, begun, asks(Exchange, member=house.primary))
+    assert house.session.transaction.has_savepoint
 
 
 def test_a_consistent_snapshot_that_no_replica_takes_is_for_the_primary():
     house = House(replicas=("r1",))
     house.replica("r1").unfit = "it is not replicating"
-    sql = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
-    answer = run(house, sql, asks(Exchange, member=house.primary, sql=sql.encode()))
+    answer = run(house, MOMENT, asks(Exchange, member=house.primary, sql=MOMENT.encode()))
     assert answer.route.role == "primary"
     assert not house.session.transaction.is_open
 

@@ -72,7 +72,7 @@ def wait_sql(position: Position, seconds: float) -> str:
 
     The session's own limits must not end the wait (MySQL manual, MAX_EXECUTION_TIME; MariaDB
     knowledge base, SET STATEMENT and MASTER_GTID_WAIT), nor sql_select_limit swallow its answer. A
-    time of 0 would wait for ever.
+    time of 0 would wait for ever. It has a name, so that its column is the same each time.
     """
     # What is printed must not be 0.
     seconds = max(seconds, 0.001)
@@ -80,10 +80,10 @@ def wait_sql(position: Position, seconds: float) -> str:
         limit = int(seconds * 1000) + 1000
         return (
             f"SELECT /*+ MAX_EXECUTION_TIME({limit}) */ "
-            f"WAIT_FOR_EXECUTED_GTID_SET('{position}',{seconds:.3f}) LIMIT 1"
+            f"WAIT_FOR_EXECUTED_GTID_SET('{position}',{seconds:.3f})AS w LIMIT 1"
         )
     assert isinstance(position, GtidList)
     return (
         "SET STATEMENT max_statement_time=0 FOR "
-        f"SELECT MASTER_GTID_WAIT('{position}',{seconds:.3f}) LIMIT 1"
+        f"SELECT MASTER_GTID_WAIT('{position}',{seconds:.3f})AS w LIMIT 1"
     )

@@ -18,7 +18,7 @@ from weakref import WeakSet
 from pymysql.charset import charset_by_name
 from pymysql.connections import MAX_PACKET_LEN, Connection
 from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
-from pymysql.protocol import FieldDescriptorPacket, MysqlPacket
+from pymysql.protocol import MysqlPacket
 
 from ..._core.cluster.endpoint import Endpoint, address
 from ..._core.sql.fingerprint import Fingerprint
@@ -27,6 +27,7 @@ from ..._core.tracking import SESSION_STATE_CHANGED
 from ..._core.wire import Capability
 from .. import err
 from ..sources import Dial, check_dial, check_password, dialed, key_of, protects, token_of
+from .columns import Columns
 from .errors import StaleWire
 from .identity import Identity, Secret, frozen
 from .inbox import Inbox
@@ -51,7 +52,6 @@ _PIPELINE_BYTES = 64 * 1024
 
 _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 """The server's sql_mode has that flag."""
-_MOST_COLUMNS = 1000
 _ERROR = 0xFF
 """The first byte of an error."""
 _MOST_PACKET = 1 << 30
@@ -132,8 +132,6 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self._is_protected = False
         """Nobody reads what goes through the socket that was handed in."""
         self.tails: list[bytes] = []
-        self._columns: dict[bytes, tuple[FieldDescriptorPacket, Any]] = {}
-        self._columns_encoding = ""
         self.replica: str | None = None
         """The name of the replica that it leads to; None for a primary."""
         self.flavor = "mysql"
@@ -169,8 +167,10 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if self._converts:
             options["conv"] = _NO_CONVERTERS
         super().__init__(**{**options, "client_flag": self._asked_flags | _WANTED})
-        self._columns_encoding = self.encoding
         self._take_converters()
+        self._columns = Columns(self.encoding, self.use_unicode, self.decoders)
+        self._questions_columns = Columns(self.encoding, False, {})
+        """What columns were in the replies to questions of ours."""
         check_password(self.password)
 
     def another(self, setup: Setup | None = None) -> PhysicalConnection:
@@ -777,15 +777,12 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             self.tails.append(tail)
         self.due = 0
 
-    def column(self, data: bytes) -> tuple[FieldDescriptorPacket, Any]:
-        """Parse a column definition packet; the same statement brings the same ones again."""
-        if self._columns_encoding != self.encoding or len(self._columns) > _MOST_COLUMNS:
-            self._columns_encoding = self.encoding
-            self._columns = {}
-        known = self._columns.get(data)
-        if known is None:
-            field = FieldDescriptorPacket(data, self.encoding)
-            known = self._columns[data] = field, field.description()
+    @property
+    def columns(self) -> Columns:
+        """What columns were, as it would read them now."""
+        known = self._columns
+        if not known.are_for(self.encoding, self.use_unicode, self.decoders):
+            known = self._columns = Columns(self.encoding, self.use_unicode, self.decoders)
         return known
 
     def _read_query_result(self, unbuffered: bool = False) -> int:
@@ -804,7 +801,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if result.server_status is not None:
             self.server_status = result.server_status
         self.due -= 1
-        return result.affected_rows
+        rows: int = result.affected_rows
+        return rows
 
     def next_result(self, unbuffered: bool = False) -> Any:
         """Read the next result of the last statement."""
@@ -858,12 +856,13 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
         So nothing that the application chose for its own results garbles ours.
         """
-        decoders, use_unicode = self.decoders, self.use_unicode
-        self.decoders, self.use_unicode = {}, False
+        decoders, use_unicode, columns = self.decoders, self.use_unicode, self._columns
+        self.decoders, self.use_unicode, self._columns = {}, False, self._questions_columns
         try:
             return self.run_all(statements)
         finally:
-            self.decoders, self.use_unicode = decoders, use_unicode
+            self._questions_columns = self._columns
+            self.decoders, self.use_unicode, self._columns = decoders, use_unicode, columns
 
     def query_after(self, prelude: Sequence[str | bytes], sql: bytes) -> list[Any]:
         """Send `prelude` and then `sql`; the result of `sql` becomes the connection's result.

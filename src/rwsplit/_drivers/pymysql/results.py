@@ -7,22 +7,20 @@ import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from pymysql.connections import MAX_PACKET_LEN, TEXT_TYPES, MySQLResult
+from pymysql.connections import MAX_PACKET_LEN, MySQLResult
 from pymysql.constants import CLIENT, CR, ER, FIELD_TYPE, SERVER_STATUS
-from pymysql.converters import through
-from pymysql.protocol import FieldDescriptorPacket
+from pymysql.protocol import FieldDescriptorPacket, MysqlPacket
 
 from ..._core.sql.fingerprint import Fingerprint
 from ..._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
 from .. import err
+from .columns import BINARY_CHARSET, COUNT_PACKET, Columns, Head
 from .compiled import LARGE, compiled_rows
 from .errors import in_use, lost
 from .packets import STATUS_AND_WARNINGS, read_ok
 from .rows import rows_of, skip_rows, split_rows
 
 if TYPE_CHECKING:
-    from pymysql.protocol import MysqlPacket
-
     from .inbox import Inbox
 
 __all__ = [
@@ -38,7 +36,9 @@ __all__ = [
 
 _RAN_TOO_LONG = (ER.QUERY_TIMEOUT, ER.STATEMENT_TIMEOUT)
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
-_EOF = 0xFE
+_EOF, _EOF_BYTE = 0xFE, b"\xfe"
+_UNKNOWN_COUNT = 2**64 - 1
+"""What PyMySQL says of how many rows an unbuffered result has."""
 _WARNINGS_AND_STATUS = struct.Struct("<HH")
 LOST_CONNECTION = "Lost connection to MySQL server during query"
 
@@ -49,7 +49,7 @@ class Owner(Protocol):
     client_flag: int
     server_status: int
     tails: list[bytes]
-    decoders: dict[int, Any]
+    columns: Columns
     use_unicode: bool
     encoding: str
     turn: Any
@@ -65,8 +65,6 @@ class Owner(Protocol):
 
     def _read_packet(self) -> MysqlPacket: ...
 
-    def column(self, data: bytes) -> tuple[FieldDescriptorPacket, Any]: ...
-
     def kill_socket(self) -> None: ...
 
 
@@ -77,8 +75,18 @@ class Result(MySQLResult):  # type: ignore[misc]
     """The route taken by the statement, for `cursor.route`."""
     thread = 0
     """The thread that ran the statement, for its cursor."""
-    message: Any
-    rows: Any
+    parts_eof = False
+    """A packet stands between columns and rows (no CLIENT_DEPRECATE_EOF)."""
+    # As PyMySQL's results begin.
+    affected_rows: Any = None
+    insert_id: Any = None
+    server_status: Any = None
+    warning_count = 0
+    message: Any = None
+    field_count = 0
+    description: Any = None
+    rows: Any = None
+    has_next: Any = None
     unbuffered_active = False
     _wire: Any = None
     """What an unbuffered result's rows come from: a connection may be led to another wire."""
@@ -88,8 +96,48 @@ class Result(MySQLResult):  # type: ignore[misc]
     """Rows of an unbuffered result that have come and that nobody has asked for yet."""
 
     def __init__(self, connection: Owner) -> None:
-        super().__init__(connection)
         self._owner = connection
+        self.connection: Owner | None = connection
+
+    def read(self) -> None:
+        """Read the whole result."""
+        try:
+            if self._take_head():
+                self._read_rowdata_packet()
+            else:
+                super().read()
+        finally:
+            self.connection = None
+
+    def init_unbuffered_query(self) -> None:
+        """Read what comes before the rows."""
+        self._wire = self._owner._rfile
+        if self._take_head():
+            self.affected_rows = _UNKNOWN_COUNT
+            self.unbuffered_active = True
+        else:
+            super().init_unbuffered_query()
+
+    def _take_head(self) -> bool:
+        """Read the columns at once, if they are known."""
+        owner = self._owner
+        inbox = owner._rfile
+        if inbox is None:
+            return False
+        if inbox.at == len(inbox.data):
+            owner.receive()
+        data, at = inbox.data, inbox.at
+        if data[at] != 1:
+            return False  # an OK packet, or an error, is longer than a number of columns
+        head = owner.columns.head(data, at)
+        if head is None or data[at + 3] != owner._next_seq_id:
+            return False
+        inbox.at = at + len(head.data)
+        _, owner._next_seq_id, self.fields, self.converters, self.description = head
+        self.field_count = len(self.fields)
+        if self.parts_eof:
+            owner.payload()
+        return True
 
     def _read_ok_packet(self, packet: MysqlPacket) -> None:
         self.affected_rows, self.insert_id, status, self.warning_count, tail = read_ok(packet._data)
@@ -102,8 +150,8 @@ class Result(MySQLResult):  # type: ignore[misc]
             tail = info_string(tail)
         self.message = tail
 
-    def _check_packet_is_eof(self, packet: MysqlPacket) -> bool:
-        data = packet._data
+    def _is_end(self, data: bytes) -> bool:
+        """Tell whether this is the packet behind the rows, and take in what it says."""
         # A row that starts with 0xFE holds a string of 16 MB or more, so it is never this short.
         if data[0] != _EOF or len(data) >= MAX_PACKET_LEN:
             return False
@@ -147,24 +195,22 @@ class Result(MySQLResult):  # type: ignore[misc]
 
     def _read_rowdata_packet(self) -> None:
         rows: list[Any] = []
-        inbox = self._owner._rfile
+        owner = self._owner
+        inbox = owner._rfile
         while True:
             found = self._next_rows()
             if found is not None:
                 rows.extend(found)
-                if inbox is None or inbox.lacks_rest:
+                assert inbox is not None
+                if inbox.data[inbox.at + 4 : inbox.at + 5] != _EOF_BYTE:
                     continue
-            packet = self._owner._read_packet()
-            if self._check_packet_is_eof(packet):
+            data = owner.payload()
+            if self._is_end(data):
                 break
-            rows.append(self._read_row_from_packet(packet))
+            rows.append(self._read_row_from_packet(MysqlPacket(data, owner.encoding)))
         self.connection = None
         self.affected_rows = len(rows)
         self.rows = tuple(rows)
-
-    def init_unbuffered_query(self) -> None:
-        super().init_unbuffered_query()
-        self._wire = self._owner._rfile
 
     def _read_rowdata_packet_unbuffered(self) -> Any:
         if not self.unbuffered_active:
@@ -193,7 +239,7 @@ class Result(MySQLResult):  # type: ignore[misc]
                 if gone is error:
                     raise
                 raise gone from error
-            if packet is not None and self._check_packet_is_eof(packet):
+            if packet is not None and self._is_end(packet._data):
                 self.unbuffered_active = False
                 self.connection = self.rows = None
                 owner.due = 0
@@ -272,7 +318,7 @@ class Result(MySQLResult):  # type: ignore[misc]
         while self.unbuffered_active:
             inbox.at, owner._next_seq_id = skip_rows(inbox.data, inbox.at, owner._next_seq_id)
             try:
-                is_last = self._check_packet_is_eof(owner._read_packet())
+                is_last = self._is_end(owner.payload())
             except err.OperationalError as error:
                 if error.args[0] not in _RAN_TOO_LONG:
                     raise
@@ -283,23 +329,19 @@ class Result(MySQLResult):  # type: ignore[misc]
 
     def _get_descriptions(self) -> None:
         owner = self._owner
-        read_payload = owner.payload
-        decoders = owner.decoders
-        encoding = owner.encoding if owner.use_unicode else None
-        fields = []
-        columns = []
-        descriptions = []
-        for _ in range(self.field_count):
-            field, description = owner.column(read_payload())
-            fields.append(field)
-            descriptions.append(description)
-            converter = decoders.get(field.type_code)
-            if converter is through:
-                converter = None
-            columns.append((_column_encoding(field, encoding), converter))
-        self.fields = fields
-        self.converters = columns
-        self.description = tuple(descriptions)
+        columns, inbox = owner.columns, owner._rfile
+        assert inbox is not None
+        data, begin = inbox.data, inbox.at - COUNT_PACKET
+        found = [columns.field(owner.payload()) for _ in range(self.field_count)]
+        fields = [field for field, _, _ in found]
+        converters = [converter for _, _, converter in found]
+        description = tuple([described for _, described, _ in found])
+        if inbox.data is data and begin >= 0 and data[begin] == 1:
+            number = owner._next_seq_id
+            columns.keep(Head(data[begin : inbox.at], number, fields, converters, description))
+        self.fields, self.converters, self.description = fields, converters, description
+        if self.parts_eof:
+            owner.payload()
 
 
 class Fingerprinted(Result):
@@ -348,18 +390,15 @@ class Compared(Fingerprinted):
 class _OldEnd(Result):
     """One without CLIENT_DEPRECATE_EOF: its last packet has the status and nothing more."""
 
-    def _check_packet_is_eof(self, packet: MysqlPacket) -> bool:
-        data = packet._data
+    parts_eof = True
+
+    def _is_end(self, data: bytes) -> bool:
         if data[0] != _EOF or len(data) >= MAX_PACKET_LEN:
             return False
         self.warning_count, status = _WARNINGS_AND_STATUS.unpack_from(data, 1)
         self.server_status = self._owner.server_status = status
         self.has_next = status & _MORE_RESULTS
         return True
-
-    def _get_descriptions(self) -> None:
-        super()._get_descriptions()
-        self._owner._read_packet()  # the end of the columns
 
 
 class _OldFingerprinted(_OldEnd, Fingerprinted):
@@ -385,18 +424,6 @@ _OLD_KINDS = Kinds(_OldEnd, _OldFingerprinted, _OldCompared)
 def kinds_of(client_flag: int) -> Kinds:
     """Return the classes of results for what client and server have agreed on."""
     return _KINDS if client_flag & CLIENT.DEPRECATE_EOF else _OLD_KINDS
-
-
-def _column_encoding(field: FieldDescriptorPacket, encoding: str | None) -> str | None:
-    """Tell how a column's bytes become text; None leaves them bytes (PyMySQL's own rule)."""
-    if encoding is None or field.type_code == FIELD_TYPE.JSON:
-        return encoding
-    if field.type_code not in TEXT_TYPES:
-        return "ascii"
-    return None if field.charsetnr == _BINARY_CHARSET else encoding
-
-
-_BINARY_CHARSET = 63
 
 
 def rename(result: Any, names: Sequence[tuple[str, str]]) -> None:
@@ -479,7 +506,7 @@ def _made_column(column: tuple[str, bool], encoding: str) -> FieldDescriptorPack
     data = name.encode(encoding)[:250]
     texts = b"\x03def" + b"\x00" * 3 + bytes([len(data)]) + data + b"\x00"
     kind = FIELD_TYPE.VAR_STRING if is_text else FIELD_TYPE.LONGLONG
-    tail = struct.pack("<BHIBHBH", 12, 45 if is_text else _BINARY_CHARSET, 1024, kind, 0, 0, 0)
+    tail = struct.pack("<BHIBHBH", 12, 45 if is_text else BINARY_CHARSET, 1024, kind, 0, 0, 0)
     return FieldDescriptorPacket(texts + tail, encoding)
 
 
