@@ -80,7 +80,8 @@ class Script:
         self.status = 2 | (MORE_RESULTS if more else 0)
 
     def packets(self, deprecates_eof):
-        yield bytes([len(self.columns)])
+        count = len(self.columns)
+        yield bytes([count]) if count < 251 else b"\xfc" + struct.pack("<H", count)
         for each in self.columns:
             yield column(*each)
         if not deprecates_eof:
@@ -308,6 +309,86 @@ def test_rows_are_what_pymysql_makes_of_the_same_bytes(given, sizes, use_unicode
     for look in (whole, one_by_one):
         right = [*look(plain(scripts, sizes, **options), len(scripts))]
         assert [*look(ours(scripts, sizes, **options), len(scripts))] == right
+
+
+def _own_decoder(connection):
+    connection.decoders = {
+        **connection.decoders,
+        FIELD_TYPE.LONG: float,
+        FIELD_TYPE.VAR_STRING: len,
+    }
+
+
+CHANGES = {
+    "nothing": lambda connection: None,
+    "a decoder": lambda connection: connection.decoders.update({FIELD_TYPE.LONG: float}),
+    "the decoders": _own_decoder,
+    "use_unicode": lambda connection: setattr(connection, "use_unicode", False),
+    "encoding": lambda connection: setattr(connection, "encoding", "latin1"),
+}
+ONE_KIND = [(FIELD_TYPE.LONG, 63)]
+KINDS = (
+    [*ONE_KIND, (FIELD_TYPE.VAR_STRING, 45)],
+    [*ONE_KIND, (FIELD_TYPE.VAR_STRING, 63)],  # begins as the one before
+    [(FIELD_TYPE.VAR_STRING, 45)] * 2,
+    ONE_KIND,
+    ONE_KIND * 300,
+)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(range(len(KINDS))), st.sampled_from([*CHANGES]), st.booleans()),
+        min_size=2,
+        max_size=12,
+    ),
+    SIZES,
+)
+def test_columns_that_come_again_are_what_pymysql_makes_of_them(visits, sizes):
+    both = plain([], sizes), ours([], sizes)
+    for which, change, twice in visits:
+        kinds = KINDS[which]
+        values = [b"7" if kind == FIELD_TYPE.LONG else "ä".encode() for kind, _ in kinds]
+        results = [Script(kinds, [values] * 2, more=twice)] + [Script(kinds, [values])] * twice
+        found = []
+        for connection, deprecates_eof in zip(both, (False, True), strict=True):
+            CHANGES[change](connection)
+            wired(connection, OwnPieces(stream(results, deprecates_eof), sizes))
+            if not deprecates_eof:
+                connection._rfile = io.BufferedReader(connection._sock)
+            found.append([*_with_columns(connection, 1 + twice)])
+        assert found[1] == found[0]
+
+
+def _with_columns(connection, count):
+    for number, answer in enumerate(whole(connection, count)):
+        yield answer
+        if number % 2:
+            result = connection._result
+            yield result.description, len(result.fields), [each.name for each in result.fields]
+
+
+def test_columns_that_were_seen_are_not_parsed_again(monkeypatch):
+    connection = ours([], [10**6])
+    scripts = [Script(KINDS[0], [(b"1", b"a")])]
+    for number in range(3):
+        wired(connection, OwnPieces(stream(scripts, True), [10**6]))
+        _, made = whole(connection, 1)
+        assert made == [shown((1, "a"))]
+        if not number:
+            monkeypatch.setattr(Result, "_get_descriptions", None)
+
+
+def test_columns_that_are_out_of_step_are_not_taken(monkeypatch):
+    connection = ours([], [10**6])
+    for number in (1, 2):
+        sent = stream([Script(KINDS[0], [(b"1", b"a")])], True, number)
+        wired(connection, OwnPieces(sent, [10**6]))
+        connection._next_seq_id = number
+        assert len([*whole(connection, 1)]) == 2
+    wired(connection, OwnPieces(sent, [10**6]))
+    (failed,) = whole(connection, 1)
+    assert failed[0] is pymysql.InternalError
 
 
 class Converting:
