@@ -6,7 +6,7 @@ import pytest
 
 from rwsplit._drivers import err
 from rwsplit._drivers.pymysql.inbox import Inbox
-from rwsplit._drivers.pymysql.replies import read_replies
+from rwsplit._drivers.pymysql.replies import Last, read_replies
 
 OK = b"\x00\x00\x00\x02\x40\x00\x00"
 EOF = b"\xfe\x00\x00\x22\x00"
@@ -25,12 +25,16 @@ def packets(*payloads, number=1):
 class Sent(io.BytesIO):
     """A socket that has it in pieces."""
 
+    def __init__(self, data, pieces=7):
+        super().__init__(data)
+        self.pieces = pieces
+
     def recv(self, most):
-        return self.read(min(most, 7))
+        return self.read(min(most, self.pieces))
 
 
 def read(sent, count=1, parts_eof=False):
-    return read_replies(Inbox(Sent(sent)), count, parts_eof)
+    return read_replies(Inbox(Sent(sent)), count, parts_eof, Last())
 
 
 ROWS = (b"\x01", b"a column", b"\x03abc", b"\xfb", b"\xfc\x2c\x01" + b"x" * 300)
@@ -51,9 +55,36 @@ def test_a_status_behind_long_numbers():
     assert read(packets(b"\x00\xfc\x01\x01\xfd\x01\x01\x01\x03\x00\x00\x00")) == ([[]], 3)
 
 
+OTHERS = [
+    packets(OK) * 2 + packets(*ROWS, ENDS) + packets(OK),
+    packets(OK) * 2 + packets(*ROWS[:2], b"\x03def", ENDS) + packets(OK),
+    packets(OK) * 2 + packets(*ROWS[:2], ENDS) + packets(OK),
+    packets(OK) + packets(*ROWS, ENDS) * 2 + packets(OK),
+    packets(OK) * 2 + packets(b"\x01", b"another", b"\x01a", ENDS) + packets(OK),
+    packets(OK) * 4,
+    packets(*ROWS, ENDS) + packets(OK) * 3,
+]
+
+
+@pytest.mark.parametrize("pieces", [7, 1000])
+@pytest.mark.parametrize("first", OTHERS)
+def test_what_came_the_last_time_changes_no_reply(first, pieces):
+    last = Last()
+    for sent in (first, *OTHERS, *OTHERS[::-1]):
+        inbox = Inbox(Sent(sent + b"more", pieces))
+        assert read_replies(inbox, 4, parts_eof=False, last=last) == read(sent, 4)
+        assert inbox.read(4) == b"more"
+
+
+def test_what_came_before_the_first_row_is_passed_over():
+    last = Last()
+    read_replies(Inbox(Sent(OTHERS[0], 1000)), 4, False, last)
+    assert last.seen == (packets(OK) * 2 + packets(*ROWS[:2]), 2)
+
+
 def test_what_comes_behind_is_left():
     left = Inbox(Sent(packets(OK) + b"more"))
-    read_replies(left, 1, parts_eof=False)
+    read_replies(left, 1, False, Last())
     assert left.read(4) == b"more"
     assert left.is_empty
 

@@ -33,7 +33,7 @@ from .identity import Identity, Secret, frozen
 from .inbox import Inbox
 from .keywords import DEFAULT_ENCODERS, converters
 from .packets import read_ok
-from .replies import read_replies
+from .replies import Last, read_replies
 from .results import LOST_CONNECTION, Result, kinds_of, made_result, no_result, rename
 from .tls import tls_context
 from .wires import HANDSHAKE_FACTS, RESET_CONNECTION, Wire, is_readable
@@ -608,14 +608,17 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             own = len(statements)
             statements += setup.statements(self.flavor)
             packets = b"".join(map(self._command_packet, statements))
-            setup.made = made = Packets(key, packets, len(statements), own)
+            last = Last(), Last()
+            setup.made = made = Packets(key, packets, len(statements), own, last)
         return made
 
     def _read_setup(self, made: Packets, resets: bool) -> None:
         """Read the replies to a set-up, and to the reset before it."""
         parts_eof = not self.client_flag & CLIENT.DEPRECATE_EOF
         assert self._inbox is not None
-        replies, self.server_status = read_replies(self._inbox, made.replies + resets, parts_eof)
+        replies, self.server_status = read_replies(
+            self._inbox, made.replies + resets, parts_eof, made.last[resets]
+        )
         self.setup_rows = replies[made.own - 1 + resets :]
         self.tails.clear()
 
@@ -1094,6 +1097,8 @@ class Packets(NamedTuple):
     """So many come."""
     own: int
     """So many of them are not to the statements of a `Setup`, and come first."""
+    last: tuple[Last, Last]
+    """What came the last time, without a reset before it and with one."""
 
 
 class Setup:

@@ -14,23 +14,47 @@ from .. import err
 if TYPE_CHECKING:
     from .inbox import Inbox
 
-__all__ = ["read_replies"]
+__all__ = ["Last", "read_replies"]
 
 _OK, _EOF, _NULL, _ERROR = 0x00, 0xFE, 0xFB, 0xFF
 _SHORT = 9
 """An EOF packet is shorter."""
 
 
-def read_replies(inbox: Inbox, count: int, parts_eof: bool) -> tuple[list[list[Any]], int]:
+class Last:
+    """What came before the first row the last time: to the same commands it mostly comes again."""
+
+    __slots__ = ("seen",)
+
+    def __init__(self) -> None:
+        self.seen = b"", 0
+        """The bytes, and to how many commands they are a whole reply, without rows."""
+
+    def pass_over(self, data: bytes, at: int) -> tuple[int, int]:
+        """Return where the first row begins, and how many replies are whole; 0 if others came."""
+        known, whole = self.seen
+        return (at + len(known), whole) if known and data.startswith(known, at) else (0, 0)
+
+
+def read_replies(
+    inbox: Inbox, count: int, parts_eof: bool, last: Last
+) -> tuple[list[list[Any]], int]:
     """Read the replies to so many commands; the rows of each, and the status of the last.
 
     Values come as the server sent them. `parts_eof` is whether a packet stands between columns and
-    rows (no CLIENT_DEPRECATE_EOF). Raises the first error, whatever follows it.
+    rows (no CLIENT_DEPRECATE_EOF). `last` is of the same commands. Raises the first error,
+    whatever follows it.
     """
     replies: list[list[Any]] = []
     rows: list[Any] | None = None
     skipped = 0
-    data, at = inbox.data, inbox.at
+    if inbox.at == len(inbox.data) and not inbox.receive():
+        raise _lost()
+    data = inbox.data
+    origin = at = inbox.at
+    begins, whole = last.pass_over(data, at)
+    if begins:
+        replies, rows, at, origin = [[] for _ in range(whole)], [], begins, -1
     while True:
         begin = end = at + 4
         if begin <= len(data):
@@ -43,6 +67,7 @@ def read_replies(inbox: Inbox, count: int, parts_eof: bool) -> tuple[list[list[A
             if not inbox.receive():
                 raise _lost()
             data, at = inbox.data, inbox.at
+            origin = -1
             continue
         first, number = data[begin], data[at + 3]
         at = end
@@ -61,6 +86,9 @@ def read_replies(inbox: Inbox, count: int, parts_eof: bool) -> tuple[list[list[A
                 break
             rows = None
         else:
+            if origin >= 0 and not any(replies):
+                last.seen = data[origin : begin - 4], len(replies)
+            origin = -1
             rows.append(_row(data[begin:end]))
     inbox.at = at
     try:
