@@ -363,4 +363,15 @@ KEPT: dict[str, Plan] = {
         "", 1), Step(2.0, "write", "", 1), Step(0.01, "read", "", 7)), provided=False,
         session_id=None, autocommit=True, transactions="verify", max_snapshot=5.0),),
         mishaps=(Mishap(0.45, "fail over", 1, 0.8),), others=(0.51,), store=False),
+    "a mark of what is in doubt outlives the loss of a transaction, however that was written":
+        Plan(seed=52000084, flavor="mariadb", replicas=1, clients=(ClientPlan(level="eventual",
+        shares=True, waits=True, timeout=2.0, steps=(Step(0.4868, "write", "lost behind", 7),
+        Step(0.6823, "write", "lost before", 2), Step(0.5082, "read", "global", 4), Step(0.2834,
+        "write", "", 2), Step(0.4052, "begin", "START TRANSACTION READ ONLY", 3), Step(0.0936,
+        "read", "user", 2), Step(0.1, "write", "", 2)), provided=True, session_id="7",
+        autocommit=False, transactions="primary", max_snapshot=0.3), ClientPlan(level="global",
+        shares=True, waits=True, timeout=2.0, steps=(Step(0.0024, "write", "lost before", 1),),
+        provided=True, session_id="7", autocommit=False, transactions="eventual",
+        max_snapshot=0.3)), mishaps=(Mishap(2.1933, "restart primary", 2, 0.569), Mishap(6.4543,
+        "kill primary", 0, 0.869)), others=(), store=False),
 }
