@@ -374,4 +374,15 @@ KEPT: dict[str, Plan] = {
         provided=True, session_id="7", autocommit=False, transactions="eventual",
         max_snapshot=0.3)), mishaps=(Mishap(2.1933, "restart primary", 2, 0.569), Mishap(6.4543,
         "kill primary", 0, 0.869)), others=(), store=False),
+    "a stream behind a deadlock has not told yet that the transaction is over":
+        Plan(seed=50012649, flavor="mariadb", replicas=2, clients=(ClientPlan(level="global",
+        shares=False, waits=True, timeout=None, steps=(Step(0.0187, "write", "lost behind", 4),
+        Step(0.011, "write", "", 1), Step(0.0034, "ask", "changed", 1), Step(0.0006, "commit", "",
+        2), Step(0.0134, "read", "user", 2), Step(0.0126, "read", "user", 2), Step(0.0611, "read",
+        "", 5), Step(0.0017, "read", "", 0), Step(0.0077, "set", "schema", 0), Step(0.0157,
+        "autocommit", "method 1", 2), Step(0.0327, "begin", "START TRANSACTION", 2), Step(0.0086,
+        "read", "stale", 5), Step(0.0037, "read", "lock", 2), Step(0.0027, "read", "whole", 2),
+        Step(0.0387, "write", "lost behind", 0)), provided=False, session_id=None,
+        autocommit=True, transactions="primary", max_snapshot=5.0),), mishaps=(Mishap(0.2154,
+        "fail primary", 2, 0.042),), others=(), store=False),
 }
