@@ -27,9 +27,8 @@ from .harness import OK, House, Result, asks, did, fails, lost, ran, read_only, 
 
 READ = "SELECT v FROM t"
 WRITE = "UPDATE t SET v = 1"
-MOMENT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
-AT = POSITION_SQL["replica"]["mysql"]
 ROLLBACK = b"ROLLBACK AND NO CHAIN NO RELEASE"
+MOMENT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 
 
 @pytest.fixture
@@ -532,44 +531,29 @@ def test_a_read_write_transaction_begins_on_the_primary(house):
     assert answer.route.cause is Cause.IN_TRANSACTION
 
 
-def test_a_consistent_snapshot_is_taken_at_once_on_a_replica(house):
+def opens_at(house, first, then=None):
+    """Let a consistent snapshot be taken on r1, which is here before and there behind it."""
     house.set_status(AUTOCOMMIT)
-    house.replica("r1", at=1)
+    house.replica("r1", at=first)
     house.replica("r2").unfit = "not in this test"
-    answer = run(
-        house,
-        MOMENT,
-        asks(Open),
-        asks(Exchange, at_moment(house), before=[AT, MOMENT, AT], sql=None),
-        asks(WatchSnapshot),
-    )
+    replies = [house.told_at(first), OK, house.told_at(then or first)]
+    asked = POSITION_SQL["replica"]["mysql"]
+    before = [asked, MOMENT, asked]
+    takes = asks(Exchange, ran(before=replies), before=before, sql=None)
+    return run(house, MOMENT, asks(Open), takes, asks(WatchSnapshot))
+
+
+def test_a_consistent_snapshot_is_taken_at_once_on_a_replica(house):
+    answer = opens_at(house, 5)
     assert answer.made is EMPTY
     assert house.session.snapshot is not None
 
 
-def at_moment(house, before=1, after=1):
-    """The replies of a replica that was there before it took a snapshot, and afterwards."""
-    return ran(before=[house.told_at(before), OK, house.told_at(after)])
-
-
-def begun_at_moment(house, before=1, after=1):
-    """Let a transaction begin with a snapshot on a replica."""
-    house.set_status(AUTOCOMMIT)
-    house.replica("r1", at=1)
-    taken = asks(Exchange, at_moment(house, before, after), before=[AT, MOMENT, AT])
-    run(house, MOMENT, asks(Open), taken, asks(WatchSnapshot))
-
-
 @pytest.mark.parametrize("sql", ["SHOW MASTER STATUS", READ])
-@pytest.mark.parametrize("moved", [True, False])
-def test_the_moment_of_a_consistent_snapshot_can_not_be_had_again(house, sql, moved):
-    begun_at_moment(house, before=1, after=1 if moved else 2)
+def test_the_moment_of_a_consistent_snapshot_is_not_known_where_something_came_amid(house, sql):
+    opens_at(house, 5, 6)
     house.session.snapshot.is_open = sql != READ  # idle for too long
     finds = [asks(Claim), asks(Claim)] if sql == READ else ends()
-    if moved:
-        begins = [MOMENT.encode(), POSITION_SQL["primary"]["mysql"]]
-        finds += [asks(Ask, [rows("0", "0")])]  # FOUND_ROWS(), which the question changes
-        finds += [asks(Ask, [OK, house.told_at(2)], statements=begins)]
     with pytest.raises(Fault) as caught:
         run(house, sql, *finds, asks(Ask, [rows()], statements=[ROLLBACK]))
     assert caught.value.number == 1213
@@ -578,20 +562,49 @@ def test_the_moment_of_a_consistent_snapshot_can_not_be_had_again(house, sql, mo
     run(house, MOMENT, asks(Exchange, member=house.primary, sql=MOMENT.encode()))
 
 
-def test_the_moment_of_a_consistent_snapshot_is_the_primarys_where_nobody_committed(house):
-    begun_at_moment(house)
+def begins_at(house, now):
+    """What begins on the primary what began on r1; it is here by now."""
+    return [
+        *ends(),
+        asks(Ask, [rows("1", "-1")], statements=["SELECT FOUND_ROWS(),ROW_COUNT() LIMIT 1"]),
+        asks(
+            Ask,
+            [OK, house.told_at(now)],
+            statements=[MOMENT.encode(), POSITION_SQL["primary"]["mysql"]],
+        ),
+    ]
+
+
+def test_a_consistent_snapshot_moves_to_a_primary_that_has_the_same(house):
+    opens_at(house, 5)
+    run(house, WRITE, *begins_at(house, 5), asks(Exchange, member=house.primary))
+
+
+def test_savepoints_move_with_a_consistent_snapshot(house):
+    opens_at(house, 5)
     run(house, "SAVEPOINT a")
-    begins = [MOMENT.encode(), POSITION_SQL["primary"]["mysql"], b"SAVEPOINT a"]
-    counts = asks(Ask, [rows("0", "0")])  # FOUND_ROWS(), which the question changes
-    begun = asks(Ask, [OK, house.told_at(1), OK], statements=begins)
-    run(house, WRITE, *ends(), counts, begun, asks(Exchange, member=house.primary))
+    *finds, begin = begins_at(house, 5)
+    begin.what["statements"].append(b"SAVEPOINT a")
+    begin.reply.append(OK)
+    run(house, WRITE, *finds, begin, asks(Exchange, member=house.primary))
     assert house.session.transaction.has_savepoint
+
+
+@pytest.mark.parametrize("now", [4, 6], ids=["a new one has less", "others have committed"])
+def test_the_moment_of_a_consistent_snapshot_can_not_be_had_again(house, now):
+    opens_at(house, 5)
+    rolls_back = asks(Ask, [rows()], statements=[ROLLBACK])
+    with pytest.raises(Fault) as caught:
+        run(house, WRITE, *begins_at(house, now), rolls_back)
+    assert caught.value.number == 1213
+    assert not house.session.transaction.is_open
 
 
 def test_a_consistent_snapshot_that_no_replica_takes_is_for_the_primary():
     house = House(replicas=("r1",))
     house.replica("r1").unfit = "it is not replicating"
-    answer = run(house, MOMENT, asks(Exchange, member=house.primary, sql=MOMENT.encode()))
+    sql = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+    answer = run(house, sql, asks(Exchange, member=house.primary, sql=sql.encode()))
     assert answer.route.role == "primary"
     assert not house.session.transaction.is_open
 
