@@ -356,4 +356,13 @@ KEPT: dict[str, Plan] = {
         1), Step(0.0283, "write", "lost behind", 3)), provided=False, session_id="7",
         autocommit=True, transactions="verify", max_snapshot=0.05),), mishaps=(Mishap(6.7985,
         "restart primary", 1, 0.854),), others=(), store=False),
+    "what a session id must see is seen once":
+        Plan(seed=69001949, flavor="mariadb", replicas=1, clients=(ClientPlan(level="session",
+        shares=False, waits=True, timeout=2.0, steps=(Step(0.007, "read", "", 2), Step(0.0097,
+        "read", "whole", 6), Step(0.0023, "read", "user", 0), Step(0.0182, "stream", "", 3),
+        Step(0.0175, "begin", "BEGIN", 0), Step(0.0106, "read", "lock", 4), Step(0.0249, "write",
+        "", 7), Step(0.0042, "write", "lost behind", 3), Step(0.0152, "commit", "method", 5)),
+        provided=False, session_id="8", autocommit=True, transactions="verify",
+        max_snapshot=0.3),), mishaps=(Mishap(0.2684, "fail over", 3, 0.602), Mishap(0.278,
+        "restart less", 4, 0.188)), others=(0.1693,), store=False),
 }
