@@ -365,4 +365,9 @@ KEPT: dict[str, Plan] = {
         provided=False, session_id="8", autocommit=True, transactions="verify",
         max_snapshot=0.3),), mishaps=(Mishap(0.2684, "fail over", 3, 0.602), Mishap(0.278,
         "restart less", 4, 0.188)), others=(0.1693,), store=False),
+    "a replica is gone whose reads told, and the primary":
+        Plan(seed=0, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
+        shares=False, waits=False, timeout=None, steps=(*(Step(0.1, "read"),) * 8, *(Step(0.3,
+        "read"),) * 4)),), mishaps=(Mishap(0.01, "stall", 1, 1.0), Mishap(0.85, "restart primary",
+        0, 1.0), Mishap(0.87, "restart", 0, 0.99)), others=(0.05, 0.06)),
 }
