@@ -370,4 +370,11 @@ KEPT: dict[str, Plan] = {
         shares=False, waits=False, timeout=None, steps=(*(Step(0.1, "read"),) * 8, *(Step(0.3,
         "read"),) * 4)),), mishaps=(Mishap(0.01, "stall", 1, 1.0), Mishap(0.85, "restart primary",
         0, 1.0), Mishap(0.87, "restart", 0, 0.99)), others=(0.05, 0.06)),
+    "what a consistent snapshot shows was lost with the primary":
+        Plan(seed=50000038, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
+        shares=True, waits=True, timeout=None, steps=(Step(0.3, "read", "", 0), Step(0.22,
+        "begin", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", 0), Step(0.001, "read",
+        "", 1), Step(2.0, "write", "", 1), Step(0.01, "read", "", 7)), provided=False,
+        session_id=None, autocommit=True, transactions="verify", max_snapshot=5.0),),
+        mishaps=(Mishap(0.45, "fail over", 1, 0.8),), others=(0.51,), store=False),
 }
