@@ -117,6 +117,18 @@ def _narrow(chooser: Chooser, usable: Any, tried: Any, now: float) -> Any:
     return tuple([end for end in usable if end.name not in tried])
 
 
+_serves = Chooser.serves
+
+
+def _forgets_who_is_gone(chooser: Chooser, replica: Server, needed: Any, route: Any) -> bool:
+    """While the primary is away, forget what was seen on a replica that is gone."""
+    cluster, at = chooser._cluster, chooser.seen.at
+    is_gone = at is not None and not cluster.servers[at].may_serve(cluster._clock())
+    if is_gone and not cluster.topology.primary_is_up:
+        return chooser.has(replica, needed)
+    return _serves(chooser, replica, needed, route)
+
+
 def _shows_no_commits(reads: Reads, route: Any) -> Doing:
     needed = yield from _needed(reads, route)
     return None if route.sees_commits else needed
@@ -305,6 +317,13 @@ OF_READS = (
         ((Chooser, "_is_by", returns(True)),),
         ("monotonic",),
         kept="a replica came back without what nobody had told",
+        goes_straight=False,
+    ),
+    Mutant(
+        "what was told counts while the primary is away",
+        ((Chooser, "serves", _forgets_who_is_gone),),
+        ("monotonic",),
+        kept="a replica is gone whose reads told, and the primary",
         goes_straight=False,
     ),
     Mutant(

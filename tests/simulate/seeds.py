@@ -356,6 +356,20 @@ KEPT: dict[str, Plan] = {
         1), Step(0.0283, "write", "lost behind", 3)), provided=False, session_id="7",
         autocommit=True, transactions="verify", max_snapshot=0.05),), mishaps=(Mishap(6.7985,
         "restart primary", 1, 0.854),), others=(), store=False),
+    "what a session id must see is seen once":
+        Plan(seed=69001949, flavor="mariadb", replicas=1, clients=(ClientPlan(level="session",
+        shares=False, waits=True, timeout=2.0, steps=(Step(0.007, "read", "", 2), Step(0.0097,
+        "read", "whole", 6), Step(0.0023, "read", "user", 0), Step(0.0182, "stream", "", 3),
+        Step(0.0175, "begin", "BEGIN", 0), Step(0.0106, "read", "lock", 4), Step(0.0249, "write",
+        "", 7), Step(0.0042, "write", "lost behind", 3), Step(0.0152, "commit", "method", 5)),
+        provided=False, session_id="8", autocommit=True, transactions="verify",
+        max_snapshot=0.3),), mishaps=(Mishap(0.2684, "fail over", 3, 0.602), Mishap(0.278,
+        "restart less", 4, 0.188)), others=(0.1693,), store=False),
+    "a replica is gone whose reads told, and the primary":
+        Plan(seed=0, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
+        shares=False, waits=False, timeout=None, steps=(*(Step(0.1, "read"),) * 8, *(Step(0.3,
+        "read"),) * 4)),), mishaps=(Mishap(0.01, "stall", 1, 1.0), Mishap(0.85, "restart primary",
+        0, 1.0), Mishap(0.87, "restart", 0, 0.99)), others=(0.05, 0.06)),
     "what a consistent snapshot shows was lost with the primary":
         Plan(seed=50000038, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
         shares=True, waits=True, timeout=None, steps=(Step(0.3, "read", "", 0), Step(0.22,
