@@ -206,6 +206,24 @@ def test_a_report_of_what_the_statement_can_not_have_set_is_no_news():
     assert state.difference(0) == ([], False)
 
 
+def test_what_a_trigger_sets_that_can_not_be_set_on_a_replica_keeps_the_session_on_the_primary():
+    state = new()
+    learn(state, "INSERT INTO t VALUES (1)", variables=(("timestamp", "1000.000000"),))
+    assert "timestamp" in state.pins
+
+
+def test_what_is_set_for_one_statement_binds_nothing():
+    state = new("mariadb")
+    statement = classify("SET STATEMENT Timestamp = 7, rand_seed1=5 FOR DELETE FROM t", "mariadb")
+    assert statement.system_variables_lent == {"timestamp", "rand_seed1"}
+    assert not statement.usual
+    state.expect(statement)
+    later = classify("DELETE FROM t", "mariadb")  # which reports it (tried)
+    for ran in (statement, later):
+        state.learn(Changes(variables=(("timestamp", "7.0"), ("rand_seed1", "5"))), ran)
+    assert not state.pins
+
+
 def test_user_variables_set_to_literals_are_known_from_the_text():
     state = new()
     state.set_variable("collation_connection", "utf8mb4_bin")

@@ -250,6 +250,19 @@ def test_a_procedure_that_stops_the_clock_keeps_the_session_on_the_primary(
     assert routes[-1].role == "replica"
 
 
+@pytest.mark.parametrize(
+    "written", ["INSERT INTO fb VALUES (7, 7)", "REPLACE INTO fb VALUES (7, 8)"]
+)
+def test_a_trigger_that_stops_the_clock_keeps_the_session_on_the_primary(cluster, connect, written):
+    setup = (
+        *TABLES,
+        "CREATE TRIGGER ft BEFORE INSERT ON fb FOR EACH ROW SET timestamp = 1000000",
+    )
+    program = [written, "SELECT NOW(), UNIX_TIMESTAMP() FROM fb", "SET timestamp = DEFAULT"]
+    routes = same(cluster, connect, setup, [*program, "SELECT NOW() > '2000-01-01' FROM fb"])
+    assert routes[-1].role == "replica"
+
+
 # Bound to the primary's connection.
 
 

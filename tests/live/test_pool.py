@@ -132,6 +132,24 @@ def test_a_lock_is_free_as_soon_as_its_connection_is_closed(fresh, connect):
     waiter.cursor().execute("SELECT id FROM locked /* rwsplit: primary */")
 
 
+@pytest.mark.parametrize(
+    "takes",
+    [
+        "SELECT GET_LOCK('closed', 0)",
+        "SELECT IF(GET_LOCK('closed', 0), 'mine', 'not mine')",
+        "SELECT COUNT(*) + 3 FROM information_schema.schemata WHERE GET_LOCK('closed', 0)",
+    ],
+)
+def test_a_user_lock_is_free_as_soon_as_its_connection_is_closed(cluster, fresh, takes):
+    holder = rwsplit.connect(**fresh)
+    holder.cursor().execute(takes)
+    holder.close()
+    with cluster.connect(cluster.primary) as plain:
+        cursor = plain.cursor()
+        cursor.execute("SELECT GET_LOCK('closed', 5)")
+        assert cursor.fetchone() == (1,)
+
+
 def test_a_pool_keeps_no_more_than_its_size(cluster):
     name = "sized"
     replicas = [{"host": "localhost", "port": cluster.replicas[0].port, "name": name}]

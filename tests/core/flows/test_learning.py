@@ -168,6 +168,14 @@ def test_a_stream_may_have_begun_a_transaction(house):
         ("SELECT GET_LOCK('a', 0), GET_LOCK('b', 0)", (0, 0), True),
         ("SELECT GET_LOCK('a', 0) + GET_LOCK('b', 0)", (0,), True),
         ("SELECT GET_LOCK('a', 0) + RELEASE_LOCK('b')", (1,), True),
+        ("SELECT GET_LOCK(CONCAT('a', %s), 0) AS get_lock_1 -- it", (0,), False),
+        # Its value is not the function's.
+        ("SELECT COUNT(*) FROM t WHERE GET_LOCK('a', 0)", (4,), True),
+        ("SELECT GET_LOCK('a', 0) IS NULL", (0,), True),
+        ("SELECT IF(GET_LOCK('a', 0), 'yes', 'no')", ("yes",), True),
+        ("SELECT 0; SELECT GET_LOCK('a', 0)", (0,), True),
+        ("SELECT GET_LOCK(CONCAT('a', GET_LOCK('b', 0)), 0)", (0,), True),
+        ("SELECT GET_LOCK('a', 0), RELEASE_ALL_LOCKS()", (1, 0), True),
     ],
 )
 def test_locks_are_counted_by_answers(house, sql, row, held):
@@ -188,6 +196,23 @@ def test_two_locks_are_released_one_by_one(house):
         house.state.expect(statement, sql=sql.encode())
         house.journey.learning.note_user_locks(statement, sql.encode(), rows(1))
         assert ("user" in house.state.pins) is held
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT RELEASE_LOCK('b') IS NOT NULL",
+        "SELECT 1; SELECT RELEASE_LOCK('b')",
+        "DO RELEASE_LOCK('b')",
+        "SELECT IF(0, RELEASE_ALL_LOCKS(), 1)",
+    ],
+)
+def test_a_lock_is_held_until_it_is_known_to_be_released(house, sql):
+    house.state.bind("user", "a user lock is held on the primary")
+    house.state.note_user_lock(1)
+    answer = Result([]) if sql.startswith("DO") else rows(1)
+    house.journey.learning.note_user_locks(house.statement(sql), sql.encode(), answer)
+    assert "user" in house.state.pins
 
 
 def test_all_locks_are_released_at_once(house):

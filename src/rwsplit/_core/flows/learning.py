@@ -9,6 +9,7 @@ from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION, LEXING, can_commit, runs_code
 from ..sql.following import runs_more
 from ..sql.statement import Kind, Statement
+from ..sql.user_locks import lone_function
 from ..tracking import only_gtid, parse_tails
 from ..wire import Fault, raise_first
 from .asking import Asking
@@ -81,19 +82,16 @@ class Learning:
     def note_user_locks(self, statement: Statement, sql: bytes, result: Any) -> None:
         """Count user locks by the answers of statements that take or release one."""
         state = self._session.state
-        text = sql.lower()
-        if "user" in statement.releases and b"release_all_locks" in text:
-            state.release_user_locks()
-            return
+        function = lone_function(sql.decode(errors="replace"))
         rows: Any = result.rows or ()
-        told = not result.unbuffered_active and len(rows) == 1 and len(rows[0]) == 1
-        if "user" in statement.locks:
-            if not told or text.count(b"get_lock") != 1 or statement.releases:
+        if function == "release_all_locks":
+            state.release_user_locks()
+        elif result.unbuffered_active or len(rows) != 1 or function is None:
+            if "user" in statement.locks:
                 state.note_user_lock(None)
-            else:
-                state.note_user_lock(int(rows[0][0] in _ONE))
-        elif "user" in statement.releases and told and text.count(b"release_lock") == 1:
-            state.note_user_lock(-int(rows[0][0] in _ONE))
+        else:
+            answer = int(rows[0][0] in _ONE)
+            state.note_user_lock(answer if function == "get_lock" else -answer)
 
     def of_failure(self, statement: Statement) -> Flow[bool]:
         """Learn what a statement that failed changed before its error; False if nobody told."""

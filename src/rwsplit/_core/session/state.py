@@ -156,6 +156,7 @@ class State:
         "_commits",
         "_committed",
         "_entries",
+        "_lent",
         "_of_primary",
         "_position",
         "_start",
@@ -244,6 +245,8 @@ class State:
         """Of IDS, what may have gone with a connection, for all that nobody was told of."""
         self._checked: set[str] = set()
         """User variables that are known all the same."""
+        self._lent: set[str] = set()
+        """What was set for one statement: MariaDB reports with a later one that it is over."""
         self.heavy: set[str] = set()
         """User variables whose values are too large to be brought to replicas."""
         self.suspect = False
@@ -622,6 +625,8 @@ class State:
                     self._note_bound(name, str(value))
             elif name in self._of_primary or _is_kept(name):
                 self.unread.add(name)
+            elif _STAY_ON_PRIMARY.match(name) and name not in self._lent:
+                self._note_bound(name, str(value))  # a trigger has set it
         if changes.schema is not None:
             self.set_schema(changes.schema or None)
             if "collation_database" in self._of_primary:
@@ -646,6 +651,7 @@ class State:
             self._checked.clear()
         if changes_globals(statement):
             self.sets_globals = True
+        self._lent |= statement.system_variables_lent
         # A SET that fails changes nothing (MySQL manual, SET Syntax for Variable Assignment).
         if statement.system_variables_written and (succeeded or statement.kind is not Kind.SESSION):
             self._expect_variables(statement)

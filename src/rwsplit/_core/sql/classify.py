@@ -329,6 +329,7 @@ def _several(parts: Iterable[Statement]) -> Statement:
         system_variables_read=_union(part.system_variables_read for part in parts),
         system_variables_written=_union(part.system_variables_written for part in parts),
         system_variables_defaulted=_union(part.system_variables_defaulted for part in parts),
+        system_variables_lent=_union(part.system_variables_lent for part in parts),
         locks=_union(part.locks for part in parts),
         releases=_union(part.releases for part in parts),
         temporary_made=tuple(name for part in parts for name in part.temporary_made),

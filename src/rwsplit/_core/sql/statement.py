@@ -95,6 +95,8 @@ class Statement(NamedTuple):
     """Of the session; SET GLOBAL and SET PERSIST are not here."""
     system_variables_defaulted: frozenset[str] = frozenset()
     """Those of them that are set to DEFAULT."""
+    system_variables_lent: frozenset[str] = frozenset()
+    """Those that are set for this statement alone."""
     locks: frozenset[str] = frozenset()
     """What it acquires: `rows`, `tables`, `user`, `handler`, `instance`, `xa`."""
     releases: frozenset[str] = frozenset()
@@ -168,6 +170,7 @@ def changes_rows_alone(statement: Statement) -> bool:
             or statement.releases
             or statement.user_variables_written
             or statement.system_variables_written
+            or statement.system_variables_lent
             or statement.temporary_made
             or statement.temporary_dropped
             or statement.renames
