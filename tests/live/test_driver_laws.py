@@ -53,7 +53,10 @@ class Run(lockstep.Run):
 
     def _perform(self, conn, schema, step):
         driver = self._driver
-        return lockstep.perform(conn, schema, step, driver.module.Error, driver.cursors.SSCursor)
+        seen = lockstep.perform(conn, schema, step, driver.module.Error, driver.cursors.SSCursor)
+        if seen[:2] == (driver.deadlock.__name__, lockstep.DEADLOCK):
+            return "OperationalError", *seen[1:]
+        return seen
 
     def _was_told(self, answer):
         return self._driver.shows_status and super()._was_told(answer)
