@@ -153,6 +153,12 @@ class Shaped:
     def thread_id(self):
         return self.own.connection_id
 
+    def affected_rows(self):
+        """Its cursors alone know."""
+
+    def insert_id(self):
+        """Its cursors alone know."""
+
     @property
     def server_status(self):
         return self.own.server_status
@@ -197,19 +203,13 @@ class ShapedCursor:
 
 
 class ToldByConnector(mysql.connector.MySQLConnection):
-    """mysql-connector-python alone, with the status and the number that it is told."""
+    """mysql-connector-python alone, with the status that it is told."""
 
     server_status = 2
-    _insert_id = 0
 
     def _handle_server_status(self, flags):
         self.server_status = flags
         super()._handle_server_status(flags)
-
-    def _handle_ok(self, packet):
-        ok = super()._handle_ok(packet)
-        self._insert_id = ok["insert_id"]
-        return ok
 
     def is_connected(self):
         """Its `cursor()` pings, which ROW_COUNT() tells behind it; rwsplit's does not."""
@@ -217,9 +217,6 @@ class ToldByConnector(mysql.connector.MySQLConnection):
 
     def get_autocommit(self):
         return bool(self.server_status & 2)
-
-    def insert_id(self):
-        return self._insert_id
 
 
 class OfConnector:

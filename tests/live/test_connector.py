@@ -325,13 +325,17 @@ def test_a_statement_is_cancelled_from_another_thread(connect):
     assert rows(connection, "SELECT 1") == [(1,)]
 
 
-def test_sqlalchemy_with_a_creator(cluster, account, table):
+@pytest.mark.parametrize("way", ["creator", "module"])
+def test_sqlalchemy(cluster, account, table, way):
     sa = pytest.importorskip("sqlalchemy")
     options, replicas = account
     db = rwsplit.wrap(mysql.connector, replicas=replicas, max_wait=5)
-    engine = sa.create_engine(
-        "mysql+mysqlconnector://", creator=lambda: db.connect(**options), pool_pre_ping=True
-    )
+    url = "mysql+mysqlconnector://"
+    if way == "creator":
+        engine = sa.create_engine(url, creator=lambda: db.connect(**options), pool_pre_ping=True)
+    else:
+        url += "{user}:{password}@{host}:{port}/{database}".format(**options)
+        engine = sa.create_engine(url, module=db, pool_pre_ping=True)
     roles = []
 
     @sa.event.listens_for(engine, "after_cursor_execute")
@@ -341,6 +345,7 @@ def test_sqlalchemy_with_a_creator(cluster, account, table):
     t = sa.Table("t", sa.MetaData(), sa.Column("id", sa.Integer), sa.Column("v", sa.Integer))
     with engine.begin() as connection:
         connection.execute(t.insert(), [{"id": n, "v": n} for n in range(10)])
+    cluster.wait_caught_up()
     roles.clear()
     with engine.connect() as connection:
         assert connection.execute(sa.select(sa.func.sum(t.c.v))).scalar() == 45

@@ -140,9 +140,7 @@ class Line:
 
     def read(self, most: int | None) -> list[Any]:
         """Return the next rows of the answer that has begun; all for None."""
-        rows, end = self.connection.get_rows(
-            most, raw=True, read_timeout=self.connection._read_timeout
-        )
+        rows, end = self.connection.get_rows(most, raw=True)
         if end is not None:
             self._see(end)
         return rows  # type: ignore[no-any-return]
