@@ -9,6 +9,7 @@ from functools import partial
 from time import thread_time
 from typing import Any
 
+import mysql.connector
 import MySQLdb
 import pymysql
 from pymysql.constants import CLIENT
@@ -39,12 +40,17 @@ def table(cluster: Sandbox) -> str:
 
     own_options: dict[str, Any] = {"replicas": replicas, "max_wait": 1.0}
     primary = f"{options['host']}:{options['port']}"
-    for name, module, connect in (
-        ("PyMySQL", pymysql, partial(rwsplit.wrap(pymysql, **own_options), **options)),
-        ("PyMySQL's own", pymysql, rwsplit.wrap(make, primary=primary, **own_options)),
-        ("mysqlclient", MySQLdb, partial(rwsplit.wrap(MySQLdb, **own_options), **options)),
+    for name, plain, connect in (
+        ("PyMySQL", pymysql.connect, partial(rwsplit.wrap(pymysql, **own_options), **options)),
+        ("PyMySQL's own", pymysql.connect, rwsplit.wrap(make, primary=primary, **own_options)),
+        ("mysqlclient", MySQLdb.connect, partial(rwsplit.wrap(MySQLdb, **own_options), **options)),
+        (
+            "mysql-connector-python",
+            mysql.connector.MySQLConnection,
+            partial(rwsplit.wrap(mysql.connector, **own_options), **options),
+        ),
     ):
-        with closing(module.connect(**options)) as alone, closing(connect()) as own:
+        with closing(plain(**options)) as alone, closing(connect()) as own:
             for what, statements in (
                 ("read", (_READ,)),
                 ("write", (_WRITE,)),

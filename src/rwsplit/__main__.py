@@ -26,7 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     doctor.add_argument("url", help="as rwsplit.connect() takes it")
     doctor.add_argument(
-        "--driver", choices=("pymysql", "mysqlclient"), default="pymysql", help="to connect with"
+        "--driver",
+        choices=("pymysql", "mysqlclient", "connector"),
+        default="pymysql",
+        help="to connect with; connector is mysql-connector-python",
     )
     given = sys.argv[1:] if argv is None else argv
     if given[:1] == ["run"]:  # all behind it is the program's

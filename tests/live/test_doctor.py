@@ -30,7 +30,7 @@ def test_a_cluster_that_is_fine(cluster, url, driver, capsys):
     version = cluster.flavor if cluster.flavor == "mariadb" else "mysql"
     assert f"primary 127.0.0.1:{cluster.primary.port}: {version}" in text
     assert "TRACKS_WRITES" in text.split("without")[0]
-    assert ("HANDS_OVER" in text.split("without")[1]) == (driver == "mysqlclient")
+    assert ("HANDS_OVER" in text.split("without")[1]) == (driver != "pymysql")
     assert text.count("usable") == len(cluster.replicas)
     assert cluster.connect_options["password"] not in text.replace("rwsplit", "")
 

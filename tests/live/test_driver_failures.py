@@ -51,13 +51,13 @@ def test_none_begins_while_the_primary_is_away(cluster, driver):
         cluster.wait_caught_up()
         cluster.kill(cluster.primary)
         try:
-            with pytest.raises(driver.module.OperationalError) as away:
+            with pytest.raises(driver.lost) as away:
                 connect()
             assert away.value.args[0] in (2002, 2003)
             cursor.execute("SELECT 2")
             assert cursor.fetchall() == ((2,),)
             assert cursor.route.role == "replica"
-            with pytest.raises(driver.module.OperationalError):
+            with pytest.raises(driver.lost):
                 cursor.execute("CREATE TABLE IF NOT EXISTS away (id INT PRIMARY KEY)")
         finally:
             cluster.restart(cluster.primary)

@@ -53,10 +53,15 @@ class Run(lockstep.Run):
 
     def _perform(self, conn, schema, step):
         driver = self._driver
-        return lockstep.perform(conn, schema, step, driver.module.Error, driver.cursors.SSCursor)
+        seen = lockstep.perform(conn, schema, step, driver.module.Error, driver.cursors.SSCursor)
+        if seen[:2] == (driver.deadlock.__name__, lockstep.DEADLOCK):
+            return "OperationalError", *seen[1:]
+        return seen
 
     def _was_told(self, answer):
-        return self._driver.shows_status and super()._was_told(answer)
+        # One that fails amid its rows tells the connector what stands behind its columns.
+        is_told = self._driver.shows_status and not lockstep._is_error(answer)
+        return is_told and super()._was_told(answer)
 
 
 def test_a_program_gives_what_it_gives_on_one_server(driver, stage):

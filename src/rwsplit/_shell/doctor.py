@@ -18,7 +18,7 @@ from .wrapping import lender_of, told_apart, wrap
 
 __all__ = ["DRIVERS", "Found", "examine"]
 
-DRIVERS = {"pymysql": "pymysql", "mysqlclient": "MySQLdb"}
+DRIVERS = {"pymysql": "pymysql", "mysqlclient": "MySQLdb", "connector": "mysql.connector"}
 """By the name of a driver that of its module."""
 FINE, WARNING, BROKEN = 0, 1, 2
 """Exit statuses."""

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from .._core.cluster.endpoint import Endpoint
 from .._core.setup.options import Options
 from .._core.wire import Capability
+from .._drivers.cursors import Cursor
 from .._drivers.lending import Lender, Source
 from .._drivers.pymysql import LentConnection
 from .._stores import open_store
@@ -64,7 +65,7 @@ class GivenConnection(Connection[Any]):
         self._result: Any = None
         self._affected_rows: Any = 0
         self.connect()
-        self.cursorclass = given.cursorclass or self.wrapped.cursorclass
+        self.cursorclass = given.cursorclass or getattr(self.wrapped, "cursorclass", Cursor)
 
     def connect(self, sock: Any = None) -> None:
         """Connect to the primary; replicas are connected to when first needed."""

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 from .._core.cause import Cause, Reason
 from .._drivers import err
-from .._drivers.foreign import Driver, ForeignConnection, application_error
+from .._drivers.foreign import ForeignConnection, application_error
 from .connection import Connection
 from .given import Given, GivenConnection
 from .seeing import Seeing
 
-__all__ = ["WrappedConnection", "connection_class"]
+__all__ = ["WrappedConnection", "as_driver"]
 
 M = TypeVar("M", bound=Callable[..., Any])
 
@@ -23,7 +23,6 @@ _PAST_US = frozenset(
     ("send_query", "read_query_result", "set_server_option", "set_sql_mode", "dump_debug_info")
 )
 """Calls of drivers that change what nobody tells: from then on everything runs on the primary."""
-_REFUSED = frozenset(("change_user", "shutdown"))
 
 
 def as_driver(method: M) -> M:
@@ -50,8 +49,10 @@ class WrappedConnection(GivenConnection):
     that are run there directly are not seen by rwsplit.
     """
 
-    driver: Driver
+    driver: Any
     physical = ForeignConnection
+    refused = frozenset(("change_user", "shutdown"))
+    """Calls of the driver that can't be let through."""
     _result: Any
 
     def __init__(self, given: Given) -> None:
@@ -171,7 +172,7 @@ class WrappedConnection(GivenConnection):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or "driver_connection" not in self.__dict__:
             raise AttributeError(name)
-        if name in _REFUSED:
+        if name in self.refused:
             raise self.driver.module.NotSupportedError(
                 1235, f"rwsplit does not let {name}() be used: it would change the session unseen"
             )
@@ -224,16 +225,3 @@ class WrappedConnection(GivenConnection):
     show_warnings = as_driver(Connection.show_warnings)
     wait_for = as_driver(Seeing.wait_for)
     begin_session = as_driver(Seeing.begin_session)
-
-
-_ERRORS = (
-    *("Warning", "Error", "InterfaceError", "DatabaseError", "DataError", "OperationalError"),
-    *("IntegrityError", "InternalError", "ProgrammingError", "NotSupportedError"),
-)
-
-
-@functools.cache
-def connection_class(driver: Driver) -> type[WrappedConnection]:
-    """Return the class of virtual connections over a driver: they have its errors."""
-    errors = {name: getattr(driver.module, name) for name in _ERRORS}
-    return type("Connection", (WrappedConnection,), {**errors, "driver": driver})

@@ -24,7 +24,7 @@ from .configuring import check_replica_options, checked_options, translate_alias
 from .connection import Connection
 from .given import Given, GivenConnection
 from .lent import LentAccount
-from .wrapped import connection_class
+from .shapes import connection_class
 
 __all__ = ["Wrapped", "lender_of", "told_apart", "wrap"]
 
@@ -55,7 +55,7 @@ def wrap(what: Any, /, *, primary: Any = None, driver: Any = None, **options: An
         module = known.module
         return Wrapped(module, _OfKeywords(known, options))
     if unfit(what):
-        raise TypeError(f"wrap() can't wrap {unfit(what)}: it can PyMySQL and mysqlclient")
+        raise TypeError(f"wrap() can't wrap {unfit(what)}: it can {_KNOWN}")
     if isinstance(what, ModuleType) or not callable(what):
         raise TypeError(
             f"wrap() takes a driver that it knows, a function or an open connection, "
@@ -198,12 +198,12 @@ def _wrap_open(driver: Driver, connection: Any, primary: Any, given: Mapping[str
     """Return the virtual connection of which an open one is the primary's."""
     own, keywords = told_apart(given, driver)
     home = _home(keywords) if primary is None else parse_primary(primary, DEFAULT_PORT)
-    if primary is None and not keywords.get("host") and connection.host:
-        keywords["host"] = connection.host
-        keywords.setdefault("port", connection.port)
+    where, told = driver.told_by(connection)
+    if primary is None and not keywords.get("host") and where:
+        keywords = {**where, **keywords, "host": where["host"]}
         home = _home(keywords)
     options = checked_options(own, home.port, driver.keywords)
-    keywords.setdefault("user", connection.user)
+    keywords = {**told, **keywords}
     timeout = options.replica_connect_timeout
     account = LentAccount(ForeignConnection, Keywords(driver, keywords, home, timeout), timeout)
     held = Held(driver, connection)
@@ -235,6 +235,7 @@ def lender_of(given: Any) -> Lender | None:
     return driver_of(given)
 
 
+_KNOWN = "PyMySQL, mysqlclient and mysql-connector-python"
 _PATIENCE = 10.0
 """How many seconds a function may take to connect to the primary."""
 _POSITIONAL = ("host", "user", "password", "database", "port", "unix_socket")

@@ -55,8 +55,7 @@ class Exchanges:
     @property
     def encoding(self) -> str:
         """How texts become bytes."""
-        line = self._line
-        return getattr(line.connection, "encoding", "utf8") if line is not None else "utf8"
+        return "utf8" if self._line is None else self._line.encoding()
 
     @property
     def result(self) -> Any:
@@ -84,11 +83,11 @@ class Exchanges:
                 self._drop()
             raise house_error(self.driver, error) from error
 
-    def _mine(self) -> Any:
-        """Return the driver's connection; raises PyMySQL's error where there is none."""
+    def _line_now(self) -> Line:
+        """Return what drives the connection; raises PyMySQL's error where there is none."""
         if self._line is None:
             raise err.InterfaceError(0, "")
-        return self._line.connection
+        return self._line
 
     # Running statements.
 

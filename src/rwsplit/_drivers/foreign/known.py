@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from .connector import Connector
 from .driver import Driver
 from .mysqlclient import MySQLClient
 
@@ -20,12 +22,15 @@ def driver_of(given: Any) -> Driver | None:
     What is not imported yet is no one's.
     """
     top = next((each for each in _packages(given) if each in _MAKERS), "")
-    make, module = _MAKERS.get(top), sys.modules.get(top)
-    if make is None or module is None or not hasattr(module, "_mysql"):
+    name, mark, make = _MAKERS.get(top, ("", "", None))
+    module = sys.modules.get(name)
+    if make is None or module is None or not hasattr(module, mark):
         return None
     if module not in _known:
         _known[module] = make(module)
-    return _known[module]
+    driver = _known[module]
+    is_fit = isinstance(given, ModuleType) or callable(given) or driver.is_own(given)
+    return driver if is_fit else None
 
 
 def unfit(given: Any) -> str:
@@ -42,9 +47,13 @@ def _packages(given: Any) -> list[str]:
     return [str(name).partition(".")[0] for name in names]
 
 
-_MAKERS = {"MySQLdb": MySQLClient}
+_MAKERS: dict[str, tuple[str, str, Callable[[ModuleType], Driver]]] = {
+    "MySQLdb": ("MySQLdb", "_mysql", MySQLClient),
+    "mysql": ("mysql.connector", "MySQLConnection", Connector),
+}
+"""By package, the module that an application imports, what it must have, and the driver."""
 _UNFIT = {
-    "mysql": "mysql-connector-python",
+    "mysql": "mysql-connector-python's C extension or pool (use_pure=True makes what it can)",
     "mariadb": "mariadb",
     "asyncmy": "asyncmy",
     "aiomysql": "aiomysql",

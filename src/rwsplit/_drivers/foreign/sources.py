@@ -42,8 +42,9 @@ class Keywords:
             left_out = self.driver.primary_only
             keywords = {key: keywords[key] for key in keywords if key not in left_out}
             # The library counts in whole seconds, and 0 is for ever.
-            patience = keywords.get("connect_timeout") or self.seconds
-            keywords["connect_timeout"] = int(min(self.seconds, patience))
+            given = [keywords.pop(name, None) for name in self.driver.timeouts]
+            patience = next(filter(None, given), self.seconds)
+            keywords[self.driver.timeouts[0]] = int(min(self.seconds, patience))
         elif endpoint.name == self._home.name:
             return keywords
         keywords.update(endpoint.overrides)
