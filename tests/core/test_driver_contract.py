@@ -64,6 +64,30 @@ def test_the_result_has_the_methods_that_are_overridden():
         assert name in vars(connections.MySQLResult), name
 
 
+def test_a_result_is_read_as_the_driver_reads_it():
+    source = inspect.getsource(connections.MySQLResult.read)
+    behind = source[source.index("first_packet = self.connection._read_packet()") :]
+    assert behind.split() == [
+        "first_packet",
+        "=",
+        "self.connection._read_packet()",
+        "if",
+        "first_packet.is_ok_packet():",
+        "self._read_ok_packet(first_packet)",
+        "elif",
+        "first_packet.is_load_local_packet():",
+        "self._read_load_local_packet(first_packet)",
+        "else:",
+        "self._read_result_packet(first_packet)",
+        "finally:",
+        "self.connection",
+        "=",
+        "None",
+    ]
+    is_ok = inspect.getsource(protocol.MysqlPacket.is_ok_packet)
+    assert "return self._data[0] == 0 and len(self._data) >= 7" in is_ok
+
+
 def test_a_result_begins_as_the_drivers_does():
     begun = vars(connections.MySQLResult(None))
     del begun["connection"]

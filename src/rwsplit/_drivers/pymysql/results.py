@@ -36,7 +36,8 @@ __all__ = [
 
 _RAN_TOO_LONG = (ER.QUERY_TIMEOUT, ER.STATEMENT_TIMEOUT)
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
-_EOF, _EOF_BYTE = 0xFE, b"\xfe"
+_OK, _EOF, _EOF_BYTE = 0x00, 0xFE, b"\xfe"
+_SHORTEST_OK = 7
 _UNKNOWN_COUNT = 2**64 - 1
 """What PyMySQL says of how many rows an unbuffered result has."""
 _WARNINGS_AND_STATUS = struct.Struct("<HH")
@@ -56,7 +57,7 @@ class Owner(Protocol):
     due: int
     replica: str | None
     fingerprint: Fingerprint
-    _rfile: Inbox | None
+    _inbox: Inbox | None
     _next_seq_id: int
 
     def receive(self) -> None: ...
@@ -104,14 +105,23 @@ class Result(MySQLResult):  # type: ignore[misc]
         try:
             if self._take_head():
                 self._read_rowdata_packet()
+                return
+            owner = self._owner
+            data = owner.payload()
+            if data[0] == _OK and len(data) >= _SHORTEST_OK:
+                self._read_ok(data)
+                return
+            packet = MysqlPacket(data, owner.encoding)
+            if packet.is_load_local_packet():
+                self._read_load_local_packet(packet)
             else:
-                super().read()
+                self._read_result_packet(packet)
         finally:
             self.connection = None
 
     def init_unbuffered_query(self) -> None:
         """Read what comes before the rows."""
-        self._wire = self._owner._rfile
+        self._wire = self._owner._inbox
         if self._take_head():
             self.affected_rows = _UNKNOWN_COUNT
             self.unbuffered_active = True
@@ -121,7 +131,7 @@ class Result(MySQLResult):  # type: ignore[misc]
     def _take_head(self) -> bool:
         """Read the columns at once, if they are known."""
         owner = self._owner
-        inbox = owner._rfile
+        inbox = owner._inbox
         if inbox is None:
             return False
         if inbox.at == len(inbox.data):
@@ -140,7 +150,10 @@ class Result(MySQLResult):  # type: ignore[misc]
         return True
 
     def _read_ok_packet(self, packet: MysqlPacket) -> None:
-        self.affected_rows, self.insert_id, status, self.warning_count, tail = read_ok(packet._data)
+        self._read_ok(packet._data)
+
+    def _read_ok(self, data: bytes) -> None:
+        self.affected_rows, self.insert_id, status, self.warning_count, tail = read_ok(data)
         self.server_status = status
         self.has_next = status & _MORE_RESULTS
         owner = self._owner
@@ -170,7 +183,7 @@ class Result(MySQLResult):  # type: ignore[misc]
     def _next_rows(self) -> Iterable[Any] | None:
         """Return the rows that have come whole; None if what comes next has to be looked at."""
         owner = self._owner
-        inbox = owner._rfile
+        inbox = owner._inbox
         if inbox is None:
             raise err.OperationalError(CR.CR_SERVER_LOST, LOST_CONNECTION)
         width = len(self.converters)
@@ -196,7 +209,7 @@ class Result(MySQLResult):  # type: ignore[misc]
     def _read_rowdata_packet(self) -> None:
         rows: list[Any] = []
         owner = self._owner
-        inbox = owner._rfile
+        inbox = owner._inbox
         while True:
             found = self._next_rows()
             if found is not None:
@@ -273,7 +286,7 @@ class Result(MySQLResult):  # type: ignore[misc]
         owner = self._owner
         if owner.due:
             owner.kill_socket()  # an interrupt left a part of a packet unread
-        return owner._rfile is None or owner._rfile is not self._wire
+        return owner._inbox is None or owner._inbox is not self._wire
 
     def _gone(self, error: err.MySQLError) -> err.MySQLError:
         """Return what to raise for rows that will not come."""
@@ -312,7 +325,7 @@ class Result(MySQLResult):  # type: ignore[misc]
 
     def _skip_rest(self) -> None:
         owner = self._owner
-        inbox = owner._rfile
+        inbox = owner._inbox
         assert inbox is not None
         self._ahead = iter(())
         while self.unbuffered_active:
@@ -329,7 +342,7 @@ class Result(MySQLResult):  # type: ignore[misc]
 
     def _get_descriptions(self) -> None:
         owner = self._owner
-        columns, inbox = owner.columns, owner._rfile
+        columns, inbox = owner.columns, owner._inbox
         assert inbox is not None
         data, begin = inbox.data, inbox.at - COUNT_PACKET
         found = [columns.field(owner.payload()) for _ in range(self.field_count)]
