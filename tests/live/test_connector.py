@@ -153,11 +153,13 @@ def test_warnings_are_fetched_from_who_has_them(connect, table):
 def test_what_is_not_there_is_refused(connect):
     connection = connect()
     for how in ({"prepared": True}, {"read_timeout": 1}):
-        with pytest.raises(mysql.connector.NotSupportedError):
+        with pytest.raises(mysql.connector.NotSupportedError) as refused:
             connection.cursor(**how)
+        assert refused.value.errno == 1235
     for name in ("cmd_change_user", "cmd_reset_connection", "cmd_stmt_prepare", "reset_session"):
-        with pytest.raises(mysql.connector.NotSupportedError, match=name):
+        with pytest.raises(mysql.connector.NotSupportedError, match=name) as refused:
             getattr(connection, name)
+        assert refused.value.errno == 1235
     assert rows(connection, "SELECT 1") == [(1,)]
 
 
