@@ -283,6 +283,14 @@ def test_with_other_ways_to_speak(connect, cluster, table, own):
     assert cursor.rowcount == int("compress" not in own)
 
 
+def test_what_was_left_unread_on_its_own_connection_is_read_away(connect, table):
+    connection = connect()
+    fill(connection)
+    connection.wrapped.cursor().execute("SELECT id FROM t")
+    for where in ("primary", "replica"):
+        assert rows(connection, f"SELECT /* rwsplit: {where} */ 1") == [(1,)]
+
+
 def test_whether_it_lives(connect, cluster):
     connection = connect()
     assert connection.is_connected()

@@ -68,6 +68,8 @@ class Line:
     def send(self, sql: bytes) -> None:
         """Send a statement, and wait for nothing."""
         connection = self.connection
+        if connection.unread_result:  # what the application ran on it directly
+            connection.get_rows(raw=True)
         connection._query, connection._local_infile_filenames = sql, None
         self._write(_QUERY, self._before + sql)
 
