@@ -247,6 +247,7 @@ def test_a_connection_that_was_killed(driver, wrapped, cluster, table):
         other.query(f"KILL {connection.thread_id()}")
     cursor.execute("INSERT INTO t VALUES (1, 1)")
     assert rows(cursor, "SELECT @kept, COUNT(*) FROM t") == ((3, 1),)
+    assert rows(cursor, "SELECT /* rwsplit: primary */ v FROM t") == ((1,),)
     connection.begin()
     cursor.execute("INSERT INTO t VALUES (2, 1)")
     with cluster.connect(cluster.primary) as other:
