@@ -38,6 +38,12 @@ def test_a_connection_of_the_c_extension_or_of_a_pool_is_not_taken():
             rwsplit.wrap(lambda endpoint, found=other: found, primary="db1")()
 
 
+def test_one_that_is_too_old_is_named():
+    old = SimpleNamespace(__version_info__=(9, 2, 0), __name__="mysql.connector")
+    with pytest.raises(TypeError, match=r"from 9\.3 on"):
+        type(DRIVER)(old)
+
+
 def test_it_is_pure_or_nothing():
     with pytest.raises(connector.NotSupportedError, match="use_pure"):
         DRIVER.connect({"use_pure": False})

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from .._core.numbers import NOT_SUPPORTED_YET
 from .._core.session.state import IN_TRANSACTION
+from .._drivers import err
+from .._drivers.foreign import application_error
 from .given import Given
 from .wrapped import WrappedConnection
 
@@ -175,12 +178,11 @@ class ConnectorConnection(WrappedConnection):
         if not self.open:
             raise self.driver.closed()
         if prepared or read_timeout is not None or write_timeout is not None:
-            raise self.driver.module.NotSupportedError(
-                "rwsplit has no prepared cursors, and none with time limits of their own"
-            )
+            text = "rwsplit has no prepared cursors, and none with time limits of their own"
+            raise application_error(self.driver, err.NotSupportedError(NOT_SUPPORTED_YET, text))
         return self.driver.cursor_of(
             self.driver_connection.last, buffered, raw, dictionary, cursor_class
-        )(self)
+        )(self, None, None)
 
     @property
     def raise_on_warnings(self) -> bool:

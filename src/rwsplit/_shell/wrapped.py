@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from .._core.cause import Cause, Reason
+from .._core.numbers import NOT_SUPPORTED_YET
 from .._drivers import err
 from .._drivers.foreign import ForeignConnection, application_error
 from .connection import Connection
@@ -173,9 +174,8 @@ class WrappedConnection(GivenConnection):
         if name.startswith("__") or "driver_connection" not in self.__dict__:
             raise AttributeError(name)
         if name in self.refused:
-            raise self.driver.module.NotSupportedError(
-                1235, f"rwsplit does not let {name}() be used: it would change the session unseen"
-            )
+            text = f"rwsplit does not let {name}() be used: it would change the session unseen"
+            raise application_error(self.driver, err.NotSupportedError(NOT_SUPPORTED_YET, text))
         found = getattr(self.driver_connection.last, name)
         if name in _PAST_US:
             with self._having_turn() as begun:

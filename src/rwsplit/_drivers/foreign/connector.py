@@ -13,6 +13,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+from ..._core.numbers import NOT_SUPPORTED_YET
 from ..._core.wire import Capability
 from .. import err
 from .cursors import Bound, bound
@@ -23,6 +24,7 @@ __all__ = ["Connector"]
 
 _LOST = frozenset({1053, 1927, 3169, 4031})
 """A server's own words for it. What has no SQLSTATE is of the driver, and leaves replies unread."""
+_OLDEST = (9, 3)
 _SERVER_LOST = 2013
 _UNCLEAR = frozenset({-1, 2048, 2055, 3024})
 """The driver's numbers for what was lost, or took too long."""
@@ -66,6 +68,8 @@ class Line:
     def send(self, sql: bytes) -> None:
         """Send a statement, and wait for nothing."""
         connection = self.connection
+        if connection.unread_result:  # what the application ran on it directly
+            connection.get_rows(raw=True)
         connection._query, connection._local_infile_filenames = sql, None
         self._write(_QUERY, self._before + sql)
 
@@ -304,6 +308,8 @@ class Connector:
 
     def __init__(self, module: ModuleType) -> None:
         self.module: Any = module
+        if self.module.__version_info__ < _OLDEST:
+            raise TypeError(f"{self.name} can be wrapped from 9.3 on: {module.__name__} is older")
         self._own = module.MySQLConnection
         self._flags = module.ClientFlag
 
@@ -316,7 +322,8 @@ class Connector:
         given = {key: keywords[key] for key in keywords if key != "use_pure"}
         if not keywords.get("use_pure", True):
             raise self.module.NotSupportedError(
-                "rwsplit wraps the connections in pure Python: use_pure=False can't be had"
+                "rwsplit wraps the connections in pure Python: use_pure=False can't be had",
+                NOT_SUPPORTED_YET,
             )
         flags, tracks = given.get("client_flags") or [], self._flags.SESSION_TRACK
         given["client_flags"] = flags | tracks if isinstance(flags, int) else [*flags, tracks]

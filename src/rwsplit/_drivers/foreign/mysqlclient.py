@@ -62,7 +62,9 @@ class Line:
 
     def read_as(self, other: Any) -> None:
         """Make of what comes what another connection makes of it."""
-        self.connection.converter = other.converter
+        converter = other.converter
+        if converter is not None:  # one that is closed has none
+            self.connection.converter = converter
 
     def _untold_status(self) -> int:
         return AUTOCOMMIT if self.connection.get_autocommit() else 0
