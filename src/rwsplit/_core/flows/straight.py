@@ -184,6 +184,7 @@ class Straight:
             or transaction.lost
             or transaction.may_be_over
             or not session.identity.is_free
+            or not (session.identity.sharing is None or state.position_known)
             or not session.owed.nothing
             or session.asked is not None
             or session.only_reads
@@ -280,9 +281,10 @@ class Straight:
             and not transaction.is_open
             and not transaction.lost
             and _is_simple(statement)
-            # What a stream has committed is known at its end: until then it is marked.
             and (identity.is_free or (in_open and not identity.needs_store))
-            and (identity.sharing is None or not underway.unbuffered)
+            # What a stream has committed is known at its end: until then it is marked. And a mark
+            # of what is in doubt already outlives the loss of its transaction.
+            and (identity.sharing is None or (state.position_known and not underway.unbuffered))
             and session.owed.nothing
             and not session.followed.skipped
             and not state.is_unsettled

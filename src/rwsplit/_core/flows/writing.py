@@ -203,8 +203,8 @@ class Writing:
         session.owed.sent()
         session.followed.note_sent()
         session.state.note_status(status)
-        if session.transaction.may_be_over:
-            session.transaction.doubt(False)  # it has told by now
+        if session.transaction.may_be_over and not result.unbuffered_active:
+            session.transaction.doubt(False)  # it has told by now: a stream does so at its end
         if result.field_count and shows_data(statement):
             session.seen.read_on_primary(session.clock())
         told = session.primary.connection.tells

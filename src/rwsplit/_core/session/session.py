@@ -209,6 +209,7 @@ class Session:
             and not transaction.lost
             and not transaction.may_be_over
             and self.identity.is_free
+            and (self.identity.sharing is None or state.position_known)
             and self.owed.nothing
             and not self.followed.skipped
             and not state.next_transaction
