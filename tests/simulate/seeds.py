@@ -399,4 +399,10 @@ KEPT: dict[str, Plan] = {
         Step(0.0387, "write", "lost behind", 0)), provided=False, session_id=None,
         autocommit=True, transactions="primary", max_snapshot=5.0),), mishaps=(Mishap(0.2154,
         "fail primary", 2, 0.042),), others=(), store=False),
+    "who had what was lost there was rebuilt, and the numbers were given again":
+        Plan(seed=55000812, flavor="mysql", replicas=1, clients=(ClientPlan(level="global",
+        shares=True, waits=True, timeout=2.0, steps=(), provided=False, session_id=None,
+        autocommit=True, transactions="verify", max_snapshot=5.0),), mishaps=(Mishap(0.2334,
+        "switch over", 0, 0.046), Mishap(0.3163, "restart primary", 1, 0.904), Mishap(1.0314,
+        "restart less", 3, 0.534), Mishap(2.1905, "fail over", 2, 0.22)), others=(), store=False),
 }

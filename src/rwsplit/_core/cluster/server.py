@@ -102,8 +102,9 @@ class Server(Place):
         """The primary has changed, and this one may have what the new one lacks."""
         self._let_in: tuple[str, Position, History | None] | None = None
         """As what it was let in last: who it was, where, and what the primary had."""
-        self.ahead: History | None = None
-        """What it has of transactions that were lost with a primary; it has to be rebuilt."""
+        self.ahead: tuple[str, History] | None = None
+        """As which server it has what of transactions that were lost with a primary; it has to be
+        rebuilt, which makes it another one."""
         self.doubted: Probe | None = None
         """A look that told what the primary was not known to have."""
         self.writable_since = 0.0
