@@ -225,5 +225,5 @@ class Client:
                 bounds = bounds._replace(read=0)
                 self.promises.read = 0
         away = self.is_away and not is_primary
-        self.promises.check(bounds, level, reply.saw or 0, where, away)
+        self.promises.check(bounds, level, reply.saw or 0, where, away, not self.was_untold)
         self.application.check_state(reply)
