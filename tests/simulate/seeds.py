@@ -356,4 +356,11 @@ KEPT: dict[str, Plan] = {
         1), Step(0.0283, "write", "lost behind", 3)), provided=False, session_id="7",
         autocommit=True, transactions="verify", max_snapshot=0.05),), mishaps=(Mishap(6.7985,
         "restart primary", 1, 0.854),), others=(), store=False),
+    "what a consistent snapshot shows was lost with the primary":
+        Plan(seed=50000038, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
+        shares=True, waits=True, timeout=None, steps=(Step(0.3, "read", "", 0), Step(0.22,
+        "begin", "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", 0), Step(0.001, "read",
+        "", 1), Step(2.0, "write", "", 1), Step(0.01, "read", "", 7)), provided=False,
+        session_id=None, autocommit=True, transactions="verify", max_snapshot=5.0),),
+        mishaps=(Mishap(0.45, "fail over", 1, 0.8),), others=(0.51,), store=False),
 }
