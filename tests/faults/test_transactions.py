@@ -538,6 +538,39 @@ OTHERS = (
 )
 
 
+@pytest.mark.parametrize(
+    "switch",
+    [
+        "SET autocommit = 1",
+        "set @@session.autocommit := ON;",
+        "SET LOCAL autocommit = TRUE",
+        lambda connection: connection.autocommit(True),
+    ],
+    ids=str,
+)
+def test_a_transaction_that_has_only_read_ends_as_autocommit_is_switched_on(
+    connect, cluster, other, switch
+):
+    """That commits: there is nothing whose reads would have to hold still."""
+    connection = connect(autocommit=False, max_wait=5)
+    cursor = connection.cursor()
+    cursor.execute("SELECT v FROM t WHERE id = 1")
+    before = cursor.fetchall()
+    other.execute("UPDATE t SET v = v + 5 WHERE id = 1")
+    cluster.wait_caught_up()
+    cursor.execute("SELECT v FROM t WHERE id = 1")
+    assert cursor.fetchall() == before
+    if callable(switch):
+        switch(connection)
+    else:
+        cursor.execute(switch)
+    assert connection.get_autocommit()
+    other.execute("SELECT v FROM t WHERE id = 1")
+    expected = other.fetchall()
+    cursor.execute("SELECT v FROM t WHERE id = 1")
+    assert cursor.fetchall() == expected != before
+
+
 @pytest.mark.parametrize("level", COMMITTED)
 @pytest.mark.parametrize("scope", ["SESSION", ""])
 @pytest.mark.parametrize("write", ["DELETE FROM t WHERE v > 0", "UPDATE t SET v = v * 2"])

@@ -327,6 +327,27 @@ def test_an_open_connection_becomes_the_primary(driver, cluster, table):
         assert cursor.route.role == "replica"
 
 
+@pytest.mark.parametrize(
+    "question",
+    ["SELECT FOUND_ROWS()", "SELECT ROW_COUNT()", "SHOW WARNINGS", "SELECT @@warning_count"],
+)
+def test_an_open_connection_is_not_asked_about_what_ran_before(driver, cluster, table, question):
+    """Questions of ours came behind that: a right number, or none."""
+    options = {**cluster.connect_options}
+    replicas = options.pop("replicas")
+    own = driver.connect(options, autocommit=True)
+    own.query("INSERT IGNORE INTO t VALUES (1, 1), (1, 2)")
+    secret = {} if driver.password_is_told else {"password": options["password"]}
+    with closing(rwsplit.wrap(own, replicas=replicas, **secret)) as connection:
+        cursor = connection.cursor()
+        with pytest.raises(driver.module.Error, match="1235"):
+            cursor.execute(question)
+        cursor.execute("SELECT v FROM t WHERE id = 3")
+        cursor.fetchall()
+        cursor.execute(question)
+        assert cursor.fetchall() in (((0,),), ((-1,),), ())
+
+
 def test_threads_have_their_own(wrapped, table):
     failures = []
 

@@ -71,7 +71,10 @@ class GivenConnection(Connection[Any]):
         """Connect to the primary; replicas are connected to when first needed."""
         super().connect()
         if self._given.begins_unknown:
-            self._session.state.doubt_beginning(repeats=self._given.source.can_repeat)
+            repeats = self._given.source.can_repeat
+            self._session.state.doubt_beginning(repeats)
+            if not repeats:
+                self._session.followed.lose_track()  # the application has used it
         options = self._options
         asks = options.replicas and options.reads != "primary"
         if asks and not self.driver_connection.tracks:

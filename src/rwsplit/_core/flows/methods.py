@@ -73,7 +73,7 @@ class Methods:
     def going_on(self, unbuffered: bool) -> Flow[Any]:
         """Go on to the next result of the last statement; returns it."""
         session, learning = self._session, self._journey.learning
-        member = session.followed.last
+        member = session.followed.last or session.primary
         try:
             yield from ByMethod(member, "next_result", unbuffered)
         except Fault as fault:

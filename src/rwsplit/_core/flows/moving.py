@@ -16,7 +16,7 @@ from ..session.followed import FOUND_ROWS
 from ..session.route import LEVELS, Destination, Route
 from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION
-from ..session.transaction import Step, begins_on_mariadb, is_compared, is_ordered
+from ..session.transaction import Step, begins_on_mariadb, is_compared, is_ordered, switches_on
 from ..sql.fingerprint import Fingerprint
 from ..sql.statement import Kind, Statement, because
 from ..wire import Fault, raise_first
@@ -94,6 +94,9 @@ class Moving:
             yield from self.ending_here()
             yield from self._recovering.having_primary()
             yield from self._running([b"COMMIT AND NO CHAIN NO RELEASE"])
+        if not transaction.begin and switches_on(statement, underway.sql):
+            yield from self.switching_autocommit(True)
+            return None
         step = transaction.step(statement, state, bound or "")
         match step:
             case Step.READ:

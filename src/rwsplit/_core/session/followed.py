@@ -77,7 +77,7 @@ class Followed:
     def ask_only(self, member: Any) -> None:
         """Note that all that is known is known to one member: there, or nowhere, things go on."""
         self.last: Any = member
-        """Whom ROW_COUNT() is about."""
+        """Whom ROW_COUNT() is about; None if nobody can tell."""
         self.counted: Any = member
         """Whom FOUND_ROWS() is about; None if nobody can tell."""
         self.warned: Any = member
@@ -89,6 +89,10 @@ class Followed:
         self.told.clear()
         self.kept_warnings = None
         self.ask_only(primary)
+
+    def lose_track(self) -> None:
+        """Note that what ran before was not heard of, and that questions of ours came behind it."""
+        self.last = self.counted = self.warned = None
 
     # What ran.
 

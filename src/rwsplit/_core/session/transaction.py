@@ -27,6 +27,7 @@ __all__ = [
     "is_compared",
     "is_lost_with",
     "is_ordered",
+    "switches_on",
 ]
 
 MOST_READS = 64
@@ -507,3 +508,15 @@ def _reads_only(does: str, session: State) -> bool:
 def is_ordered(sql: bytes) -> bool:
     """Tell whether the order of a read's rows may mean something: it has the word ORDER."""
     return _ORDERED.search(sql) is not None
+
+
+_SWITCH = re.compile(
+    rb"\s*SET\s+(?:(?:SESSION|LOCAL)\s+|@@(?:(?:SESSION|LOCAL)\s*\.\s*)?)?autocommit\s*:?=\s*"
+    rb"(?:1|ON|TRUE)[\s;]*",
+    re.IGNORECASE,
+)
+
+
+def switches_on(statement: Statement, sql: bytes) -> bool:
+    """Tell whether a statement switches autocommit on and does nothing else: that commits."""
+    return statement.kind is Kind.SESSION and _SWITCH.fullmatch(sql) is not None
