@@ -544,9 +544,8 @@ OTHERS = (
         "SET autocommit = 1",
         "set @@session.autocommit := ON;",
         "SET LOCAL autocommit = TRUE",
-        lambda connection: connection.autocommit(True),
+        pytest.param(lambda connection: connection.autocommit(True), id="autocommit(True)"),
     ],
-    ids=str,
 )
 def test_a_transaction_that_has_only_read_ends_as_autocommit_is_switched_on(
     connect, cluster, other, switch
