@@ -336,9 +336,10 @@ def test_an_open_connection_is_not_asked_about_what_ran_before(driver, cluster, 
     options = {**cluster.connect_options}
     replicas = options.pop("replicas")
     own = driver.connect(options, autocommit=True)
-    own.query("INSERT IGNORE INTO t VALUES (1, 1), (1, 2)")
+    driver.shaped(own).query("INSERT IGNORE INTO t VALUES (1, 1), (1, 2)")
     secret = {} if driver.password_is_told else {"password": options["password"]}
-    with closing(rwsplit.wrap(own, replicas=replicas, **secret)) as connection:
+    split = rwsplit.wrap(own, replicas=replicas, **secret)
+    with closing(driver.shaped(split)) as connection:
         cursor = connection.cursor()
         with pytest.raises(driver.module.Error, match="1235"):
             cursor.execute(question)

@@ -211,7 +211,11 @@ class ConnectorConnection(WrappedConnection):
     @autocommit.setter
     def autocommit(self, value: bool) -> None:
         self.handle_unread_result()
-        super().autocommit(value)
+        if bool(value) == self.get_autocommit():
+            # The driver sends it all the same: ROW_COUNT() is about it then.
+            self.cmd_query(f"SET @@session.autocommit = {'ON' if value else 'OFF'}")
+        else:
+            super().autocommit(value)
 
     def start_transaction(
         self,

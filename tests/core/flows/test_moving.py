@@ -580,6 +580,17 @@ def test_a_consistent_snapshot_moves_to_a_primary_that_has_the_same(house):
     run(house, WRITE, *begins_at(house, 5), asks(Exchange, member=house.primary))
 
 
+def test_what_a_replica_made_itself_is_not_looked_for_on_the_primary(house):
+    own = "4f22fa47-71ca-11e1-9e33-c80aa9429562"
+    house.set_status(AUTOCOMMIT)
+    house.replica("r1", at=5).server = own
+    house.replica("r2").unfit = "not in this test"
+    told = rows(f"{house.at(5)},{own}:1-3".encode())
+    takes = asks(Exchange, ran(before=[told, OK, told]))
+    run(house, MOMENT, asks(Open), takes, asks(WatchSnapshot))
+    run(house, WRITE, *begins_at(house, 5), asks(Exchange, member=house.primary))
+
+
 def test_savepoints_move_with_a_consistent_snapshot(house):
     opens_at(house, 5)
     run(house, "SAVEPOINT a")

@@ -10,13 +10,20 @@ from __future__ import annotations
 from typing import Any
 
 from ..cause import Cause, Reason
-from ..cluster.position import Position
+from ..cluster.position import GtidSet
 from ..flavors.positions import POSITION_SQL, told_position
 from ..session.followed import FOUND_ROWS
 from ..session.route import LEVELS, Destination, Route
 from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION
-from ..session.transaction import Step, begins_on_mariadb, is_compared, is_ordered, switches_on
+from ..session.transaction import (
+    Moment,
+    Step,
+    begins_on_mariadb,
+    is_compared,
+    is_ordered,
+    switches_on,
+)
 from ..sql.fingerprint import Fingerprint
 from ..sql.statement import Kind, Statement, because
 from ..wire import Fault, raise_first
@@ -374,12 +381,18 @@ class Moving:
         session.open_snapshot((yield from WatchSnapshot(served.member, decision.consistency)))
         return True
 
-    def _moment(self) -> Position | None:
+    def _moment(self) -> Moment | None:
         """Return what a snapshot just opened holds; None if something was applied meanwhile."""
         before, _, after = self._reads.began[-3:]
         if before.rows != after.rows:
             return None
-        return told_position(self._session.primary.connection.flavor, before.rows[0][0])
+        snapshot = self._session.snapshot
+        assert snapshot is not None
+        whole = told_position(self._session.primary.connection.flavor, before.rows[0][0])
+        own = snapshot.member.replica.server
+        if isinstance(whole, GtidSet) and own:
+            return Moment(whole, whole.without(own))
+        return Moment(whole, whole)
 
     # Moving and ending.
 
@@ -421,7 +434,7 @@ class Moving:
             yield from self._verifying([begin] if begin else [])
         transaction.forget_replica()
 
-    def _at_moment(self, moment: Position) -> Flow[bool]:
+    def _at_moment(self, moment: Moment) -> Flow[bool]:
         """Begin on the primary what began at a moment on a replica; False if that has gone by."""
         session = self._session
         primary, transaction = session.primary, session.transaction
@@ -438,7 +451,7 @@ class Moving:
         session.cluster.counts["moved transactions"] += 1
         now = told_position(flavor, replies[1].rows[0][0])
         # A primary that has less is another one: what was read was lost with the one before.
-        return moment.covers(now) and now.covers(moment)
+        return moment.whole.covers(now) and now.covers(moment.of_others)
 
     def _verifying(self, begin: list[bytes]) -> Flow[None]:
         """Repeat the transaction's reads on the primary, and compare."""

@@ -111,8 +111,10 @@ class Straight:
                     member = None  # it is another's turn
                 if member is not None and member.replica.endpoint not in usable:
                     member = None
-            elif member is not None and not is_there and member.replica.tail != seen.tail:
-                member = None
+            elif member is not None and not is_there:
+                tail = member.replica.tail
+                if tail != seen.tail and not seen.is_within(tail):
+                    member = None
         if member is None or member.version != session.state.version:
             chooser.keep_turn(turn)
             if member is None and at is None:

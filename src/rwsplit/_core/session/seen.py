@@ -17,6 +17,7 @@ been read there; so the machine has three places for what was seen, and forgets 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..cluster.place import UNTOLD_SECONDS
@@ -187,6 +188,10 @@ class Seen:
         self.position = self.position | _told(self._origin, self.server, self.tail)
         return self.position
 
+    def is_within(self, tail: bytes) -> bool:
+        """Tell whether who told this has all that the last read has told."""
+        return _covers(self._origin, self.server, self.tail, tail)
+
     # Sessions part, and come together.
 
     def take(self) -> Sight:
@@ -221,3 +226,10 @@ def _told(origin: Position, server: str, tail: bytes) -> Position:
         return origin
     told = parse_position(origin.flavor, gtids)
     return told.without(server) if isinstance(told, GtidSet) and server else told
+
+
+@lru_cache(maxsize=256)
+def _covers(origin: Position, server: str, seen: bytes, tail: bytes) -> bool:
+    # Replicas that have made something themselves tell other positions all the time.
+    told = [parse(state_block(each)).gtids if each else None for each in (seen, tail)]
+    return None not in told and _told(origin, "", tail).covers(_told(origin, server, seen))

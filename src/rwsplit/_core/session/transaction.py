@@ -20,6 +20,7 @@ from ..sql.statement import Kind, Statement
 from .state import AUTOCOMMIT, State
 
 __all__ = [
+    "Moment",
     "Repeatable",
     "Step",
     "Transaction",
@@ -66,6 +67,14 @@ class Repeatable(NamedTuple):
     """None for a savepoint, and for a read that is repeated and not compared."""
 
 
+class Moment(NamedTuple):
+    """What the snapshot of a replica has."""
+
+    whole: Position
+    of_others: Position
+    """But for what the replica itself has made: no other server has that."""
+
+
 class Transaction:
     """What the primary does not know of a virtual connection's transaction.
 
@@ -109,8 +118,8 @@ class Transaction:
         """How the transaction was lost with its connection: it is over, and not rolled back yet."""
         self.may_be_over = False
         """The primary may have rolled it back with the last error, and has told nothing since."""
-        self.moment: Position | None = None
-        """All that its snapshot has, where it began WITH CONSISTENT SNAPSHOT."""
+        self.moment: Moment | None = None
+        """Which one its snapshot shows, where it began WITH CONSISTENT SNAPSHOT."""
         self.clear()
 
     def clear(self) -> None:
@@ -139,13 +148,13 @@ class Transaction:
         """Note that a snapshot is open for it on a replica."""
         self.on_replica = True
 
-    def note_moment(self, position: Position | None) -> None:
-        """Note that its snapshot was taken before any read, and of which position, if known.
+    def note_moment(self, moment: Moment | None) -> None:
+        """Note that its snapshot was taken before any read, and of which moment, if known.
 
         No other server can show that moment but one where nothing was committed since.
         """
         self.note_replica()
-        self.moment = position
+        self.moment = moment
         self.unverifiable = "it began WITH CONSISTENT SNAPSHOT"
 
     def note_tables(self) -> None:
