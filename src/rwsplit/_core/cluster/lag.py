@@ -19,7 +19,7 @@ _WEIGHT = 0.1
 _AT_LEAST = 0.002
 """A wait counts as twice what was expected and this at most: one hiccup changes little."""
 _FIRST_SKIPPED, _MOST_SKIPPED = 4, 128
-_LOOK_AGAIN_SECONDS = 10.0
+_LOOK_AGAIN_SECONDS = 5.0
 """After so many reads, or seconds, without a wait there, a replica is tried again: the more rarely
 the more often that was in vain."""
 _OF_COMMIT = 2.0
