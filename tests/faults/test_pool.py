@@ -333,7 +333,7 @@ class Left:
     def take_identity(self):
         return self.identity
 
-    def leave(self, holds):
+    def leave(self):
         return self.wire
 
     def connect(self):

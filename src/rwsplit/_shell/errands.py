@@ -27,8 +27,7 @@ class Errands:
 
     def connections(self, endpoint: str) -> Registry[PhysicalConnection]:
         """Return those of virtual connections to an endpoint."""
-        found = self._connections.get(endpoint)
-        return self._connections.setdefault(endpoint, Registry()) if found is None else found
+        return self._connections.setdefault(endpoint, Registry())
 
     def is_in_use(self) -> bool:
         """Tell whether a virtual connection is open."""

@@ -44,11 +44,8 @@ class Hold:
         self._is_counted = False
         """The pool counts the connection."""
 
-    def connect(self, sock: Any = None, again: bool = False) -> PrimaryFacts:
-        """Connect to the primary; raises what PyMySQL raises.
-
-        `again` is for a session that goes on: it has run its `init_command`, which may write.
-        """
+    def connect(self, sock: Any = None) -> PrimaryFacts:
+        """Connect to the primary; raises what PyMySQL raises."""
         cluster, physical = self._cluster, self._physical
         generation, endpoint = cluster.generation, cluster.primary
         self._let_go()
@@ -60,13 +57,7 @@ class Hold:
                 physical.aim(self._account.primary_options(endpoint))
                 self.name = endpoint.name
             shelf = ("primary", bool(physical.db), generation)
-            command = physical.init_command
-            if again:
-                physical.init_command = None
-            try:
-                cluster.pool.connect(endpoint.name, physical, [shelf], insists=True)
-            finally:
-                physical.init_command = command
+            cluster.pool.connect(endpoint.name, physical, [shelf], insists=True)
             self._is_counted = True
         try:
             if self.ended:
@@ -108,7 +99,7 @@ class Hold:
         is_current = self.generation == cluster.generation
         if is_current and not state.leaves_traces and (physical.db or not state.had_schema):
             shelf = ("primary", bool(physical.db), self.generation)
-        cluster.pool.close(self.name, physical, shelf, not state.holds_nothing)
+        cluster.pool.close(self.name, physical, shelf)
 
     # Who shares the session.
 

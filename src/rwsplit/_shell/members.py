@@ -52,8 +52,7 @@ class Members(dict[str, Member]):
     def close(self, session: State) -> None:
         """Close all of them; their wires are kept for others with the same account."""
         for name, member in self.items():
-            shelf = shelf_of(name, self._cluster, session)
-            member.close(self._cluster.pool, shelf, not session.holds_nothing)
+            member.close(self._cluster.pool, shelf_of(name, self._cluster, session))
         self.clear()
 
 

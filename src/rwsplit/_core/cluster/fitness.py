@@ -36,8 +36,7 @@ def why_unfit(
     if server.suspect and probe.asked_at < topology.doubted_at:
         return None  # it was asked before the primary changed
     if server.ahead is not None:
-        name, lost = server.ahead
-        if name == probe.server and includes(whole(probe.position, probe.history), lost):
+        if includes(whole(probe.position, probe.history), server.ahead):
             return _AHEAD
         server.ahead = None  # it was rebuilt
     gone_on = server.has_gone_on(probe.server, before, probe.position)
@@ -57,10 +56,9 @@ def why_unfit(
                 return "it was the primary, and has transactions that are lost"
             if _is_ahead(topology, doubted):
                 if server.suspect:
-                    lost = beyond(
+                    server.ahead = beyond(
                         topology.history, doubted.position, doubted.history, doubted.server
                     )
-                    server.ahead = doubted.server, lost
                 return _AHEAD
             server.suspect = False
     else:

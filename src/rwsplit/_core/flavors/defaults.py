@@ -7,9 +7,6 @@ connection is given what the connection to the primary began with.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import lru_cache
-
-from ..cluster.facts import Values
 
 __all__ = ["DEFAULTS", "UNMENDED", "packed", "unpacked"]
 
@@ -49,11 +46,10 @@ def packed(names: tuple[str, ...], scope: str) -> str:
     return f"CAST(CONCAT_WS(X'1F',{variables}) AS BINARY)"
 
 
-@lru_cache(maxsize=64)
-def unpacked(names: tuple[str, ...], values: str) -> Values:
+def unpacked(names: tuple[str, ...], values: str) -> dict[str, str]:
     """Return the values of variables by name.
 
-    >>> {**unpacked(("a", "b"), "1\\x1f")}
+    >>> unpacked(("a", "b"), "1\\x1f")
     {'a': '1', 'b': ''}
     """
-    return Values(zip(names, values.split(_SEPARATOR), strict=True))
+    return dict(zip(names, values.split(_SEPARATOR), strict=True))

@@ -62,8 +62,7 @@ class Publishing:
             try:
                 state.find_position((yield from self._asking.position_aside()))
             except Fault:
-                sharing.leave_open()
-                return
+                return  # the mark stays
         if (yield from Publish(sharing, state.written or None)):
             state.published()
 
@@ -169,7 +168,7 @@ class Publishing:
             return decision
         session = self._session
         identity, cluster = session.identity, session.cluster
-        sharing, latest, heard = identity.sharing, identity.process.latest, identity.heard
+        sharing, latest = identity.sharing, identity.process.latest
         stored = yield from Look(sharing, cluster.flavor)
         if isinstance(stored, str):
             return decision._replace(
@@ -183,7 +182,6 @@ class Publishing:
                 # Others of this session id may have been given other replicas.
                 if cluster.all_around_have(position):
                     sharing.forget(position)
-            elif identity.needs_store or position is not heard:
-                # What was heard of before, every replica had since, or the session sees it still.
+            else:
                 session.state.see(position)
         return decision
