@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs `tests/core` on every Python that is here or can be had: `python3 tools/dev.py pythons`.
+"""Runs `tests/core` on each version of Python that can be had: `python3 tools/dev.py pythons`.
 
 What is here: `python3.X` on PATH, and pyenv's. What can be had: the newest ones of Debian, from its
 suite `sid`, without root. Each gets an environment of its own under `.pythons`; two run at a time,
@@ -31,7 +31,7 @@ def main(own: Path, requirements: list[str], arguments: list[str]) -> None:
     HOME.mkdir(exist_ok=True)
     if debian.can_unpack():
         get_debians()
-    found = interpreters()
+    found = interpreters(number_of(own))  # on which the test command runs them, too
     for version in WANTED:
         if not any(number.startswith(f"{version}.") for number in found):
             debian.say(f"no Python {version} is here, nor to be had from Debian: not tested")
@@ -77,8 +77,11 @@ def get_debians() -> None:
         script.chmod(0o755)
 
 
-def interpreters() -> dict[str, Path]:
-    """Every Python of a wanted version, by its full number, the oldest first."""
+def interpreters(tested: str = "") -> dict[str, Path]:
+    """The newest Python of each wanted version, by its full number, the oldest first.
+
+    `tested` is the number of one that is not wanted where there is another of its version.
+    """
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     folders = [*map(Path, os.environ.get("PATH", "").split(os.pathsep)), UNPACKED / "usr" / "bin"]
     places = [folder / f"python{version}" for version in WANTED for folder in folders]
@@ -88,7 +91,9 @@ def interpreters() -> dict[str, Path]:
         number = number_of(place)
         if number.rpartition(".")[0] in WANTED:
             found.setdefault(number, place)
-    return {number: found[number] for number in sorted(found, key=in_order)}
+    in_turn = sorted(found, key=lambda number: (number != tested, in_order(number)))
+    newest = {number.rpartition(".")[0]: number for number in in_turn}
+    return {number: found[number] for number in sorted(newest.values(), key=in_order)}
 
 
 def number_of(python: Path) -> str:
