@@ -9,7 +9,19 @@ import pymysql
 
 from rwsplit.sandbox import Sandbox
 
-from . import causal, classify, drivers, pool, session, sharing, statements, transactions
+from . import (
+    budgets,
+    causal,
+    classify,
+    drivers,
+    lag,
+    pool,
+    results,
+    session,
+    sharing,
+    statements,
+    transactions,
+)
 from .measure import render
 
 
@@ -20,15 +32,19 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"Python {platform.python_version()}, PyMySQL {pymysql.VERSION_STRING}", end="")
     print(f", {arguments.rounds} interleaved rounds; medians\n", flush=True)
+    budgets.show(budgets.of_process())
     print(classify.table(), end="\n\n", flush=True)
     for flavor in arguments.flavor or ("mysql", "mariadb"):
         with Sandbox(flavor, replicas=2) as cluster:
             print(f"{flavor} {cluster.version}, a primary and two replicas on loopback:\n")
+            budgets.show(budgets.of_cluster(cluster, arguments.rounds))
+            print(lag.table(cluster), end="\n\n", flush=True)
             rows = [
                 *statements.rows(cluster, arguments.rounds),
                 *pool.rows(cluster, arguments.rounds),
             ]
             print(render(rows), end="\n\n", flush=True)
+            print(results.table(cluster), end="\n\n", flush=True)
             print(session.table(cluster), end="\n\n", flush=True)
             for table in (*causal.tables(cluster), *transactions.tables(cluster)):
                 print(table, end="\n\n", flush=True)

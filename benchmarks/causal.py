@@ -1,16 +1,15 @@
-"""What consistency costs: round trips, the share of reads on replicas, and the session stores."""
+"""What consistency costs: round trips, and the session stores."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import socket
-import statistics
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import monotonic, perf_counter, sleep
+from time import sleep
 from typing import Any
 
 import rwsplit
@@ -20,8 +19,6 @@ from .measure import RoundTrips, median_of
 
 _READ = "SELECT v FROM bench WHERE id = 5"
 _WRITE = "UPDATE bench SET v = v + 1 WHERE id = 5"
-_DELAYS = (0.0, 0.001, 0.01, 0.1)
-_PAUSES = (0.0, 0.01)
 
 
 def tables(cluster: Sandbox) -> Iterator[str]:
@@ -29,7 +26,6 @@ def tables(cluster: Sandbox) -> Iterator[str]:
     yield _round_trips(cluster)
     if cluster.flavor == "mysql":
         yield _told(cluster)
-    yield _shares(cluster)
     with _redis() as url:
         yield _stores(cluster, url)
 
@@ -74,69 +70,6 @@ def _told(cluster: Sandbox) -> str:
         lines.append(f"| {name} | {taken:.0f} |")
         connection.close()
     return "\n".join(lines)
-
-
-def _shares(cluster: Sandbox) -> str:
-    lines = [
-        "| replication delay | pause behind a write | on_lag='wait' | on_lag='primary' "
-        "| plain replica, stale reads | plain primary |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    for delay in _DELAYS:
-        for replica in cluster.replicas:
-            cluster.delay(replica, delay)
-        cluster.wait_caught_up()
-        for pause in _PAUSES:
-            cells = [_share(cluster, on_lag, pause) for on_lag in ("wait", "primary")]
-            cells += [_stale(cluster, pause), _primary(cluster, pause)]
-            lines.append(f"| {delay * 1000:g} ms | {pause * 1000:g} ms | {' | '.join(cells)} |")
-    for replica in cluster.replicas:
-        cluster.delay(replica, 0)
-    cluster.wait_caught_up()
-    return "\n".join(lines)
-
-
-def _rounds(
-    cursor: Any, reader: Any, pause: float, seconds: float = 1.0
-) -> tuple[list[Any], list[float]]:
-    answers, times = [], []
-    until = monotonic() + seconds
-    while monotonic() < until:
-        cursor.execute("UPDATE bench SET v = LAST_INSERT_ID(v + 1) WHERE id = 5")
-        wrote = cursor.lastrowid
-        if pause:
-            sleep(pause)
-        start = perf_counter()
-        reader.execute(_READ)
-        (value,) = reader.fetchone()
-        times.append(perf_counter() - start)
-        answers.append((getattr(reader, "route", None), value < wrote))
-    return answers, times
-
-
-def _share(cluster: Sandbox, on_lag: str, pause: float) -> str:
-    connection = _connect(cluster, on_lag=on_lag)
-    cursor = connection.cursor()
-    _rounds(cursor, cursor, pause, 0.2)
-    answers, times = _rounds(cursor, cursor, pause)
-    assert not any(stale for _, stale in answers)
-    on_replicas = sum(route.role == "replica" for route, _ in answers) / len(answers)
-    connection.close()
-    return f"{on_replicas:.0%} on replicas, {statistics.median(times) * 1e3:.2f} ms a read"
-
-
-def _stale(cluster: Sandbox, pause: float) -> str:
-    with cluster.connect(cluster.primary) as writer, cluster.connect(cluster.replicas[0]) as reader:
-        answers, times = _rounds(writer.cursor(), reader.cursor(), pause)
-    stale = sum(is_stale for _, is_stale in answers) / len(answers)
-    return f"{stale:.0%} stale, {statistics.median(times) * 1e3:.2f} ms a read"
-
-
-def _primary(cluster: Sandbox, pause: float) -> str:
-    with cluster.connect(cluster.primary) as writer:
-        cursor = writer.cursor()
-        _, times = _rounds(cursor, cursor, pause)
-    return f"{statistics.median(times) * 1e3:.2f} ms a read"
 
 
 def _stores(cluster: Sandbox, redis_url: str | None) -> str:

@@ -1,8 +1,9 @@
-"""`python -m benchmarks.compare OLD NEW`: two trees of the sources, road by road, interleaved.
+"""`python -m benchmarks.compare OLD NEW`: two commits, road by road, interleaved.
 
-OLD and NEW are directories that hold `src/rwsplit` (a worktree, a clone). Both run in processes of
-their own against the same servers, and take turns; the table has the medians of client CPU and the
-median ratio of neighbours, with its quartiles.
+OLD and NEW name commits of this repository, or are directories that hold `src/rwsplit` (a worktree,
+a clone: `.` for what is not committed yet). Both run in processes of their own against the same
+servers, and take turns; the table has the medians of client CPU and the median ratios of neighbours
+in CPU, with quartiles, and in wall time.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ import os
 import statistics
 import subprocess
 import sys
+import tarfile
+import tempfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -65,23 +69,37 @@ def compared(trees: tuple[str, str], cluster: Sandbox, rounds: int) -> str:
     fill(cluster, "roads", 100)
     sides = [Side(tree, cluster.connect_options) for tree in trees]
     lines = [
-        "| road | CPU, old | CPU, new | new / old (quartiles) |",
-        "| --- | --- | --- | --- |",
+        "| road | CPU, old | CPU, new | CPU, new / old (quartiles) | wall, new / old |",
+        "| --- | --- | --- | --- | --- |",
     ]
     for road in sides[0].roads:
-        taken: tuple[list[float], list[float]] = ([], [])
+        taken: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
         for number in range(rounds):
             for index in (0, 1) if number % 2 else (1, 0):
-                taken[index].append(sides[index].take(road)[0])
-        ratios = [new / old for old, new in zip(*taken, strict=True)]
-        low, middle, high = statistics.quantiles(ratios, n=4)
-        old, new = (statistics.median(each) * 1e6 for each in taken)
+                taken[index].append(sides[index].take(road))
+        pairs = list(zip(*taken, strict=True))
+        low, middle, high = statistics.quantiles([new[0] / old[0] for old, new in pairs], n=4)
+        wall = statistics.median([new[1] / old[1] for old, new in pairs])
+        old, new = (statistics.median([cpu for cpu, _ in each]) * 1e6 for each in taken)
         lines.append(
-            f"| {road} | {old:,.1f} µs | {new:,.1f} µs | {middle:.3f} ({low:.3f} to {high:.3f}) |"
+            f"| {road} | {old:,.1f} µs | {new:,.1f} µs | {middle:.3f} ({low:.3f} to {high:.3f}) "
+            f"| {wall:.3f} |"
         )
     for side in sides:
         side.close()
     return "\n".join(lines)
+
+
+def tree_of(named: str, folder: str) -> str:
+    """Return the directory that holds a tree; a commit's is unpacked below `folder`."""
+    if (Path(named) / "src" / "rwsplit").is_dir():
+        return named
+    command = ["git", "-C", str(ROADS.parents[1]), "archive", "--format=tar", named, "src"]
+    packed = subprocess.run(command, capture_output=True, check=True).stdout
+    into = Path(tempfile.mkdtemp(dir=folder))
+    with tarfile.open(fileobj=BytesIO(packed)) as archive:
+        archive.extractall(into, filter="data")
+    return str(into)
 
 
 def main() -> None:
@@ -91,10 +109,12 @@ def main() -> None:
     parser.add_argument("--flavor", choices=("mysql", "mariadb"), action="append")
     parser.add_argument("--rounds", type=int, default=40, help="interleaved rounds (40)")
     arguments = parser.parse_args()
-    for flavor in arguments.flavor or ("mysql", "mariadb"):
-        with Sandbox(flavor, replicas=2) as cluster:
-            table = compared((arguments.old, arguments.new), cluster, arguments.rounds)
-            print(f"{flavor} {cluster.version}:\n\n{table}\n", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        trees = tree_of(arguments.old, folder), tree_of(arguments.new, folder)
+        for flavor in arguments.flavor or ("mysql", "mariadb"):
+            with Sandbox(flavor, replicas=2) as cluster:
+                table = compared(trees, cluster, arguments.rounds)
+                print(f"{flavor} {cluster.version}:\n\n{table}\n", flush=True)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,14 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from time import thread_time
 from typing import Any
 
+import mysql.connector
 import MySQLdb
 import pymysql
+from pymysql.constants import CLIENT
 
 import rwsplit
 from rwsplit.sandbox import Sandbox
@@ -30,12 +33,24 @@ def table(cluster: Sandbox) -> str:
         "| driver | statement | round trips | client CPU, alone | wrapped | ratio |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for name, module in (("PyMySQL", pymysql), ("mysqlclient", MySQLdb)):
-        wrapped = rwsplit.wrap(module, replicas=replicas, max_wait=1.0)
-        with (
-            closing(module.connect(**options)) as alone,
-            closing(wrapped.connect(**options)) as own,
-        ):
+
+    def make(endpoint: rwsplit.Endpoint) -> Any:
+        where = {"host": endpoint.host, "port": endpoint.port}
+        return pymysql.connect(**{**options, **where}, client_flag=CLIENT.SESSION_TRACK)
+
+    own_options: dict[str, Any] = {"replicas": replicas, "max_wait": 1.0}
+    primary = f"{options['host']}:{options['port']}"
+    for name, plain, connect in (
+        ("PyMySQL", pymysql.connect, partial(rwsplit.wrap(pymysql, **own_options), **options)),
+        ("PyMySQL's own", pymysql.connect, rwsplit.wrap(make, primary=primary, **own_options)),
+        ("mysqlclient", MySQLdb.connect, partial(rwsplit.wrap(MySQLdb, **own_options), **options)),
+        (
+            "mysql-connector-python",
+            mysql.connector.MySQLConnection,
+            partial(rwsplit.wrap(mysql.connector, **own_options), **options),
+        ),
+    ):
+        with closing(plain(**options)) as alone, closing(connect()) as own:
             for what, statements in (
                 ("read", (_READ,)),
                 ("write", (_WRITE,)),

@@ -39,6 +39,17 @@ def rows(cluster: Sandbox, rounds: int) -> Iterator[Row]:
         times=5,
         budget=0.1,
     )
+    # Servers let in without TLS who came with it before.
+    no_tls = {"autocommit": True, "ssl_disabled": True}
+    port = cluster.replicas[0].port
+    yield compare(
+        "connect, read, close without TLS, warm pool",
+        lambda: _visit_once(pymysql.connect(**plain_options, port=port, **no_tls)),
+        lambda: _visit_once(rwsplit.connect(**{**options, **no_tls})),
+        rounds=rounds,
+        times=20,
+        budget=1.0,
+    )
     for threads in _THREADS:
         what = f"point reads, {threads} threads"
         yield _row(what, threads, rounds, (plain, ours), _read, budget=0.95)
@@ -97,13 +108,16 @@ def _read(connect: Callable[[int], Any], number: int, until: float) -> int:
     return count
 
 
+def _visit_once(connection: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute(_READ, (1,))
+    cursor.fetchone()
+    connection.close()
+
+
 def _visit(connect: Callable[[int], Any], number: int, until: float) -> int:
     count = 0
     while perf_counter() < until:
-        connection = connect(number)
-        cursor = connection.cursor()
-        cursor.execute(_READ, (number,))
-        cursor.fetchone()
-        connection.close()
+        _visit_once(connect(number))
         count += 1
     return count

@@ -25,7 +25,7 @@ def rows(cluster: Sandbox, rounds: int) -> Iterator[Row]:
     yield _writes(cluster, rounds)
     yield _read_after_write(cluster, rounds)
     yield _connects(cluster, rounds)
-    yield _processes(cluster, max(rounds // 8, 3))
+    yield processes(cluster, max(rounds // 8, 3))
 
 
 def _plain(cluster: Sandbox, server: Any) -> Any:
@@ -128,7 +128,7 @@ def _connects(cluster: Sandbox, rounds: int) -> Row:
     )
 
 
-def _processes(cluster: Sandbox, rounds: int) -> Row:
+def processes(cluster: Sandbox, rounds: int) -> Row:
     """Point reads a second by eight processes, all replicas used evenly by both sides."""
     plain: list[float] = []
     ours: list[float] = []

@@ -1,4 +1,4 @@
-"""`python -m rwsplit`: programs on a cluster, the sandbox, what rwsplit makes of a statement."""
+"""`python -m rwsplit`: programs on a cluster, the sandbox, looks at clusters and statements."""
 
 from __future__ import annotations
 
@@ -21,6 +21,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     explain.add_argument("sql", help="the statement")
     explain.add_argument("--flavor", choices=("mysql", "mariadb"), default="mysql")
     explain.add_argument("--sql-mode", default="", help="the session's sql_mode")
+    doctor = commands.add_parser(
+        "doctor", help="connect to a cluster, and tell whether its reads can be split"
+    )
+    doctor.add_argument("url", help="as rwsplit.connect() takes it")
+    doctor.add_argument(
+        "--driver",
+        choices=("pymysql", "mysqlclient", "connector"),
+        default="pymysql",
+        help="to connect with; connector is mysql-connector-python",
+    )
     given = sys.argv[1:] if argv is None else argv
     if given[:1] == ["run"]:  # all behind it is the program's
         from ._run import main as run  # noqa: PLC0415 - only this command needs it
@@ -33,6 +43,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return sandbox(rest)
     if rest:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    if arguments.command == "doctor":
+        from ._shell.doctor import examine  # noqa: PLC0415 - only this command needs it
+
+        try:
+            found = examine(arguments.url, arguments.driver)
+        except (ValueError, TypeError, ImportError) as error:
+            parser.error(str(error))
+        print("\n".join(found.lines))
+        return found.status
     from ._explain import explain as describe  # noqa: PLC0415 - only this command needs it
 
     print(describe(arguments.sql, arguments.flavor, arguments.sql_mode))

@@ -206,6 +206,28 @@ def test_a_comment_that_never_changes_costs_a_look_up():
     assert known.templates[template] is known.templates[known.known_as(template)]
 
 
+@pytest.mark.parametrize("encoded", [str, str.encode])
+def test_a_text_without_parameters_is_kept_once_its_comment_is_seen_again(encoded):
+    known = Classifier(Dialect.of("mysql", "8.4.0"))
+    shape = "SELECT a FROM t WHERE id = 7 /*traceparent='{:055}',route='%2Fpolls'*/"
+    found = {known.statement(encoded(shape.format(number))) for number in range(1000)}
+    assert len(found) == 1
+    assert not known.texts
+    assert len(known._digests) == 1
+    known.statement(encoded(shape.format(3)))
+    assert [*known.texts] == [encoded(shape.format(3))]
+
+
+def test_a_changing_hint_is_kept_once_it_is_seen_again():
+    known = Classifier(Dialect.of("mysql", "8.4.0"))
+    shape = "SELECT a FROM t WHERE id = %s /* rwsplit: max_staleness={} */"
+    for number in range(1000):
+        assert known.template(shape.format(number)).hint.max_staleness == number
+    assert not known.templates
+    known.template(shape.format(3))
+    assert [*known.templates] == [shape.format(3)]
+
+
 def test_a_text_without_comments_is_not_searched_for_them(monkeypatch):
     monkeypatch.setattr(module, "bare", None)
     known = Classifier(Dialect.of("mysql", "8.4.0"))

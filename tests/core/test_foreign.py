@@ -2,6 +2,7 @@
 
 import inspect
 import pickle
+import types
 
 import pytest
 
@@ -59,6 +60,20 @@ def test_a_driver_is_known_by_its_module_its_connect_and_its_connection():
     assert driver_of(MySQLdb.connect) is DRIVER
     for other in (None, 1, "MySQLdb", inspect, rwsplit, rwsplit.connect, print):
         assert driver_of(other) is None, other
+
+
+@pytest.mark.parametrize(
+    ("package", "name"),
+    [("asyncmy", "asyncmy"), ("mariadb", "mariadb"), ("aiomysql", "aiomysql")],
+)
+def test_a_driver_that_can_not_be_wrapped_is_named(package, name):
+    module = types.ModuleType(package)
+    cls = type("MySQLConnection", (), {"__module__": f"{package}.connection"})
+    for what in (module, cls, cls()):
+        with pytest.raises(TypeError, match=f"can't wrap {name}.*it can PyMySQL, "):
+            rwsplit.wrap(what, primary="db1")
+    with pytest.raises(TypeError, match=f"returned a connection of {name}"):
+        rwsplit.wrap(lambda endpoint: cls(), primary="db1")()
 
 
 # Reports.

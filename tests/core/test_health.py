@@ -363,6 +363,20 @@ def test_who_was_rebuilt_need_not_have_again_what_was_lost(world):
     assert world.serving() == ["db3"]
 
 
+def test_who_was_rebuilt_is_another_server_where_lost_numbers_were_given_again(world):
+    world.look_at_all(5)
+    world.probe("db1", gtids(DB1, 4))  # it has lost one, and counts on
+    for _ in range(3):
+        world.probe("db1", gtids(DB1, 6))
+        world.probe("db2", gtids(DB1, 6))
+        world.probe("db3", gtids(DB1, 6))
+    assert world.serving() == []
+    world.probe("db3", gtids(DB1, 6), uuid=STRANGER)
+    assert world.serving() == ["db3"]
+    world.probe("db2", gtids(DB1, 6))
+    assert world.serving() == ["db3"]
+
+
 def test_who_was_rebuilt_must_have_again_what_was_not_lost(world):
     world.look_at_all(5)
     for last in (3, 4, 4):

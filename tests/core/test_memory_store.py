@@ -6,6 +6,7 @@ import threading
 import pytest
 
 from rwsplit._core.cluster.position import GtidList, GtidSet
+from rwsplit._stores.base import MARK_SECONDS
 from rwsplit._stores.memory import MemoryStore
 
 SERVER = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -100,6 +101,19 @@ def test_gaps_that_others_have_filled_are_closed():
     assert store.get("nobody").position.pieces < 40
 
 
+def test_gaps_that_nobody_knows_to_be_filled_do_not_grow_for_ever():
+    """They are asked for, then; what was never there, a read that misses it lets go of."""
+    store = MemoryStore(most=10)
+    for number in range(1, 4000, 2):
+        store.publish(f"id{number % 40}", None, GtidSet.parse(f"{SERVER}:{number}"))
+        store.publish("busy", None, GtidSet.parse(f"{SERVER}:{number}"))
+    assert store.get("busy").position.pieces < 200
+    assert store.get("nobody").position.pieces < 200
+    store.let_go("busy", lambda: GtidSet.parse(f"{SERVER}:1-1000:1003"))
+    assert store.get("busy").position.covers(GtidSet.parse(f"{SERVER}:1-999:1003"))
+    assert not store.get("busy").position.covers(GtidSet.parse(f"{SERVER}:1002"))
+
+
 def test_what_the_primary_does_not_have_is_let_go_of_unless_it_has_grown():
     here, made_up = GtidSet.parse(f"{SERVER}:1-9"), GtidSet.parse(f"{SERVER}:1-5:90-99")
     store = MemoryStore(most=1)
@@ -115,3 +129,37 @@ def test_what_the_primary_does_not_have_is_let_go_of_unless_it_has_grown():
     assert store.get("nobody").position == GtidSet.parse(f"{SERVER}:1-5")
     store.let_go("kept", lambda: here)
     assert store.get("kept").position == GtidSet.parse(f"{SERVER}:1-5")
+
+
+def test_what_is_left_open_is_marked_until_it_is_known():
+    store, first = MemoryStore(), GtidSet.parse(f"{SERVER}:1")
+    store.publish("ours", None, first)
+    one, other = store.leave_open("ours"), store.leave_open("ours")
+    assert store.get("ours") == (first, True)
+    assert not store.get("theirs").is_open
+    store.publish("ours", one, first)
+    assert store.get("ours").is_open
+    store.publish("ours", other, GtidSet.parse(f"{SERVER}:2"))
+    assert store.get("ours") == (GtidSet.parse(f"{SERVER}:1-2"), False)
+
+
+def test_what_nobody_ends_is_marked_longer_than_any_deadline(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr("rwsplit._stores.memory.time.monotonic", lambda: now)
+    store = MemoryStore()
+    mark = store.leave_open("ours")
+    now = MARK_SECONDS
+    assert store.get("ours").is_open
+    now += 1
+    assert not store.get("ours").is_open
+    store.leave_open("theirs")
+    assert not store._marks.get("ours")
+    store.publish("ours", mark, None)
+    assert store.get("theirs").is_open
+
+
+def test_a_child_has_no_marks_of_its_parent():
+    store = MemoryStore()
+    store.leave_open("ours")
+    store.after_fork()
+    assert not store.get("ours").is_open

@@ -1,6 +1,8 @@
 """Laws of positions, against sets of single transactions as the model."""
 
 import doctest
+from functools import reduce
+from operator import or_
 
 import pytest
 from hypothesis import given
@@ -15,6 +17,7 @@ from rwsplit._core.cluster.position import (
     decode,
     encode,
     lineage,
+    parse_commits,
     parse_position,
 )
 from tests.core.strategies import binlog_states, gtid_lists, gtid_sets
@@ -40,6 +43,52 @@ def transactions(gtids):
             else:
                 tag = part
     return found
+
+
+@given(gtid_sets(), gtid_sets())
+def test_gaps_are_closed_by_what_is_there(a, near):
+    filled = a.filled(near)
+    within_a = {
+        (uuid, tag, number)
+        for uuid, tag, number in transactions(near)
+        if any(u == uuid and t == tag and n < number for u, t, n in transactions(a))
+        and any(u == uuid and t == tag and n > number for u, t, n in transactions(a))
+    }
+    assert transactions(filled) == transactions(a) | within_a
+    assert a.spanned().covers(filled)
+    assert a.filled(None) is a.filled(GtidList()) is a
+
+
+@given(positions)
+def test_what_one_has_alone_is_that_very_one(three):
+    """Who compares them again compares one object with itself."""
+    a, b, _ = three
+    both = a | b
+    if both == a:
+        assert both is a
+    elif both == b:
+        assert both is b
+
+
+SINGLES = {
+    "mysql": st.builds("{}:{}".format, st.sampled_from([A, B, f"{A}:tag"]), st.integers(1, 30)),
+    "mariadb": st.builds(
+        "{}-{}-{}".format, st.integers(0, 1), st.integers(1, 2), st.integers(1, 9)
+    ),
+}
+
+
+@pytest.mark.parametrize("flavor", SINGLES)
+@given(data=st.data())
+def test_many_commits_are_the_position_that_covers_each(flavor, data):
+    """Most are of one transaction, as they came; what was told otherwise is among them."""
+    sets = {"mysql": gtid_sets(), "mariadb": gtid_lists()}[flavor]
+    single = SINGLES[flavor] | SINGLES[flavor].map(str.encode)
+    told = data.draw(st.lists(single | sets.map(str) | sets.map(lambda a: str(a).encode())))
+    found = parse_commits(flavor, told)
+    each = [parse_position(flavor, text) for text in told]
+    assert all(found.covers(position) for position in each)
+    assert found == reduce(or_, each, parse_position(flavor, ""))
 
 
 def test_the_examples_in_the_docstrings():

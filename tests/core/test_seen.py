@@ -134,3 +134,15 @@ def test_a_read_is_free_where_nothing_but_the_last_replica_counts():
     assert seen.is_free
     assert seen.asked_late
     assert seen.known() == position(3)
+
+
+def test_another_replica_has_all_that_the_last_read_told_but_for_what_the_first_made():
+    seen = Seen(ORIGIN)
+    seen.saw("a", OWN["a"], at("a", 5), 1.0, None)
+    assert seen.is_within(at("b", 5))
+    assert seen.is_within(at("b", 6))
+    assert not seen.is_within(at("b", 4))
+    assert not seen.is_within(tail(f"{OWN['b']}:1-7"))
+    assert not seen.is_within(b"")
+    seen.saw("a", OWN["a"], b"", 1.0, None)
+    assert not seen.is_within(at("b", 6))

@@ -206,6 +206,24 @@ def test_a_report_of_what_the_statement_can_not_have_set_is_no_news():
     assert state.difference(0) == ([], False)
 
 
+def test_what_a_trigger_sets_that_can_not_be_set_on_a_replica_keeps_the_session_on_the_primary():
+    state = new()
+    learn(state, "INSERT INTO t VALUES (1)", variables=(("timestamp", "1000.000000"),))
+    assert "timestamp" in state.pins
+
+
+def test_what_is_set_for_one_statement_binds_nothing():
+    state = new("mariadb")
+    statement = classify("SET STATEMENT Timestamp = 7, rand_seed1=5 FOR DELETE FROM t", "mariadb")
+    assert statement.system_variables_lent == {"timestamp", "rand_seed1"}
+    assert not statement.usual
+    state.expect(statement)
+    later = classify("DELETE FROM t", "mariadb")  # which reports it (tried)
+    for ran in (statement, later):
+        state.learn(Changes(variables=(("timestamp", "7.0"), ("rand_seed1", "5"))), ran)
+    assert not state.pins
+
+
 def test_user_variables_set_to_literals_are_known_from_the_text():
     state = new()
     state.set_variable("collation_connection", "utf8mb4_bin")
@@ -353,6 +371,92 @@ def test_what_else_was_prepared_is_the_primarys(sql):
     state = new()
     assert prepared(state, sql).kind is not Kind.READ
     assert state.bound
+
+
+def test_what_was_prepared_is_not_prepared_again_under_other_settings():
+    state = new()
+    state.set_schema("shop")
+    prepared(state, "PREPARE s FROM 'SELECT v FROM t'")
+    assert not state.bound
+    state.set_schema("other")
+    assert "other settings" in state.bound
+    state.set_schema("shop")
+    assert not state.bound
+
+
+# What went with a connection.
+
+
+@pytest.mark.parametrize(
+    ("sql", "asks"),
+    [
+        ("SELECT LAST_INSERT_ID()", True),
+        ("SELECT @@identity", True),
+        ("SELECT * FROM t WHERE id = LAST_INSERT_ID()", True),
+        ("SET @i = LAST_INSERT_ID()", True),
+        ("INSERT INTO t VALUES (LAST_INSERT_ID(), LAST_INSERT_ID(5))", True),
+        ("SELECT 1; SELECT LAST_INSERT_ID()", True),
+        ("SELECT LAST_INSERT_ID(5)", False),
+        ("UPDATE t SET id = LAST_INSERT_ID(id + 1)", False),
+        ("SELECT v FROM t", False),
+    ],
+)
+@pytest.mark.parametrize(
+    "sets", ["INSERT INTO t VALUES (1)", "SELECT LAST_INSERT_ID(5)", "SET last_insert_id = 5", ""]
+)
+def test_ids_go_with_the_connection_on_which_they_were_set(sets, sql, asks):
+    state = after(sets) if sets else after("SELECT 1", "SET @a = 1")
+    assert not state.lost_of(classify(sql))
+    state.forget_hearsay()
+    assert bool(state.lost_of(classify(sql))) is (asks and bool(sets))
+
+
+@pytest.mark.parametrize(
+    ("sql", "asks"),
+    [
+        ("SELECT LASTVAL(s)", True),
+        ("SELECT PREVIOUS VALUE FOR s", True),
+        ("SELECT NEXTVAL(s)", False),
+        ("SELECT NEXT VALUE FOR s", False),
+    ],
+)
+def test_so_does_the_last_value_of_a_sequence(sql, asks):
+    state = after("SELECT NEXTVAL(s)", flavor="mariadb")
+    state.forget_hearsay()
+    state.find_id()
+    assert bool(state.lost_of(classify(sql, "mariadb"))) is asks
+
+
+def test_a_prepared_statement_asks_for_ids_too():
+    state = after("INSERT INTO t VALUES (1)")
+    state.forget_hearsay()
+    prepared(state, "PREPARE s FROM 'SELECT LAST_INSERT_ID()'")
+    assert state.lost_of(classify("EXECUTE s"))
+    assert not state.lost_of(classify("EXECUTE other"))
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SET SESSION binlog_row_image = MINIMAL",
+        "SET SESSION collation_database = latin1_bin",
+        "SET SESSION character_set_database = latin1",
+        "SET sql_log_off = 1",
+        "SET SESSION transaction_alloc_block_size = 16384",
+    ],
+)
+def test_what_counts_on_the_primary_alone_is_read_back(sql):
+    state = after(sql)
+    assert state.unread
+    assert state.bound
+
+
+def test_the_collation_of_the_schema_is_read_back_behind_a_choice_of_one():
+    state = after("SET SESSION collation_database = latin1_bin")
+    state.set_variable("collation_database", "latin1_bin")
+    assert not state.unread
+    learn(state, "USE other", schema="other")
+    assert state.unread == {"collation_database"}
 
 
 @pytest.mark.parametrize("name", ["sql_mode", "character_set_client", "collation_connection"])

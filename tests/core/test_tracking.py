@@ -1,5 +1,6 @@
 """The session-state block of an OK packet, byte by byte and as servers sent it."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,6 +105,22 @@ def test_a_lone_gtid_is_told_from_all_else(statement, flavor, beside, number):
         for tail in (b"\0", text("Rows matched: 1")):
             found = only_gtid(tail + lenenc(len(whole)) + whole)
             assert found == (None if beside else gtid.encode())
+
+
+@pytest.mark.parametrize("info", [b"\0", text("Rows matched: 1"), text("x" * 300)])
+def test_how_an_open_transaction_began_is_no_news(info):
+    gtid = entry(0, text("last_gtid") + text("0-1-7"))
+    began = entry(5, text("T_______")) + entry(4, text("START TRANSACTION;"))
+    ended = gtid + entry(5, text("________")) + entry(4, text(""))
+    level = entry(4, text("SET TRANSACTION READ ONLY;"))
+    for block, alone, within in [
+        (began, None, b""),
+        (ended, b"0-1-7", b"0-1-7"),
+        (level, None, None),
+    ]:
+        tail = info + lenenc(len(block)) + block
+        assert only_gtid(tail) == alone
+        assert only_gtid(tail, begun=1) == within
 
 
 @given(st.binary(max_size=60))

@@ -136,6 +136,7 @@ primary_read! SHOW RELAYLOG EVENTS
 primary_read! SELECT * FROM information_schema.OPTIMIZER_TRACE
 read          SELECT @@sql_mode, @@session.sql_mode, @@local.time_zone, @@SESSION.`sql_mode`
 primary_read  SELECT @@GLOBAL.`max_connections` + 1
+primary_read  SELECT @@max_connections, @@`Event_Scheduler`
 read          SELECT @@global.server_id
 read          SELECT * FROM .t
 read          SELECT * FROM {oj t LEFT JOIN u ON t.id = u.t_id}

@@ -19,7 +19,7 @@ read          SELECT /*+ QB_NAME(`a b`) */ 1
 read          SELECT CAST('[1]' AS JSON)
 read          SELECT v, GROUPING(v), COUNT(*) FROM t GROUP BY v WITH ROLLUP
 read          SELECT FIRST_VALUE(v) OVER (ORDER BY id), NTH_VALUE(v, 2) OVER (ORDER BY id) FROM t
-read          SELECT @@gtid_mode
+primary_read  SELECT @@gtid_mode
 primary_read  SELECT @@gtid_mode, @@gtid_executed, @@global.gtid_executed
 primary_read  SELECT @@super_read_only
 primary_read  SELECT @@GLOBAL.super_read_only OR @@GLOBAL.offline_mode

@@ -333,7 +333,7 @@ class Left:
     def take_identity(self):
         return self.identity
 
-    def leave(self):
+    def leave(self, holds):
         return self.wire
 
     def connect(self):

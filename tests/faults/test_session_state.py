@@ -250,6 +250,19 @@ def test_a_procedure_that_stops_the_clock_keeps_the_session_on_the_primary(
     assert routes[-1].role == "replica"
 
 
+@pytest.mark.parametrize(
+    "written", ["INSERT INTO fb VALUES (7, 7)", "REPLACE INTO fb VALUES (7, 8)"]
+)
+def test_a_trigger_that_stops_the_clock_keeps_the_session_on_the_primary(cluster, connect, written):
+    setup = (
+        *TABLES,
+        "CREATE TRIGGER ft BEFORE INSERT ON fb FOR EACH ROW SET timestamp = 1000000",
+    )
+    program = [written, "SELECT NOW(), UNIX_TIMESTAMP() FROM fb", "SET timestamp = DEFAULT"]
+    routes = same(cluster, connect, setup, [*program, "SELECT NOW() > '2000-01-01' FROM fb"])
+    assert routes[-1].role == "replica"
+
+
 # Bound to the primary's connection.
 
 
@@ -508,6 +521,8 @@ HARMLESS = [
     ["DO GET_LOCK('rwsplit', 1)", "DO RELEASE_ALL_LOCKS()"],
     ["SET @@div_precision_increment = 6"],
     ["SET sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')"],
+    ["SHOW VARIABLES LIKE 'sql_mode'"],
+    ["SELECT @@session_track_schema"],
 ]
 
 
@@ -541,6 +556,24 @@ def test_a_harmless_statement_does_not_cost_the_next_connection(cluster, connect
             *last,
         ],
     )
+
+
+@pytest.mark.parametrize("options", [{}, {"autocommit": False}], ids=str)
+def test_a_function_that_is_not_known_yet_over_a_lost_connection(cluster, connect, options):
+    def lose(connection):
+        if isinstance(connection, rwsplit.Connection):
+            connection.cluster.catalogue.clear()
+            kill_primary(cluster, connection)
+
+    setup = (*TABLES, "CREATE FUNCTION ff() RETURNS INT READS SQL DATA RETURN 5")
+    asks = "SELECT ff()"
+    same(cluster, connect, setup, [LOOK_AT_FA, lose, asks, asks, LOOK_AT_FA, asks], **options)
+
+
+@pytest.mark.parametrize("name", ["system_variables", "schema"])
+def test_the_tracking_that_is_shown_is_the_applications(cluster, connect, name):
+    program = [f"SELECT @@session_track_{name}", "SET session_track_state_change = 1"]
+    same(cluster, connect, TABLES, [*program, *program, "SELECT @@session_track_state_change"])
 
 
 def other_schema(connection):

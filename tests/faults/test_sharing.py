@@ -162,46 +162,75 @@ def by_stream(connection, number):
         cursor.fetchall()
 
 
+def by_a_procedures_stream(connection, number):
+    with connection.cursor(rwsplit.cursors.SSCursor) as cursor:
+        cursor.execute(f"CALL wrote({number})")
+        cursor.fetchall()
+        while cursor.nextset():
+            cursor.fetchall()
+    connection.commit()
+
+
+def by_what_is_not_fetched(connection, number):
+    connection.cursor().execute(f"SELECT 1; UPDATE t SET v = {number} WHERE id = 1")
+
+
 WAYS = [
     *(by_procedure, by_function, by_execute, by_transaction, by_implicit_commit),
     *(by_toggling_autocommit, by_failing_procedure, by_several_statements, by_stream),
+    *(by_a_procedures_stream, by_what_is_not_fetched),
 ]
 
 
-def test_whatever_way_one_connection_commits_the_others_see_it(cluster, connect, table):
+@pytest.fixture
+def routines(cluster, table):
+    """What commits from within."""
+    made = {
+        "PROCEDURE wrote": "(n INT) UPDATE t SET v = n WHERE id = 1",
+        "PROCEDURE fails": "(n INT) BEGIN UPDATE t SET v = n WHERE id = 1; "
+        "SIGNAL SQLSTATE '45000'; END",
+        "FUNCTION writes": "(n INT) RETURNS INT DETERMINISTIC BEGIN "
+        "UPDATE t SET v = n WHERE id = 1; RETURN n; END",
+    }
     with contextlib.closing(cluster.admin(cluster.primary, database="shop")) as admin:
         cursor = admin.cursor()
         cursor.execute("INSERT INTO t VALUES (1, 0)")
-        for name, body in (
-            ("PROCEDURE wrote(n INT)", "UPDATE t SET v = n WHERE id = 1;"),
-            (
-                "PROCEDURE fails(n INT)",
-                "UPDATE t SET v = n WHERE id = 1; SIGNAL SQLSTATE '45000';",
-            ),
-            (
-                "FUNCTION writes(n INT) RETURNS INT DETERMINISTIC",
-                "UPDATE t SET v = n WHERE id = 1; RETURN n;",
-            ),
-        ):
-            kind, routine = name.partition("(")[0].split()
-            cursor.execute(f"DROP {kind} IF EXISTS {routine}")
-            cursor.execute(f"CREATE {name} BEGIN {body} END")
-    try:
-        cluster.wait_caught_up()
-        flag = CLIENT.MULTI_STATEMENTS
-        writer, reader = connect(client_flag=flag), connect()
-        assert value(reader) == 0
-        assert returns_to_replicas(reader)
-        for replica in cluster.replicas:
-            cluster.stall(replica)
-        for number, way in enumerate(WAYS, 1):
-            way(writer, number)
-            assert value(reader) == number, (way.__name__, reader.route)
-            assert value(writer) == number, (way.__name__, writer.route)
-    finally:
-        with contextlib.closing(cluster.admin(cluster.primary, database="shop")) as admin:
-            for routine in ("PROCEDURE wrote", "PROCEDURE fails", "FUNCTION writes"):
-                admin.cursor().execute(f"DROP {routine}")
+        for routine, body in made.items():
+            cursor.execute(f"DROP {routine.replace(' ', ' IF EXISTS ')}")
+            cursor.execute(f"CREATE {routine}{body}")
+    cluster.wait_caught_up()
+    yield
+    with contextlib.closing(cluster.admin(cluster.primary, database="shop")) as admin:
+        for routine in made:
+            admin.cursor().execute(f"DROP {routine}")
+
+
+def test_whatever_way_one_connection_commits_the_others_see_it(cluster, connect, routines):
+    writer, reader = connect(client_flag=CLIENT.MULTI_STATEMENTS), connect()
+    assert value(reader) == 0
+    assert returns_to_replicas(reader)
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    for number, way in enumerate(WAYS, 1):
+        way(writer, number)
+        assert value(reader) == number, (way.__name__, reader.route)
+        assert value(writer) == number, (way.__name__, writer.route)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.__name__)
+def test_whatever_way_one_commits_the_others_of_its_id_see_it(cluster, connect, routines, way):
+    writer = connect(client_flag=CLIENT.MULTI_STATEMENTS, session_id=way.__name__)
+    reader = connect(session_id=way.__name__)
+    assert value(reader) == 0
+    assert returns_to_replicas(reader)
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    way(writer, 1)
+    assert value(reader) == 1, reader.route
+    assert value(writer) == 1, writer.route
+    for replica in cluster.replicas:
+        cluster.resume(replica)
+    assert returns_to_replicas(reader)
 
 
 def test_a_thread_reads_what_another_one_wrote(cluster, connect, stalled):

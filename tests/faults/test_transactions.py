@@ -185,6 +185,46 @@ def test_what_is_written_after_a_begin_is_undone_by_a_rollback(both, procedure, 
     assert ours == plain
 
 
+MOMENT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+FOR_PRIMARY = [
+    "UPDATE t SET v = v + 5",
+    "SELECT id, v FROM t ORDER BY id FOR UPDATE",
+    "SET TRANSACTION READ ONLY",
+    "CREATE TEMPORARY TABLE made (id INT)",
+    "SELECT GET_LOCK('a', 0), (SELECT MAX(v) FROM t)",
+]
+
+
+@pytest.mark.parametrize("needs", FOR_PRIMARY)
+@pytest.mark.parametrize("before", [[], [ALL], ["SAVEPOINT a", ALL], [ALL, "SAVEPOINT a"]])
+def test_a_moment_that_nobody_wrote_behind_moves(both, before, needs):
+    def program(steps):
+        steps.warm()
+        for step in (MOMENT, *before, needs, ALL, "SELECT ROW_COUNT()"):
+            steps.do(step)
+        if "SAVEPOINT a" in before:
+            steps.do("ROLLBACK TO a")
+        steps.do("COMMIT")
+        steps.do("UPDATE t SET v = 3 WHERE id = 1")
+        steps.do(ALL)
+
+    plain, ours = both(program)
+    assert ours == plain
+
+
+@pytest.mark.parametrize("needs", FOR_PRIMARY)
+@pytest.mark.parametrize("before", [[], [ONE]])
+def test_a_moment_that_has_gone_by_does_not_move(both, before, needs):
+    def program(steps):
+        for step in (MOMENT, *before):
+            steps.do(step)
+        steps.meanwhile()
+        steps.do(needs)
+
+    plain, ours = both(program)
+    assert ours == [*plain[:-1], 1213]
+
+
 @pytest.mark.parametrize("begin", ["BEGIN", "START TRANSACTION", "begin()"])
 def test_no_update_is_lost_behind_stalled_replicas(connect, cluster, other, begin):
     connection = connect(max_snapshot=60.0)
@@ -496,6 +536,38 @@ OTHERS = (
     "INSERT INTO t VALUES (3, 30)",
     "REPLACE INTO t VALUES (2, 22)",
 )
+
+
+@pytest.mark.parametrize(
+    "switch",
+    [
+        "SET autocommit = 1",
+        "set @@session.autocommit := ON;",
+        "SET LOCAL autocommit = TRUE",
+        pytest.param(lambda connection: connection.autocommit(True), id="autocommit(True)"),
+    ],
+)
+def test_a_transaction_that_has_only_read_ends_as_autocommit_is_switched_on(
+    connect, cluster, other, switch
+):
+    """That commits: there is nothing whose reads would have to hold still."""
+    connection = connect(autocommit=False, max_wait=5)
+    cursor = connection.cursor()
+    cursor.execute("SELECT v FROM t WHERE id = 1")
+    before = cursor.fetchall()
+    other.execute("UPDATE t SET v = v + 5 WHERE id = 1")
+    cluster.wait_caught_up()
+    cursor.execute("SELECT v FROM t WHERE id = 1")
+    assert cursor.fetchall() == before
+    if callable(switch):
+        switch(connection)
+    else:
+        cursor.execute(switch)
+    assert connection.get_autocommit()
+    other.execute("SELECT v FROM t WHERE id = 1")
+    expected = other.fetchall()
+    cursor.execute("SELECT v FROM t WHERE id = 1")
+    assert cursor.fetchall() == expected != before
 
 
 @pytest.mark.parametrize("level", COMMITTED)

@@ -190,7 +190,7 @@ def _live(
                     (value,) = cursor.fetchone()
                     if worker.transactions and dice.random() < 0.5:
                         connection.commit()
-            except connection.OperationalError as error:
+            except (connection.OperationalError, connection.InternalError) as error:
                 # A transaction whose reads did not hold is rolled back, and may be tried again.
                 if error.args[0] != 1213 or not worker.transactions:
                     raise
@@ -208,6 +208,10 @@ def _connect(driver: str = "pymysql", **given: Any) -> Any:
     """Connect over a driver."""
     if driver == "pymysql":
         return rwsplit.connect(**given)
+    if driver == "connector":
+        from .drivers import OfConnector
+
+        return OfConnector.wrap(given, given.pop("replicas"), {})
     import MySQLdb
 
     return rwsplit.wrap(MySQLdb, replicas=given.pop("replicas")).connect(**given)

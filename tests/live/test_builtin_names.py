@@ -7,6 +7,7 @@ import pytest
 
 from rwsplit._core.sql.classify import Dialect, classifier
 from rwsplit._core.sql.functions import ANY_SOME, builtins_of
+from rwsplit._core.sql.names import OF_MEMBER
 from rwsplit._core.sql.statement import Kind
 
 # Words of the grammar that might be taken for one, and are in no table.
@@ -68,3 +69,37 @@ def test_what_reaches_a_stored_function_is_never_called_a_read(cluster, database
                         wrong.append(sql)
                 cursor.execute(f"DROP FUNCTION IF EXISTS {database}.`{name}`")
     assert not wrong
+
+
+# System variables.
+
+
+def test_what_is_only_global_is_asked_of_the_primary(cluster):
+    """Of each variable that the server has: what a session has for itself is every member's."""
+    every = {
+        "mysql": "SELECT LOWER(VARIABLE_NAME) FROM performance_schema.global_variables",
+        "mariadb": "SELECT LOWER(VARIABLE_NAME) FROM information_schema.SYSTEM_VARIABLES",
+    }
+    known = classifier(Dialect.of(cluster.flavor))
+    wrong = []
+    with cluster.admin(cluster.primary) as admin, admin.cursor() as cursor:
+        cursor.execute(every[cluster.flavor])
+        for (name,) in cursor.fetchall():
+            try:
+                cursor.execute(f"SELECT @@SESSION.{name}")
+            except pymysql.MySQLError:
+                kind = known.statement(f"SELECT @@{name}").kind
+                tells_who = name in OF_MEMBER or name.startswith("version_")
+                if (kind is Kind.READ) is not tells_who:
+                    wrong.append(name)
+    assert not wrong
+    assert known.statement("SELECT @@sql_mode, @@time_zone").kind is Kind.READ
+
+
+@pytest.mark.parametrize("sql", ["SELECT @@max_connections", "SELECT @@Event_Scheduler"])
+def test_a_global_variable_is_the_primarys_however_it_is_spelt(cluster, connect, sql):
+    with connect().cursor() as cursor:
+        cursor.execute(sql)
+        assert cursor.route.role == "primary"
+        cursor.execute("SELECT @@sql_mode, @@server_id")
+        assert cursor.route.role == "replica"

@@ -1,56 +1,67 @@
 """Servers fail while a workload runs over a wrapped driver: no stale read, no write twice."""
 
-import time
+from contextlib import closing
 
-import MySQLdb
+import pytest
 
-import rwsplit
+from . import test_failures as failures
+from .drivers import DRIVERS
 
-from .test_failures import SECONDS, full_share, name, own
-from .workload import Workload
-
-__all__ = ["own"]
+own = failures.own
 
 
-def connect(replicas, **options):
-    return rwsplit.wrap(MySQLdb, replicas=replicas).connect(**options)
+@pytest.fixture(params=DRIVERS, ids=lambda each: each.name)
+def driver(request):
+    return request.param
 
 
-def test_a_replica_is_killed_and_comes_back(cluster):
-    victim = cluster.replicas[0]
-    with Workload(cluster.connect_options, connect=connect) as work:
-        work.wait_until(lambda: full_share(work, name(victim)))
-        cluster.kill(victim)
-        killed = time.monotonic()
-        time.sleep(1)
-        assert not work.count(killed + 0.2).get(name(victim))
-        cluster.restart(victim)
-        work.wait_until(lambda: full_share(work, name(victim)), SECONDS)
-    assert not work.refused()
+@pytest.fixture
+def connect(driver):
+    """Makes virtual connections; those to one cluster by the same function."""
+    known = {}
+
+    def make(replicas, **options):
+        key = options["port"], *replicas
+        if key not in known:
+            known[key] = driver.connector(options, replicas, {})
+        return known[key]()
+
+    return make
 
 
-def test_a_replica_is_frozen(cluster):
-    victim = cluster.replicas[0]
-    with Workload(cluster.connect_options, connect=connect) as work:
-        work.wait_until(lambda: full_share(work, name(victim)))
-        cluster.freeze(victim)
-        frozen = time.monotonic()
-        time.sleep(5)
-        assert not work.count(frozen + 4).get(name(victim))
-        assert all([when for when, _ in thread.reads][-1] > frozen + 4 for thread in work.threads)
-        cluster.thaw(victim)
-        work.wait_until(lambda: full_share(work, name(victim)), SECONDS)
-    assert not work.refused()
+def test_a_replica_is_killed_and_comes_back(cluster, connect):
+    failures.kill_and_restart_a_replica(cluster, connect=connect)
 
 
-def test_the_primary_is_killed_and_another_takes_over(own):
-    with Workload(own.connect_options, connect=connect) as work:
-        time.sleep(0.5)
-        with work.only_reads():
-            own.wait_caught_up()
-            own.kill(own.primary)
-            killed = time.monotonic()
-            time.sleep(1)
-            assert work.count(killed + 0.2), "reads wait for the primary"
-            own.promote(own.replicas[0])
-        work.wait_until(lambda: work.count(killed, "writes").get(name(own.primary)), SECONDS)
+def test_a_replica_is_frozen(cluster, connect):
+    failures.freeze_a_replica(cluster, connect=connect)
+
+
+def test_a_replica_is_promoted_when_the_primary_dies(own, connect):
+    failures.promote_a_replica(own, connect=connect)
+
+
+def test_none_begins_while_the_primary_is_away(cluster, driver):
+    """And those that have begun go on."""
+    options = {**cluster.connect_options, "autocommit": True}
+    connect = driver.connector(options, options.pop("replicas"), {"primary_wait": 1.0})
+    with closing(connect()) as before:
+        cursor = before.cursor()
+        cursor.execute("SELECT 1")
+        cluster.wait_caught_up()
+        cluster.kill(cluster.primary)
+        try:
+            with pytest.raises(driver.lost) as away:
+                connect()
+            assert away.value.args[0] in (2002, 2003)
+            cursor.execute("SELECT 2")
+            assert cursor.fetchall() == ((2,),)
+            assert cursor.route.role == "replica"
+            with pytest.raises(driver.lost):
+                cursor.execute("CREATE TABLE IF NOT EXISTS away (id INT PRIMARY KEY)")
+        finally:
+            cluster.restart(cluster.primary)
+        before.rollback()
+        cursor.execute("CREATE TABLE IF NOT EXISTS away (id INT PRIMARY KEY)")
+        assert cursor.route.role == "primary"
+    connect().close()

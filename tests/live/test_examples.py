@@ -82,6 +82,17 @@ def test_a_program_for_mysqlclient(examples, cluster):
     assert roles(mysqlclient_shop.program(wrapped.connect, **account)) == ["primary", "replica"]
 
 
+def test_a_program_for_mysql_connector(examples, cluster):
+    import connector_shop
+    import mysql.connector
+
+    account = cluster.connect_options
+    replicas = account.pop("replicas")
+    assert connector_shop.program(mysql.connector.connect, **account) == [None, None]
+    wrapped = rwsplit.wrap(mysql.connector, replicas=replicas, max_wait=5)
+    assert roles(connector_shop.program(wrapped.connect, **account)) == ["primary", "replica"]
+
+
 def test_a_factory_with_tokens_that_expire(examples, servers, certificates):
     import factory_tokens
     import MySQLdb

@@ -1,5 +1,6 @@
 """Policies on real servers: who serves which read."""
 
+import itertools
 import math
 import threading
 import time
@@ -73,6 +74,41 @@ def test_every_policy_spreads_reads_over_equals(cluster, loose, policy):
             return
         # What other tests left running there is counted, too, until it ends.
         assert time.monotonic() < until, seen
+
+
+@pytest.mark.parametrize("writes", [True, False])
+def test_the_reads_of_one_connection_are_spread(cluster, connect, table, writes):
+    """Over equals, within 5%, though others commit all the time; and none goes back in time."""
+    ends = threading.Event()
+
+    def write():
+        with cluster.connect(cluster.primary, autocommit=True) as connection:
+            cursor = connection.cursor()
+            for number in itertools.count():
+                if ends.wait(0.002):
+                    return
+                cursor.execute("INSERT INTO t VALUES (%s, 1)", (number,))
+
+    writer = threading.Thread(target=write)
+    if writes:
+        writer.start()
+    try:
+        for _ in range(3):  # replicas that fall behind each other for a while can't be left
+            cursor = connect().cursor()
+            seen, last = Counter(), 0
+            for _ in range(2000):
+                cursor.execute(READ)
+                (count,) = cursor.fetchone()
+                assert count >= last
+                last = count
+                seen[cursor.route.endpoint] += 1
+            if {*seen} == {*replica_names(cluster)} and min(seen.values()) >= 950:
+                return
+    finally:
+        ends.set()
+        if writes:
+            writer.join()
+    pytest.fail(f"they are not: {seen}")
 
 
 def test_a_hash_gives_each_session_id_a_replica_of_its_own(cluster, loose):

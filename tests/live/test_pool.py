@@ -1,10 +1,14 @@
 """Pools: wires outlive their connections, and nothing of a session outlives it."""
 
 import contextlib
+import gc
 import os
+import socket
+import sys
 import threading
 import time
 
+import pymysql
 import pytest
 
 import rwsplit
@@ -128,6 +132,24 @@ def test_a_lock_is_free_as_soon_as_its_connection_is_closed(fresh, connect):
     waiter.cursor().execute("SELECT id FROM locked /* rwsplit: primary */")
 
 
+@pytest.mark.parametrize(
+    "takes",
+    [
+        "SELECT GET_LOCK('closed', 0)",
+        "SELECT IF(GET_LOCK('closed', 0), 'mine', 'not mine')",
+        "SELECT COUNT(*) + 3 FROM information_schema.schemata WHERE GET_LOCK('closed', 0)",
+    ],
+)
+def test_a_user_lock_is_free_as_soon_as_its_connection_is_closed(cluster, fresh, takes):
+    holder = rwsplit.connect(**fresh)
+    holder.cursor().execute(takes)
+    holder.close()
+    with cluster.connect(cluster.primary) as plain:
+        cursor = plain.cursor()
+        cursor.execute("SELECT GET_LOCK('closed', 5)")
+        assert cursor.fetchone() == (1,)
+
+
 def test_a_pool_keeps_no_more_than_its_size(cluster):
     name = "sized"
     replicas = [{"host": "localhost", "port": cluster.replicas[0].port, "name": name}]
@@ -239,3 +261,136 @@ def test_many_threads_connect_and_close(fresh):
     with rwsplit.connect(**fresh) as connection:
         pool = connection.cluster.pool
         assert all(len(idle) <= pool.size for idle in pool._idle.values())
+
+
+# What it costs to connect, read and close over wires of the pool.
+
+
+class Watched:
+    """What goes over sockets: `>` for each thing sent, `<` where that is answered."""
+
+    def __init__(self, monkeypatch):
+        self.seen = ""
+        send, read = socket.socket.sendall, socket.socket.recv
+
+        def sends(sock, *args):
+            self.seen += ">"
+            return send(sock, *args)
+
+        def reads(sock, *args):
+            # MySQL may send each reply of several on its own.
+            self.seen += "<" if self.seen.endswith(">") else ""
+            return read(sock, *args)
+
+        monkeypatch.setattr(socket.socket, "sendall", sends)
+        monkeypatch.setattr(socket.socket, "recv", reads)
+
+
+@pytest.fixture
+def warm(cluster, fresh, table, no_others):
+    """Connects, reads and closes; the wires for that are in the pool, and nobody is late."""
+    cluster.wait_caught_up()
+    options = {**fresh, "ssl_disabled": True}
+
+    def visit(**keywords):
+        with rwsplit.connect(**{**options, **keywords}) as connection:
+            cursor = connection.cursor()
+            cursor.execute("SELECT COUNT(*) FROM t WHERE id = %s", (1,))
+            assert cursor.fetchone() == (0,)
+            return cursor.route
+
+    # An account that was not here for long authenticates over TLS alone (MySQL).
+    with rwsplit.connect(**fresh) as connection:
+        connection.cursor().execute("SELECT COUNT(*) FROM t")
+    until = time.monotonic() + 10
+    for _ in range(10):  # each replica has its turn
+        while visit().role != "replica":
+            assert time.monotonic() < until
+            time.sleep(0.1)
+    return visit
+
+
+def test_to_connect_and_read_takes_two_round_trips(warm, monkeypatch):
+    watched = Watched(monkeypatch)
+    assert warm().role == "replica"
+    assert watched.seen == "><><"
+
+
+def test_what_other_modes_read_otherwise_waits_for_the_set_up(fresh, warm, monkeypatch):
+    options = {**fresh, "ssl_disabled": True}
+    with rwsplit.connect(**options) as connection:
+        cursor = connection.cursor()
+        watched = Watched(monkeypatch)
+        cursor.execute("SELECT %s, COUNT(*) FROM t", ("it\\'s é",))
+        assert cursor.fetchone() == ("it\\'s é", 0)
+        assert cursor.route.role == "replica"
+        assert watched.seen == "><><"
+
+
+def test_where_a_reset_is_refused_all_goes_on_over_new_wires(warm, monkeypatch):
+    monkeypatch.setattr(
+        "rwsplit._drivers.pymysql.connection.RESET_CONNECTION", b"\x01\x00\x00\x00\x7e"
+    )
+    for _ in range(4):
+        route = warm()
+        assert (route.role, route.retries) == ("replica", 0)
+
+
+def calls(work):
+    """The Python functions that work calls."""
+    found = []
+
+    def note(frame, event, arg):
+        if event == "call":
+            found.append(frame.f_code.co_name)
+
+    gc.disable()  # what other tests left would be collected amid it
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+        gc.enable()
+    return found
+
+
+def test_little_is_done_again_for_the_next_connection(warm, cluster):
+    """Nothing is checked, made up or parsed twice; against PyMySQL's own connect and read."""
+    options = {**cluster.connect_options, "autocommit": True, "ssl_disabled": True}
+    del options["replicas"]
+
+    def plain():
+        with pymysql.connect(**options) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT COUNT(*) FROM t WHERE id = %s", (1,))
+            cursor.fetchone()
+
+    plain()
+    most, until = 2.6 * len(calls(plain)), time.monotonic() + 10
+    ours = calls(warm)
+    while len(ours) >= most and time.monotonic() < until:
+        time.sleep(0.05)  # until it is known that every replica has what was written before
+        ours = min(ours, calls(warm), key=len)
+    for once in ("parse_options", "frozen", "set_variable", "literal", "_identity", "statements"):
+        assert once not in ours
+    assert len(ours) < most
+
+
+def test_what_may_hold_others_is_reset_at_once(warm, monkeypatch):
+    watched = Watched(monkeypatch)
+    warm(autocommit=False)
+    watched.seen = ""
+    warm(autocommit=False)
+    assert watched.seen.endswith("><>>"), "each is sent the reset, and nobody waits for it"
+
+
+def test_wires_that_were_killed_are_no_loss(cluster, warm):
+    for server in cluster.servers:
+        with cluster.admin(server) as admin:
+            cursor = admin.cursor()
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE user = 'app'")
+            for (thread,) in cursor.fetchall():
+                with contextlib.suppress(rwsplit.Error):  # gone by now
+                    cursor.execute(f"KILL {thread}")
+    for _ in cluster.servers:
+        route = warm()
+        assert (route.role, route.retries) == ("replica", 0)

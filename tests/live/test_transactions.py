@@ -9,6 +9,7 @@ import pymysql
 import pytest
 
 import rwsplit
+from rwsplit.constants import CLIENT
 
 
 @pytest.fixture
@@ -211,6 +212,16 @@ def test_the_order_of_rows_counts_only_where_it_was_asked_for(begin, other):
     connection.rollback()
 
 
+@pytest.mark.parametrize("end", [";", ";;", "; -- x", "; /* x */"])
+def test_what_stands_behind_a_read_makes_its_answer_no_other(begin, end):
+    connection = begin(client_flag=CLIENT.MULTI_STATEMENTS)
+    cursor = connection.cursor()
+    assert ask(cursor, "SELECT v FROM t WHERE id = 1" + end) == ((10,),)
+    assert cursor.route.role == "replica"
+    cursor.execute("UPDATE t SET v = 21 WHERE id = 2")
+    connection.commit()
+
+
 def test_savepoints_before_the_move_are_repeated(begin):
     connection = begin()
     cursor = connection.cursor()
@@ -284,6 +295,29 @@ def test_a_consistent_snapshot_is_taken_at_once(connect, two, other, cluster):
         assert cursor.route.role == where
         connection.commit()
         assert ask(cursor, ALL) != before
+
+
+@pytest.mark.parametrize("how", ["idle", "lost", "asked of the primary"])
+def test_the_moment_of_a_consistent_snapshot_is_kept_or_refused(connect, two, other, cluster, how):
+    connection = connect(max_snapshot=0.2 if how == "idle" else 60.0)
+    cursor = connection.cursor()
+    before = ask(cursor, ALL)
+    begin = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
+    cursor.execute(begin)
+    other.execute("UPDATE t SET v = v + 1")
+    cluster.wait_caught_up()
+    hint = ""
+    if how == "idle":
+        time.sleep(0.6)
+    elif how == "lost":
+        connection._session.snapshot.member.connection._force_close()
+    else:
+        hint = "/* rwsplit: primary */ "
+    with pytest.raises(rwsplit.OperationalError) as caught:
+        ask(cursor, hint + ALL)
+    assert caught.value.args[0] == 1213
+    cursor.execute(begin)
+    assert ask(cursor, hint + ALL) != before
 
 
 def test_read_only_transactions_run_on_one_replica(connect, two, cluster, other):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rwsplit._core.flavors.positions import POSITION_SQL
+from rwsplit._core.flavors.positions import POSITION_SQL, SHOWN_SQL
 
 from .replies import Changes, Field, Reply
 from .server import Server
@@ -145,6 +145,10 @@ class Variables:
         owned = server.owned() if server.flavor == "mysql" else ""
         return self._one(",".join(filter(None, (owned, server.told.text))))
 
+    def ask_shown(self) -> Reply:
+        """Tell all that is shown: MariaDB logs it first."""
+        return self._one(self.server.shown.text)
+
     def ask_variables(self, columns: str) -> Reply:
         """Tell system variables."""
         names = _COLUMN.findall(columns)
@@ -189,6 +193,7 @@ class Variables:
 QUESTIONS = (
     (re.escape(POSITION_SQL["primary"]["mysql"]), "ask_whole_position"),
     (re.escape(POSITION_SQL["primary"]["mariadb"]), "ask_whole_position"),
+    (re.escape(SHOWN_SQL["mariadb"]), "ask_shown"),
     (re.escape(POSITION_SQL["replica"]["mysql"]), "ask_position"),
     (re.escape(POSITION_SQL["replica"]["mariadb"]), "ask_position"),
     (r"SELECT FOUND_ROWS\(\),ROW_COUNT\(\) LIMIT 1", "ask_counts"),

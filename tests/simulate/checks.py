@@ -1,7 +1,8 @@
 """What is promised to one virtual connection, held against what its reads saw.
 
 What was lost with a primary is nobody's any more. While it is not known yet that another server is
-the primary, nobody can know what only that one has.
+the primary, nobody can know what only that one has: but what the session wrote, and what its reads
+told, it knows itself.
 """
 
 from __future__ import annotations
@@ -86,9 +87,13 @@ class Promises:
         )
 
     def check(
-        self, bounds: Bounds, level: str, saw: int, where: str, away: bool, settles: bool = True
+        self, bounds: Bounds, level: str, saw: int, where: str, away: bool, told: bool
     ) -> None:
-        """Check what a read saw; `away` is whether the primary could not be asked for it."""
+        """Check what a read saw.
+
+        :param away: whether the primary could not be asked for it.
+        :param told: whether reads on replicas before it have told what they saw.
+        """
         world = self._world
         kept = ~world.lost
         showed = saw & bounds.lost
@@ -100,18 +105,19 @@ class Promises:
             self._need("staleness", bounds.old & kept, saw, where)
         if level == "eventual":
             return
-        self._need("own writes", bounds.own & kept, saw, where, bounds.is_known or not where)
-        if bounds.is_known:
-            self._need("monotonic", bounds.read & kept, saw, where)
-            if not away:
-                self._need("unsure writes", bounds.unsure & kept, saw, where)
-                self._need("monotonic, primary", bounds.read_there & kept, saw, where)
+        knows_own = bounds.is_known or where != "primary"
+        knows_read = bounds.is_known or (where != "primary" and told)
+        self._need("own writes", bounds.own & kept, saw, where, knows_own)
+        self._need("monotonic", bounds.read & kept, saw, where, knows_read)
+        if bounds.is_known and not away:
+            self._need("unsure writes", bounds.unsure & kept, saw, where)
+            self._need("monotonic, primary", bounds.read_there & kept, saw, where)
         if level == "global" and bounds.is_known:
             self._need("global", bounds.all & kept, saw, where)
-        if not settles:
-            return
         if not bounds.is_known:
-            self.read = self.read_there = 0
+            self.read_there = 0
+        if not knows_read:
+            self.read = 0
         if where == "primary":
             self.read_there |= saw
         else:

@@ -61,6 +61,8 @@ class Client:
         """The primary was away when this statement wanted it, or might have."""
         self.last_read = "", 0
         """The replica that served the last read, and how often that had stopped."""
+        self.was_untold = False
+        """Only that one was known to have what it showed, when this statement began."""
         self._statements = 0
         self._primaries_before = 0
         """How many primaries there were before the one with which this statement began."""
@@ -167,6 +169,7 @@ class Client:
         self.turn = world.cluster.turns.who = (self._statements + 7 * self.number) * _GOLDEN >> 5
         self.journey.reads.chooser.turn = None
         self.is_away, self.sent = False, 0
+        self.was_untold = self.session.seen.is_untold
         self._primaries_before = len(world.primaries) - 1
         ledger.allow(commits or ())
         try:
@@ -216,10 +219,11 @@ class Client:
             self.last_read = where, models[where].life
             # Who has come back may have less.
             is_gone = before and not (self.world.serves(before) and models[before].life == life)
-            if self.is_away and is_gone:
-                # Neither who was read from last nor the primary can say what that read saw.
+            if self.is_away and is_gone and self.was_untold:
+                # Neither who was read from last nor the primary can say what that read saw, and it
+                # did not tell.
                 bounds = bounds._replace(read=0)
                 self.promises.read = 0
         away = self.is_away and not is_primary
-        self.promises.check(bounds, level, reply.saw or 0, where, away)
+        self.promises.check(bounds, level, reply.saw or 0, where, away, not self.was_untold)
         self.application.check_state(reply)

@@ -101,7 +101,7 @@ class Cluster:
         assert self.options.policy is not None
         self.policy: Policy = self.options.policy
         self.figures = FiguresOf(self.topology)
-        self.process = ProcessPosition()
+        self.process = ProcessPosition(clock)
         self.process.begin(flavor)
         self.memory = MemoryStore(whole=self.last_seen)
         self.turns = Turns()

@@ -109,6 +109,12 @@ _OF_TRANSACTIONS = (
         seed=11,
     ),
     Mutant(
+        "a write that goes straight has nothing before it",
+        ((Session, "is_steady", returns(True)),),
+        _TORN,
+        seed=11,
+    ),
+    Mutant(
         "savepoints are kept",
         ((Transaction, "keep", _keeps_no_savepoint),),
         ("savepoint", "half", "acknowledged", *_TORN),

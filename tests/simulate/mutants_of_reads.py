@@ -14,7 +14,9 @@ from rwsplit._core.cluster.position import parse_history
 from rwsplit._core.cluster.samples import Samples
 from rwsplit._core.cluster.server import Server
 from rwsplit._core.cluster.topology import Topology
-from rwsplit._core.flows import reading
+from rwsplit._core.flavors.positions import POSITION_SQL
+from rwsplit._core.flows import asking, reading
+from rwsplit._core.flows.asking import Asking
 from rwsplit._core.flows.choosing import Chooser
 from rwsplit._core.flows.reading import Away, Reads
 from rwsplit._core.session import seen
@@ -81,6 +83,11 @@ def _leaves_unasked(reads: Reads, lacks: Any, away: bool) -> Doing:
     return away
 
 
+def _nothing_shown(asking: Asking, member: Any) -> Doing:
+    yield from no_flow()
+    return asking._session.state.origin
+
+
 def _keeps_doubts(topology: Topology, now: float, has_lost: bool = False) -> Any:
     doubted = {name: server.doubted for name, server in topology.servers.items()}
     orders = _doubt_replicas(topology, now, has_lost)
@@ -108,6 +115,18 @@ def _youngest(samples: Samples, seconds: float, now: float) -> Any:
 
 def _narrow(chooser: Chooser, usable: Any, tried: Any, now: float) -> Any:
     return tuple([end for end in usable if end.name not in tried])
+
+
+_serves = Chooser.serves
+
+
+def _forgets_who_is_gone(chooser: Chooser, replica: Server, needed: Any, route: Any) -> bool:
+    """While the primary is away, forget what was seen on a replica that is gone."""
+    cluster, at = chooser._cluster, chooser.seen.at
+    is_gone = at is not None and not cluster.servers[at].may_serve(cluster._clock())
+    if is_gone and not cluster.topology.primary_is_up:
+        return chooser.has(replica, needed)
+    return _serves(chooser, replica, needed, route)
 
 
 def _shows_no_commits(reads: Reads, route: Any) -> Doing:
@@ -148,6 +167,18 @@ OF_READS = (
         ((Reads, "_find_out", _leaves_unasked),),
         STALE,
         seed=221,
+    ),
+    Mutant(
+        "who moves waits for what was shown where it was",
+        ((Asking, "shown", _nothing_shown),),
+        STALE,
+        seed=270,
+    ),
+    Mutant(
+        "a replica has shown more than it tells",
+        ((asking, "SHOWN_SQL", POSITION_SQL["replica"]),),
+        STALE,
+        kept="a replica had shown more than it told",
     ),
     Mutant(
         "who can't ask the primary stays",
@@ -286,6 +317,13 @@ OF_READS = (
         ((Chooser, "_is_by", returns(True)),),
         ("monotonic",),
         kept="a replica came back without what nobody had told",
+        goes_straight=False,
+    ),
+    Mutant(
+        "what was told counts while the primary is away",
+        ((Chooser, "serves", _forgets_who_is_gone),),
+        ("monotonic",),
+        kept="a replica is gone whose reads told, and the primary",
         goes_straight=False,
     ),
     Mutant(

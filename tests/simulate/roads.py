@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from rwsplit._core.cause import Reason
 from rwsplit._core.flows.answer import EMPTY, Answer, Underway
-from rwsplit._core.flows.command import ByMethod, Exchange, Flow
+from rwsplit._core.flows.command import ByMethod, Exchange, Flow, Post
 from rwsplit._core.flows.journey import Journey
 from rwsplit._core.flows.straight import InSnapshot, Straight
 from rwsplit._core.session.session import Session
-from rwsplit._core.wire import Fault
+from rwsplit._core.session.state import IN_TRANSACTION
+from rwsplit._core.sql.statement import Statement
+from rwsplit._core.wire import Fault, raise_first
 
 from .connection import Connection
 from .replies import Reply
@@ -49,13 +52,28 @@ class Roads:
             member: Any = straight.reader(statement)
             if member is not None:
                 return (yield from self._read(member, statement, encoded, unbuffered))
+        elif statement.usual and not unbuffered:
+            if straight.writes(statement):
+                return (yield from self._write(statement, encoded, []))
+            before = straight.opens(statement)
+            if before is not None:
+                session.stir()
+                return (yield from self._write(statement, encoded, before))
         session.stir()
+        if statement.transaction is not None:
+            begun = straight.begins(statement, encoded, quiet=False)
+            if begun is not None:
+                self.taken += 1
+                return self._result_of(begun)
         underway = Underway(statement, encoded, unbuffered)
         if session.snapshot is not None and statement.plain:
             reading = straight.in_snapshot(underway)
             if reading is not None:
                 return (yield from self._read_in_snapshot(reading))
-        reason = straight.on_primary(underway)
+        if statement.plain:
+            reason = straight.begins_on_primary(underway) or straight.on_primary(underway)
+        else:
+            reason = straight.on_primary(underway)
         if reason is None:
             return self._result_of((yield from self._journey.going(underway)))
         status = session.state.status
@@ -64,15 +82,54 @@ class Roads:
             yield from Exchange(session.primary, [], _accept, encoded, unbuffered)
         except Fault as fault:
             return self._result_of((yield from straight.failing(underway, reason, fault)))
-        answer = straight.ran(statement, encoded, reason, status)
+        return (yield from self._take(statement, encoded, reason, status))
+
+    def _write(self, statement: Statement, sql: bytes, before: list[bytes]) -> Flow[Reply]:
+        straight, session = self._straight, self._session
+        status = session.state.status
+        if before:
+            status |= IN_TRANSACTION
+        self.taken += 1
+        try:
+            yield from Exchange(session.primary, before, raise_first, sql)
+        except Fault as fault:
+            session.stir()
+            flow = straight.failing(Underway(statement, sql), statement.reason, fault)
+            return self._result_of((yield from flow))
+        result = session.primary.connection.result
+        route = straight.wrote(statement, result, status)
+        if route is None:
+            session.stir()
+            return (yield from self._take(statement, sql, statement.reason, status))
+        return self._result_of(Answer(route, result))
+
+    def _take(self, statement: Statement, sql: bytes, reason: Reason, status: int) -> Flow[Reply]:
+        straight = self._straight
+        answer = straight.ran(statement, sql, reason, status)
         asking = straight.settling(answer)
         if asking is not None:
             yield from asking
         return self._result_of(answer)
 
-    def end(self, verb: str) -> Flow[Answer]:
-        """COMMIT or ROLLBACK by method."""
+    def transact(self, verb: str) -> Flow[Answer]:
+        """BEGIN, COMMIT or ROLLBACK by method."""
+        session, begun = self._session, None
+        if verb == "BEGIN":
+            session.stir()
+            if self._is_open:
+                statement = session.language.statement(verb)
+                begun = self._straight.begins(statement, verb.encode(), quiet=True)
+            if begun is None:
+                return (yield from self._journey.moving.by_method(verb))
+            self.taken += 1
+            return begun
+        return (yield from self._end(verb))
+
+    def _end(self, verb: str) -> Flow[Answer]:
         straight, session = self._straight, self._session
+        snapshot = straight.leaves(verb) if self._is_open else None
+        if snapshot is not None:
+            return (yield from self._leave(snapshot, verb))
         if not (self._is_open and straight.ends()):
             session.stir()
             return (yield from self._journey.moving.by_method(verb))
@@ -88,6 +145,20 @@ class Roads:
         if asking is not None:
             yield from asking
         return answer
+
+    def _leave(self, snapshot: Any, verb: str) -> Flow[Answer]:
+        self._session.stir()
+        self.taken += 1
+        member, lost = None, False
+        try:
+            if snapshot.close():
+                member = snapshot.member
+                yield from Post(member, "COMMIT")
+        except Fault:
+            lost = True
+        finally:
+            snapshot.release()
+        return self._straight.left(verb, member, lost)
 
     def _read(self, member: Any, statement: Any, sql: bytes, unbuffered: bool) -> Flow[Reply]:
         connection: Connection = member.connection

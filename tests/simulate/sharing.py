@@ -108,7 +108,8 @@ class Sharing:
     @property
     def latest(self) -> object:
         """What there is; in this process only."""
-        return self._store.get(self.key).position
+        stored = self._store.get(self.key)
+        return stored if stored.is_open else stored.position
 
     def publish_here(self, position: Position) -> None:
         """Tell others at once, without a mark; in this process only."""
@@ -135,6 +136,11 @@ class Sharing:
                 raise Fault(UNREACHABLE, f"{error}; nothing was written") from error
             self.is_open = True
         self.awaits = True
+
+    def leave_open(self) -> None:
+        """Let others know of a marked write whose position is not known as its answer is."""
+        if self.is_open and self._mark is None and isinstance(self._store, MemoryStore):
+            self._mark = self._store.leave_open(self.key)
 
     def publishing(self, position: Position | None) -> Flow[bool]:
         """Tell what was committed, and end the mark."""

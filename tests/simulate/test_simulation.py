@@ -15,6 +15,7 @@ import pytest
 
 from rwsplit._core.cluster import place
 from rwsplit._core.cluster.position import GtidSet, parse_position
+from rwsplit._core.flows.choosing import Chooser
 
 from . import __main__ as many
 from .broken import Broken
@@ -158,6 +159,25 @@ def test_the_first_commit_after_a_pause_may_be_missed(late):
         except Broken as each:
             broken.add(each.check)
     assert broken == ({"monotonic"} if late else set())
+
+
+@pytest.mark.parametrize(("check", "first"), [("own writes", "write"), ("monotonic", "read")])
+def test_what_a_session_knows_itself_counts_while_nobody_knows_the_primary(
+    check, first, monkeypatch
+):
+    steps = (Step(0.2, first, "", 2), Step(0.31, "read"), *(Step(0.01, "read"),) * 25)
+    fails_over = Mishap(0.01, "stall", 1, 1.0), Mishap(0.3, "fail over", 0, 0.3)
+    client = ClientPlan("session", False, False, None, steps)
+    world = World(Plan(0, "mysql", 2, (client,), (*fails_over, Mishap(2.0, "slow", 1)), (0.05,)))
+    has = Chooser.has
+
+    def forgets(chooser, replica, needed):
+        return has(chooser, replica, needed) or not world.knows_primary
+
+    monkeypatch.setattr(Chooser, "has", forgets)
+    with pytest.raises(Broken) as caught:
+        world.run()
+    assert caught.value.check == check
 
 
 # The model's own arithmetic.

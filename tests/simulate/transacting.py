@@ -26,7 +26,7 @@ def begin(client: Client, step: Step) -> Doing:
     before, bounds = application.transaction, client.promises.bounds()
     commits: Collection[int] = before.values if before is not None else ()
     if how == "method":
-        reply = yield from client.call("begin()", client.journey.moving.by_method("BEGIN"), commits)
+        reply = yield from client.call("begin()", client.roads.transact("BEGIN"), commits)
     else:
         reply = yield from client.run_sql(how or "BEGIN", commits)
     if isinstance(reply, Fault):
@@ -48,7 +48,7 @@ def commit(client: Client, step: Step) -> Doing:
     before = application.transaction
     commits: Collection[int] = before.values if before is not None else ()
     if step.how.startswith("method"):
-        flow = client.call("commit()", client.roads.end("COMMIT"), commits)
+        flow = client.call("commit()", client.roads.transact("COMMIT"), commits)
         reply = yield from tricked(client, step.how[len("method ") :], flow)
     else:
         sql = "COMMIT AND CHAIN" if step.how == "chain" else "COMMIT"
@@ -80,7 +80,7 @@ def rollback(client: Client, step: Step) -> Doing:
         was_lost = attempt or (before is not None and before.may_be_lost)
         chains = step.how == "chain" and not was_lost
         if step.how == "method":
-            flow = client.roads.end("ROLLBACK")
+            flow = client.roads.transact("ROLLBACK")
             reply = yield from client.call("rollback()", flow)
         else:
             sql = "ROLLBACK AND CHAIN" if chains else "ROLLBACK"

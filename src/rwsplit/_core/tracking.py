@@ -79,7 +79,7 @@ def info_string(tail: bytes) -> bytes:
     """
     if not tail:
         return b""
-    length, at = read_lenenc(tail, 0)
+    length, at = (tail[0], 1) if tail[0] < _LONGER else read_lenenc(tail, 0)
     return tail[: at + length] if length else b""
 
 
@@ -152,17 +152,34 @@ _ONLY_A_GTID = re.compile(
     rb"(?:(?:\x03[\x03-\xfa]\x00[\x01-\xfa]|\x00[\x0b-\xfa]\x09last_gtid[\x05-\xfa])"
     rb"([0-9a-f:-]+))?"
     rb"(?:\x05\x09\x08[A-Za-z_]{8})?"
+    rb"(?:\x04(?:\x01\x00|(\x13\x12START TRANSACTION;)))?"
 )
 
 
-def only_gtid(tail: bytes) -> bytes | None:
+def only_gtid(tail: bytes, begun: int = 0) -> bytes | None:
     """Return the GTID of a statement that the server reports nothing else of, as most writes are.
 
     Empty where nothing is of interest, not even a GTID: the state of a transaction, which the
-    status bits tell as well. None for anything else, which `parse_tails` reads.
+    status bits tell as well, and that nothing holds for the next one. None for anything else, which
+    `parse_tails` reads.
+
+    :param begun: whether a transaction is open: how that one began holds for no other.
     """
-    found = _ONLY_A_GTID.fullmatch(state_block(tail))
-    return None if found is None else found[1] or b""
+    if not tail:
+        return b""
+    info = tail[0]
+    if info < _LONGER and len(tail) > info + 1 and tail[info + 1] == len(tail) - info - 2 < _LONGER:
+        found = _ONLY_A_GTID.fullmatch(tail, info + 2)
+    else:
+        found = _ONLY_A_GTID.fullmatch(state_block(tail))
+    if found is None:
+        return None
+    gtid, begins = found.groups(b"")
+    return None if begins and not begun else gtid
+
+
+_LONGER = 0xFB
+"""From this first byte on a length takes more than that one byte."""
 
 
 def changes_session(tail: bytes) -> bool:

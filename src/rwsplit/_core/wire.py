@@ -55,6 +55,8 @@ class Kind(Enum):
 
     LOST = "lost"
     """The connection is gone."""
+    STALE = "stale"
+    """A wire that was used before can't be used again: nobody has seen what ran there."""
     FULL = "full"
     """The server has no room for one more connection."""
     DENIED = "denied"

@@ -24,11 +24,17 @@ class Account:
     :param given: PyMySQL's keywords.
     :param primary: made of them, and connected or not: it knows what an option file adds.
     :param replica_connect_timeout: seconds.
+    :param known: for those of the same keywords, what connections to replicas are made like.
     """
 
     def __init__(
-        self, given: Mapping[str, Any], primary: PhysicalConnection, replica_connect_timeout: float
+        self,
+        given: Mapping[str, Any],
+        primary: PhysicalConnection,
+        replica_connect_timeout: float,
+        known: dict[str, Any] | None = None,
     ) -> None:
+        self._known = {} if known is None else known
         self._given = _resolved(given, primary)
         self._primary = primary
         self._timeout = replica_connect_timeout
@@ -41,6 +47,21 @@ class Account:
     def connection(self, setup: Setup | None, options: Mapping[str, Any]) -> PhysicalConnection:
         """Return a connection of these keywords that is not connected yet."""
         return PhysicalConnection(setup, **{**options, "defer_connect": True})
+
+    def to(self, endpoint: Endpoint, setup: Setup) -> PhysicalConnection:
+        """Return a connection to a replica, which is not connected yet."""
+        shared, primary = self._shared, self._primary
+        made_of = (
+            *(endpoint, shared["user"], shared["password"], shared["bind_address"]),
+            *(primary.charset, primary.collation, primary.connect_timeout),
+        )
+        known = self._known.get(endpoint.name)
+        if known is None or known[0] != made_of:
+            known = made_of, self.connection(None, self.options(endpoint))
+            known[1].take_identity()
+            self._known[endpoint.name] = known
+        connection: PhysicalConnection = known[1].another(setup)
+        return connection
 
     def options(self, endpoint: Endpoint) -> dict[str, Any]:
         """Return the keywords for a replica: the primary's, and what it overrides."""

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .._core.setup.rules import Rule
     from .._core.sql.controls import Control
 
-__all__ = ["Cluster", "all_users", "cluster_of", "configured"]
+__all__ = ["Cluster", "all_users", "cluster_of", "configured", "is_current"]
 
 _DISCOVER_SECONDS = 10.0
 """How long it takes at most until a new replica is found."""
@@ -101,6 +101,7 @@ class Cluster:
 
     def _set_up(self, asked: Asked, options: ClusterOptions) -> None:
         primary, replicas, self.discover, *_ = asked
+        self.key = asked.key()
         self.configured = (primary, replicas)
         """What the application calls its servers."""
         self.options = options
@@ -173,7 +174,7 @@ class Cluster:
         return f"<Cluster {known.flavor} primary={known.primary.name}{up} replicas=[{replicas}]>"
 
     def close(self) -> None:
-        """Close what is idle and stop looking at the servers; connections that are open stay."""
+        """Close what is idle and stop looking at servers; connections that are open stay."""
         self.pool.shut()
         self.monitor.stop()
         _clusters.forget(self)
@@ -367,6 +368,7 @@ class Cluster:
 
 
 _clusters: Clusters[Cluster] = Clusters()
+is_current = _clusters.has
 
 
 def cluster_of(

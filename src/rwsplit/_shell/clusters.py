@@ -28,6 +28,8 @@ class Kept(Protocol):
     """What is asked of a cluster here."""
 
     configured: tuple[Endpoint, tuple[Endpoint, ...]]
+    key: tuple[Any, ...]
+    """What it is kept by."""
     options: ClusterOptions
     pool: Pool
     users: Registry[Any]
@@ -125,6 +127,11 @@ class Clusters(Generic[C]):
                 known.pool.shut()
             self._kept[key] = cluster = make(asked, known)
         return cluster
+
+    def has(self, cluster: C) -> bool:
+        """Tell whether who was given a cluster is given it again."""
+        with self._lock:
+            return self._kept.get(cluster.key) is cluster
 
     def _look_for_lost_dials(self, key: tuple[Any, ...]) -> None:
         dials = [each[-1] for each in self._kept if each[:-1] == key[:-1]]

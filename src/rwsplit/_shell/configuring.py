@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._core.cluster.endpoint import Endpoint, address
 from .._core.session.session_id import parse_database
@@ -14,11 +14,12 @@ from .._core.setup.options import SHARED_KEYWORDS, ClusterOptions, Options, pars
 from .._core.setup.problems import shown
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection
-from .cluster import Cluster, cluster_of, configured
+from .cluster import Cluster, cluster_of, configured, is_current
 from .config_file import current_config, reads_are_switched_off
 from .log import logger
 
 __all__ = [
+    "Found",
     "check_replica_options",
     "checked_options",
     "cluster_at",
@@ -36,7 +37,7 @@ def translate_aliases(options: dict[str, Any]) -> None:
     for old, new in (("db", "database"), ("passwd", "password")):
         value = options.pop(old, None)
         if value is not None and not options.get(new):
-            warnings.warn(f"'{old}' is deprecated, use '{new}'", DeprecationWarning, stacklevel=3)
+            warnings.warn(f"'{old}' is deprecated, use '{new}'", DeprecationWarning, stacklevel=5)
             options[new] = value
 
 
@@ -153,15 +154,36 @@ def with_cluster(options: Options, connect_options: dict[str, Any]) -> Options:
     return options._replace(replicas=replicas, discover=cluster.discover)
 
 
-def cluster_for(primary: PhysicalConnection, options: Options) -> tuple[Cluster, str]:
-    """Return the process's cluster of these servers, and what the primary is called there."""
+class Found(NamedTuple):
+    """A cluster that was found for a connection to its primary."""
+
+    where: tuple[Any, ...]
+    """Where that leads to."""
+    cluster: Cluster
+    name: str
+    """What the primary is called there."""
+
+
+def cluster_for(
+    primary: PhysicalConnection, options: Options, before: Found | None = None
+) -> Found:
+    """Return the process's cluster of these servers.
+
+    `before` is what was found before for one of the same options.
+    """
+    where = primary.host, primary.port, primary.unix_socket, primary.dial
+    if before is not None and before.where == where and is_current(before.cluster):
+        return before
     name = primary.unix_socket or address(primary.host, primary.port)
     endpoint = Endpoint(name, primary.host, primary.port, primary.unix_socket, "primary")
-    return cluster_at(endpoint, options, primary.dial)
+    return Found(where, *cluster_at(endpoint, options, primary.dial))
 
 
 def cluster_at(primary: Endpoint, options: Options, dial: Any) -> tuple[Cluster, str]:
-    """Do so for a primary at an endpoint; `dial` leads there, where that is no mere address."""
+    """Return it for a primary at an endpoint, and what that is called there.
+
+    `dial` leads there, where that is no mere address.
+    """
     if isinstance(options.cluster, Cluster):
         return options.cluster, options.cluster.configured[0].name
     shared = ClusterOptions(**{key: getattr(options, key) for key in SHARED_KEYWORDS})

@@ -39,6 +39,8 @@ class Connected(Surface):
     """None until it is connected."""
     _hold: Hold | None = None
     _cluster: Cluster | None = None
+    _is_over = False
+    """It was closed, and nothing of it is left."""
 
     @property
     def cluster(self) -> Cluster:
@@ -88,6 +90,23 @@ class Connected(Surface):
         answer = begun.roads.perform(flow)
         if answer is not None:
             self.route = answer.route
+
+    def _transact(self, verb: str) -> None:
+        """BEGIN, COMMIT or ROLLBACK: what `_having_turn` does, of which much has it to itself."""
+        turn = self._turn
+        if not turn.acquire(False):
+            raise in_use()
+        writes = self.driver_connection.writes
+        self._result = None
+        try:
+            self.route = self._connected().roads.transact(verb).route
+        except err.MySQLError:
+            raise
+        except BaseException:
+            self._note_interrupt(writes)
+            raise
+        finally:
+            turn.release()
 
     @property
     def server_status(self) -> int:

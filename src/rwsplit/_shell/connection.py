@@ -8,30 +8,18 @@ from contextlib import contextmanager
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
-from .._core.cluster.endpoint import DEFAULT_PORT, check_no_account
-from .._core.sql.controls import mentions_controls
 from .._core.sql.statement import Hint
 from .._core.sql.values import as_text
 from .._drivers import err
 from .._drivers.cursors import Cursor
-from .._drivers.pymysql import CONNECT_KEYWORDS, in_use
-from .._drivers.sources import check_protection
+from .._drivers.pymysql import in_use
 from .._stores import open_store
 from .account import Account
-from .configuring import (
-    check_replica_options,
-    checked_options,
-    cluster_for,
-    configured_keywords,
-    from_url,
-    split_database,
-    translate_aliases,
-    with_cluster,
-)
+from .configured import configured_for
+from .configuring import cluster_for, split_database
 from .cursor import routed
 from .hold import Hold
 from .living import Living
-from .member import open_primary
 from .roads import NO_ROADS, Roads
 from .seeing import Seeing
 from .speaking import Speaking
@@ -143,48 +131,28 @@ class Connection(Seeing, Living, Speaking, Generic[C]):
     ) -> None: ...
 
     def __init__(self, url: str | None = None, /, **keywords: Any) -> None:
-        options: dict[str, Any] = {**keywords}
-        translate_aliases(options)
-        if url is not None:
-            options = {**from_url(url), **options}
-        options = configured_keywords(options)
-        own = {key: options.pop(key) for key in [*options] if key not in CONNECT_KEYWORDS}
-        checked = checked_options(own, options.get("port") or DEFAULT_PORT, CONNECT_KEYWORDS)
-        self._named_id = checked.session_id
-        name = options.get("database")
-        if isinstance(name, str):
-            # A session id behind the database name, which a server never sees.
-            options["database"], named = split_database(name)
-            options["database"] = options["database"] or None
-            self._named_id = self._named_id if named is None else named
-        self._store = open_store(checked.session_store)
-        self._options = with_cluster(checked, options)
-        self.cursorclass = options.pop("cursorclass", Cursor)
-        defer = options.pop("defer_connect", False)
-        command, replicas = options.get("init_command"), self._options.replicas
-        is_own = replicas is not None and isinstance(command, str) and mentions_controls(command)
-        self._own_init = options.pop("init_command") if is_own else None
-        self.driver_connection = primary = open_primary(
-            {**options, "defer_connect": True}, self._options.session_variables
+        self._configured = configured = configured_for(keywords, url)
+        self._named_id = configured.named_id
+        self._options = options = configured.options
+        self._store = open_store(options.session_store)
+        self.cursorclass = configured.cursorclass
+        self._own_init = configured.own_init
+        self.driver_connection = primary = configured.primary.another()
+        self._account = Account(
+            configured.given, primary, options.replica_connect_timeout, configured.connections
         )
-        check_replica_options(replicas or ())
-        if replicas is not None:
-            check_no_account("host", primary.host)
-        self._account = Account(options, primary, self._options.replica_connect_timeout)
-        check_protection(options)
-        for replica in replicas or ():
-            check_protection(self._account.options(replica))
         self._turn = primary.turn
         self._template: tuple[Any, str] | None = None
         """The SQL of the next statement before its parameters went in, and the text."""
         self._result = None
         self._affected_rows: Any = 0
-        if not defer:
+        if not configured.defer:
             self.connect()
 
     def connect(self, sock: Any = None) -> None:
         """Connect to the primary; replicas are connected to when first needed."""
         before, known = self._begun, self._hold
+        self._is_over = False
         if before is not None and known is not None:
             self._abandon_snapshot()
             before.members.close(before.session.state)
@@ -223,7 +191,10 @@ class Connection(Seeing, Living, Speaking, Generic[C]):
 
     def _find_cluster(self) -> tuple[Cluster, str]:
         """Return the process's cluster of its servers, and what the primary is called there."""
-        return cluster_for(self.driver_connection, self._options)
+        configured = self._configured
+        found = cluster_for(self.driver_connection, self._options, configured.found)
+        configured.note_found(found)
+        return found.cluster, found.name
 
     def __repr__(self) -> str:
         """Tell the connection's state: members, session, no password."""
@@ -277,20 +248,15 @@ class Connection(Seeing, Living, Speaking, Generic[C]):
 
     def begin(self) -> None:
         """Begin a transaction."""
-        with self._having_turn() as begun:
-            self._do(begun, begun.journey.moving.by_method("BEGIN"))
+        self._transact("BEGIN")
 
     def commit(self) -> None:
         """Commit the transaction; what it wrote is then part of the session's position."""
-        with self._having_turn() as begun:
-            self._result = None
-            self.route = begun.roads.end("COMMIT").route
+        self._transact("COMMIT")
 
     def rollback(self) -> None:
         """Roll the transaction back."""
-        with self._having_turn() as begun:
-            self._result = None
-            self.route = begun.roads.end("ROLLBACK").route
+        self._transact("ROLLBACK")
 
     def autocommit(self, value: Any) -> None:
         """Switch autocommit on or off."""

@@ -27,7 +27,8 @@ class Errands:
 
     def connections(self, endpoint: str) -> Registry[PhysicalConnection]:
         """Return those of virtual connections to an endpoint."""
-        return self._connections.setdefault(endpoint, Registry())
+        found = self._connections.get(endpoint)
+        return self._connections.setdefault(endpoint, Registry()) if found is None else found
 
     def is_in_use(self) -> bool:
         """Tell whether a virtual connection is open."""

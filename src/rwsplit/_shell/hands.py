@@ -64,7 +64,7 @@ def hands_of(
         **HANDS,
         Open: opener.open,
         WaitAside: lambda command: with_faults(opener.run_aside(command)),
-        Connect: lambda _: hold.connect(),
+        Connect: lambda _: hold.connect(again=True),
         WaitForPrimary: lambda command: cluster.wait_for_primary(
             command.generation, command.until, lambda: hold.ended
         ),

@@ -44,8 +44,11 @@ class Hold:
         self._is_counted = False
         """The pool counts the connection."""
 
-    def connect(self, sock: Any = None) -> PrimaryFacts:
-        """Connect to the primary; raises what PyMySQL raises."""
+    def connect(self, sock: Any = None, again: bool = False) -> PrimaryFacts:
+        """Connect to the primary; raises what PyMySQL raises.
+
+        `again` is for a session that goes on: it has run its `init_command`, which may write.
+        """
         cluster, physical = self._cluster, self._physical
         generation, endpoint = cluster.generation, cluster.primary
         self._let_go()
@@ -57,7 +60,13 @@ class Hold:
                 physical.aim(self._account.primary_options(endpoint))
                 self.name = endpoint.name
             shelf = ("primary", bool(physical.db), generation)
-            cluster.pool.connect(endpoint.name, physical, [shelf], insists=True)
+            command = physical.init_command
+            if again:
+                physical.init_command = None
+            try:
+                cluster.pool.connect(endpoint.name, physical, [shelf], insists=True)
+            finally:
+                physical.init_command = command
             self._is_counted = True
         try:
             if self.ended:
@@ -99,7 +108,7 @@ class Hold:
         is_current = self.generation == cluster.generation
         if is_current and not state.leaves_traces and (physical.db or not state.had_schema):
             shelf = ("primary", bool(physical.db), self.generation)
-        cluster.pool.close(self.name, physical, shelf)
+        cluster.pool.close(self.name, physical, shelf, not state.holds_nothing)
 
     # Who shares the session.
 

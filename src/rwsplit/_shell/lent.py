@@ -1,13 +1,12 @@
-"""The account of a wrapped driver's connections: where each of a cluster's servers is had from."""
+"""The account of connections that somebody else makes: where each server's come from."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._core.cluster.endpoint import Endpoint
-from .._drivers.foreign import ForeignConnection
-from .._drivers.foreign.sources import Source
+from .._drivers.lending import Source
 from .._drivers.pymysql import Setup
 from .account import Account
 
@@ -15,19 +14,25 @@ __all__ = ["LentAccount"]
 
 
 class LentAccount(Account):
-    """How a virtual connection over a wrapped driver connects to its cluster's servers.
+    """How a virtual connection over what is lent to it connects to its cluster's servers.
 
+    :param physical: drives the connections.
     :param source: makes its connections to all servers but to the primary as its primary.
     :param patience: how many seconds the monitor waits for an answer.
     """
 
-    def __init__(self, source: Source, patience: float) -> None:
+    def __init__(self, physical: Callable[..., Any], source: Source, patience: float) -> None:
+        self._physical = physical
         self._source = source
         self._patience = patience
 
     def connection(self, setup: Setup | None, options: Mapping[str, Any]) -> Any:
         """Return a connection that is not connected yet."""
-        return ForeignConnection(self._source, setup=setup, **options)
+        return self._physical(self._source, setup=setup, **options)
+
+    def to(self, endpoint: Endpoint, setup: Setup) -> Any:
+        """Return a connection to a replica, which is not connected yet."""
+        return self.connection(setup, self.options(endpoint))
 
     def options(self, endpoint: Endpoint) -> dict[str, Any]:
         """Return what tells a server."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 
-from .._core.session.state import IN_TRANSACTION
 from .._drivers import err
 from .connected import Connected
 
@@ -30,9 +29,9 @@ class Living(Connected):
             begun, hold = self._begun, self._hold
             if begun is None or hold is None or not hold.revives:
                 return not self.driver_connection.has_ended()
-            state = begun.session.state
+            session = begun.session
             has_left = begun.journey.holding.has_left()
-            return not has_left or not (state.bound or state.status & IN_TRANSACTION)
+            return not has_left or not (session.state.bound or session.holds_transaction)
         finally:
             self._turn.release()
 
@@ -96,6 +95,7 @@ class Living(Connected):
             if begun is not None:
                 begun.members.close(begun.session.state)
             self._turn.release()
+        self._is_over = True
 
     def _abandon_snapshot(self) -> None:
         """Forget the snapshot, as its member is closed."""
@@ -129,5 +129,5 @@ class Living(Connected):
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # As the interpreter ends, threads have died with the locks that they held.
-        if self._hold is not None and not is_finalizing():
+        if self._hold is not None and not self._is_over and not is_finalizing():
             self._force_close()

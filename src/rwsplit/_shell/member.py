@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from time import monotonic
 from typing import Any
 
@@ -10,7 +11,6 @@ from .._core.cause import Reason
 from .._core.cluster import joining
 from .._core.cluster.facts import PrimaryFacts
 from .._core.cluster.position import (
-    GtidList,
     GtidSet,
     History,
     Position,
@@ -21,8 +21,15 @@ from .._core.cluster.server import Server
 from .._core.flavors.defaults import unpacked
 from .._core.flavors.names import spelt
 from .._core.flavors.positions import POSITION_SQL, told_position
-from .._core.flavors.questions import AS_FRESH, ASK_PRIMARY, ASK_REPLICA, VALUES
-from .._core.flavors.trackers import TRACK_PRIMARY, UNTOLD, track_replica
+from .._core.flavors.questions import (
+    AS_FRESH,
+    ASK_PRIMARY,
+    ASK_REPLICA,
+    VALUES,
+    told_by_primary,
+    told_by_replica,
+)
+from .._core.flavors.trackers import SET_UP_PRIMARY, UNTOLD, track_replica
 from .._core.flavors.traits import traits_of
 from .._core.session.route import RouteTaken
 from .._core.session.state import Prepared, State
@@ -37,11 +44,11 @@ from .pool import Pool
 
 __all__ = [
     "Member",
+    "Opening",
     "ask_all_aside",
     "ask_aside",
     "begun_with",
     "open_primary",
-    "open_replica",
     "primary_facts",
     "primary_setup",
 ]
@@ -114,12 +121,12 @@ class Member:
             self.name = name
             self.known_routes.clear()
 
-    def close(self, pool: Pool, shelf: tuple[Any, ...] | None) -> None:
+    def close(self, pool: Pool, shelf: tuple[Any, ...] | None, holds: bool = True) -> None:
         """Close the connection; a server that is gone already is no error.
 
         Its wire is kept for another where there is a shelf for it.
         """
-        pool.close(self.name, self.connection, shelf)
+        pool.close(self.name, self.connection, shelf, holds)
 
     def drop(self, pool: Pool) -> None:
         """Close the socket without a word."""
@@ -129,6 +136,7 @@ class Member:
 
 # The second net under the classifier: a replica refuses most writes with error 1792.
 _READ_ONLY = "SET SESSION TRANSACTION READ ONLY"
+_SET = "SET SESSION "
 
 
 class _PrimarySetup(Setup):
@@ -143,11 +151,11 @@ class _PrimarySetup(Setup):
             names = ",".join([f"CAST(@@SESSION.{name} AS BINARY)" for name in given])
             own = [f"SET {said}", f"SELECT {names} LIMIT 1"]
         # Asked first: what others of the process learn of the primary is not this session's.
-        return [ASK_PRIMARY[flavor], *own, AS_FRESH[flavor], *TRACK_PRIMARY[flavor]]
+        return [ASK_PRIMARY[flavor], *own, *AS_FRESH[flavor], SET_UP_PRIMARY[flavor]]
 
 
 class _ReplicaSetup(Setup):
-    def __init__(self, flavor: str, difference: list[str], tells: bool, follows: str) -> None:
+    def __init__(self, flavor: str, difference: tuple[str, ...], tells: bool, follows: str) -> None:
         self._flavor = flavor
         self._follows = follows
         self._difference = difference
@@ -156,10 +164,19 @@ class _ReplicaSetup(Setup):
     def statements(self, flavor: str) -> list[str]:
         if flavor != self._flavor:
             raise ForeignServer(f"it is a {flavor} server, and the primary is {self._flavor}")
-        track = [track_replica(flavor, self._follows)]
+        track = track_replica(flavor, self._follows)
         if traits_of(flavor).reads_tell and not self._tells:
-            track.append(UNTOLD)
-        return [*track, _READ_ONLY, *self._difference, ASK_REPLICA[flavor]]
+            track += f",{UNTOLD.removeprefix(_SET)}"
+        rest = self._difference
+        if rest and rest[0].startswith("SET @"):
+            # One statement less for the server to answer.
+            track += f",{rest[0].removeprefix('SET ')}"
+            rest = rest[1:]
+        return [track, _READ_ONLY, *rest, ASK_REPLICA[flavor]]
+
+
+_kept_setup = lru_cache(maxsize=64)(_ReplicaSetup)
+"""Of sessions that begin alike: what is sent was made up before."""
 
 
 class ForeignServer(err.InterfaceError):  # type: ignore[misc]
@@ -199,74 +216,110 @@ def begun_with(
 
 def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
     """Read what the set-up of a connection to the primary brought."""
-    most, gtid_mode, log_bin, server, values, read_only, at, executed = connection.setup_rows[1][0]
-    connection.max_packet = int(most)
-    no_gtids = "" if int(gtid_mode) else "its gtid_mode is OFF"
-    if not int(log_bin):
+    told = told_by_primary(connection.setup_rows[1])
+    connection.max_packet = int(told.max_packet)
+    no_gtids = "" if int(told.has_gtids) else "its gtid_mode is OFF"
+    if not int(told.has_log):
         no_gtids = "its binary log is off"
     history: History | None = None
     position: Position | None = None
     if not no_gtids:
-        history = parse_history(connection.flavor, executed or "")
+        history = parse_history(connection.flavor, told.history)
         # On MySQL they are the same.
-        position = history if isinstance(history, GtidSet) else GtidList.parse(at or "")
+        if isinstance(history, GtidSet):
+            position = history
+        else:
+            position = parse_position(connection.flavor, told.at)
     return PrimaryFacts(
         connection.flavor,
         connection.server_version,
         history,
         position,
         no_gtids,
-        _text(server),
-        unpacked(VALUES[connection.flavor], _text(values)),
-        _text(read_only) not in ("0", "OFF", ""),
+        told.server.decode("latin-1"),
+        unpacked(VALUES[connection.flavor], told.values.decode("latin-1")),
+        told.read_only not in (b"0", b"OFF", b""),
     )
 
 
-def open_replica(
-    cluster: Cluster,
-    replica: Server,
-    account: Account,
-    session: State,
-    primary: Member,
-    tells: bool = True,
-) -> Member:
-    """Connect to a replica and make it the same session.
+class Opening:
+    """Connects to a replica, and makes it the same session.
 
-    `tells` is whether its reads are to tell where it is, on MySQL.
-
-    Raises what PyMySQL raises, and ForeignServer for a server that is not (yet) seen to replicate
-    from this cluster's primary; only when that is in doubt is the primary asked.
+    :param tells: whether its reads are to tell where it is, on MySQL.
     """
-    endpoint = replica.endpoint
-    version = session.version
-    before = replica.floor or replica.position
-    tells = tells and Capability.TRACKS_READS in primary.connection.offers
-    follows = primary.connection.follows
-    setup = _ReplicaSetup(cluster.flavor, session.difference(0)[0], tells, follows)
-    connection = account.connection(setup, account.options(endpoint))
-    shelves = [("replica", selected) for selected in (True, False)]
-    cluster.pool.connect(endpoint.name, connection, shelves if session.had_schema else shelves[1:])
-    try:
-        most, server, executed = connection.setup_rows[-1][0]
-        connection.max_packet = int(most)
-        if _text(server) == cluster.topology.primary_server:
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        replica: Server,
+        account: Account,
+        session: State,
+        primary: Member,
+        tells: bool = True,
+    ) -> None:
+        endpoint = replica.endpoint
+        self._cluster = cluster
+        self._replica = replica
+        self._account = account
+        self._before = replica.floor or replica.position
+        self._had_schema = session.had_schema
+        tells = tells and Capability.TRACKS_READS in primary.connection.offers
+        follows = primary.connection.follows
+        # What sessions set later may be many things, and secrets among them: not kept for others.
+        setup_of = _kept_setup if session.is_as_begun else _ReplicaSetup
+        setup = setup_of(cluster.flavor, (*session.difference(0)[0],), tells, follows)
+        self.connection = account.to(endpoint, setup)
+        self.member = Member(self.connection, endpoint.name, replica)
+        self.member.version = session.version
+
+    def run(self) -> Member:
+        """Connect; raises what PyMySQL raises, and ForeignServer: see `_judge`."""
+        name = self.member.name
+        self._cluster.pool.connect(name, self.connection, self._shelves)
+        try:
+            self._judge()
+        except BaseException:
+            self._cluster.pool.close(name, self.connection, None)
+            raise
+        return self.member
+
+    def run_along(self) -> Member | None:
+        """Connect together with the first statement; None where no wire is there for that."""
+        name, pool = self.member.name, self._cluster.pool
+        if pool.take_along(name, self.connection, self._shelves, self._judge):
+            return self.member
+        return None
+
+    @property
+    def _shelves(self) -> list[tuple[Any, ...]]:
+        return _SHELVES if self._had_schema else _SHELVES[1:]
+
+    def _judge(self) -> None:
+        """Look whether it may be read from, and note where it is.
+
+        Raises ForeignServer for a server that is not (yet) seen to replicate from this cluster's
+        primary; only when that is in doubt is the primary asked.
+        """
+        cluster, replica, connection = self._cluster, self._replica, self.connection
+        told = told_by_replica(connection.setup_rows[-1])
+        connection.max_packet = int(told.max_packet)
+        server = told.server.decode("latin-1")
+        if server == cluster.topology.primary_server:
             raise ForeignServer("it is the primary itself, under another address")
         if cluster.has_gtids:
-            position = parse_position(cluster.flavor, executed or "")
-            what = cluster.topology, replica, _text(server), before, position
-            knows = not joining.is_in_doubt(*what) or _look_at_history(cluster, account)
+            position = parse_position(cluster.flavor, told.position)
+            what = cluster.topology, replica, server, self._before, position
+            knows = not joining.is_in_doubt(*what) or _look_at_history(cluster, self._account)
             why = joining.why_not(*what, knows, monotonic())
             if why:
                 raise ForeignServer(why)
-    except BaseException:
-        cluster.pool.close(endpoint.name, connection, None)
-        raise
-    replica.server = _text(server)
-    connection.replica = endpoint.name
-    cluster.errands.connections(endpoint.name).add(connection)
-    member = Member(connection, endpoint.name, replica)
-    member.version = version
-    return member
+        replica.server = server
+        connection.replica = replica.endpoint.name
+        cluster.errands.connections(replica.endpoint.name).add(connection)
+
+
+_SHELVES: list[tuple[Any, ...]] = [("replica", selected) for selected in (True, False)]
+"""Where idle wires to replicas are: a session without a schema can't have one that selected one."""
 
 
 class _Question(Setup):
@@ -281,18 +334,14 @@ class _Question(Setup):
 
 def ask_aside(cluster: Cluster, account: Account) -> Position:
     """Ask the primary where it is, on a connection that the application does not see."""
-    (text,) = _asked_aside(cluster, account, POSITION_SQL["primary"])
+    question = POSITION_SQL["primary"]
+    ((text,),) = _rows_aside(cluster, account, lambda flavor: [question[flavor]])[-1]
     return told_position(cluster.flavor, text)
 
 
 def ask_all_aside(cluster: Cluster, account: Account, questions: Sequence[str]) -> list[Any]:
     """Ask the primary so, whatever the questions are; returns the rows that answer each."""
     return _rows_aside(cluster, account, lambda flavor: questions)[-len(questions) :]
-
-
-def _asked_aside(cluster: Cluster, account: Account, question: Mapping[str, str]) -> Any:
-    """Return the row that answers a question to the primary."""
-    return _rows_aside(cluster, account, lambda flavor: [question[flavor]])[-1][0]
 
 
 def _rows_aside(
@@ -304,14 +353,14 @@ def _rows_aside(
     trip.
     """
     endpoint = cluster.primary
-    connection = account.connection(_Question(ask), account.options(endpoint))
+    connection = account.to(endpoint, _Question(ask))
     # A wire to the primary before it would tell where that one was.
     shelf = ("question", cluster.generation)
     cluster.pool.connect(endpoint.name, connection, [shelf], insists=True)
     try:
         return connection.setup_rows
     finally:
-        cluster.pool.close(endpoint.name, connection, shelf)
+        cluster.pool.close(endpoint.name, connection, shelf, holds=False)
 
 
 def _look_at_history(cluster: Cluster, account: Account) -> bool:
@@ -320,12 +369,13 @@ def _look_at_history(cluster: Cluster, account: Account) -> bool:
         return False
     flavor = cluster.flavor
     try:
-        _, _, _, server, *_, text = _asked_aside(cluster, account, ASK_PRIMARY)
+        rows = _rows_aside(cluster, account, lambda flavor: [ASK_PRIMARY[flavor]])[-1]
     except err.MySQLError:
         return False
-    if _text(server) != cluster.topology.primary_server:
+    told = told_by_primary(rows)
+    if told.server.decode("latin-1") != cluster.topology.primary_server:
         return False
-    cluster.watch.take_history(parse_history(flavor, text or ""))
+    cluster.watch.take_history(parse_history(flavor, told.history))
     return True
 
 

@@ -52,7 +52,8 @@ class Members(dict[str, Member]):
     def close(self, session: State) -> None:
         """Close all of them; their wires are kept for others with the same account."""
         for name, member in self.items():
-            member.close(self._cluster.pool, shelf_of(name, self._cluster, session))
+            shelf = shelf_of(name, self._cluster, session)
+            member.close(self._cluster.pool, shelf, not session.holds_nothing)
         self.clear()
 
 

@@ -19,7 +19,7 @@ from .._drivers.sources import key_of
 from .account import Account
 from .cluster import Cluster
 from .log import words
-from .member import Member, open_replica
+from .member import Member, Opening
 from .members import Members, shelf_of
 
 __all__ = ["Opener"]
@@ -47,12 +47,42 @@ class Opener:
         self._options = options
         self._account = account
 
-    def open(self, command: Open) -> Member:
+    def open(self, command: Open) -> Member | None:
         """Open the member that this session has there from now on."""
         name = command.replica.endpoint.name
         self._members.pop(name, None)
-        self._members[name] = member = self._connect(command.replica)
+        member = self._connect_along(command.replica) if command.along else None
+        if member is None and command.alone:
+            member = self._connect(command.replica)
+        if member is not None:
+            self._members[name] = member
         return member
+
+    def _connect_along(self, replica: Server) -> Member | None:
+        """Open a member together with its first statement; None where that can't be done."""
+        self._check_open()
+        self._cluster.monitor.watch()
+        try:
+            member = self._opening(replica).run_along()
+        except (err.MySQLError, RuntimeError, OSError, ValueError):
+            return None  # who opens it alone tells what it is
+        if member is not None:
+            self._be_as_primary(member)
+        return member
+
+    def _opening(self, replica: Server) -> Opening:
+        return Opening(
+            self._cluster,
+            replica,
+            self._account,
+            self._session,
+            self._primary,
+            self._options.track_positions,
+        )
+
+    def _be_as_primary(self, member: Member) -> None:
+        member.connection.read_as(self._primary.connection)
+        member.connection.turn = self._primary.connection.turn
 
     def _connect(self, replica: Server) -> Member:
         physical = self._primary.connection
@@ -69,14 +99,7 @@ class Opener:
         self._cluster.monitor.watch()
         replica.opening += 1
         try:
-            member = open_replica(
-                self._cluster,
-                replica,
-                self._account,
-                self._session,
-                self._primary,
-                self._options.track_positions,
-            )
+            member = self._opening(replica).run()
         except err.MySQLError as error:
             code = error.args[0] if error.args else 0
             if code == BAD_DB:
@@ -106,8 +129,7 @@ class Opener:
         except err.InterfaceError:
             member.drop(self._cluster.pool)
             raise
-        member.connection.read_as(self._primary.connection)
-        member.connection.turn = self._primary.connection.turn
+        self._be_as_primary(member)
         return member
 
     def _check_open(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from .._core.cluster.orders import WarnOnce
@@ -17,7 +17,7 @@ __all__ = ["Parities", "Parity", "filters_of"]
 class Parity(NamedTuple):
     """What a server has set that changes what statements answer."""
 
-    mended: dict[str, str]
+    mended: Mapping[str, str]
     """What sessions are given the primary's value of."""
     unmended: dict[str, str]
 
@@ -25,9 +25,9 @@ class Parity(NamedTuple):
     def of(cls, flavor: str, values: Sequence[Any]) -> Parity:
         """Read the first row of the answer to ASK_PARITY."""
         mended, unmended = map(as_text, values)
-        found = cls(unpacked(DEFAULTS[flavor], mended), unpacked(UNMENDED, unmended))
-        found.unmended["version"] = found.unmended["version"].split("-")[0]
-        return found
+        others = {**unpacked(UNMENDED, unmended)}
+        others["version"] = others["version"].split("-")[0]
+        return cls(unpacked(DEFAULTS[flavor], mended), others)
 
     def differences(self, primary: Parity) -> list[str]:
         """Name what is not as it is on the primary, and can't be made so."""
@@ -83,7 +83,7 @@ def _warnings(name: str, parity: Parity, primary: Parity) -> list[WarnOnce]:
     return warnings
 
 
-def _differences(mine: dict[str, str], theirs: dict[str, str]) -> dict[str, str]:
+def _differences(mine: Mapping[str, str], theirs: Mapping[str, str]) -> dict[str, str]:
     return {
         name: f"{name} is {value!r}, and {theirs[name]!r} on the primary"
         for name, value in mine.items()

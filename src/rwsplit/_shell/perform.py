@@ -93,6 +93,11 @@ def _run(command: Exchange, connection: Any) -> Any:
         command.accept(with_faults(connection.run_all(command.before)))
         return None
     if not command.before:
+        if connection.is_opening:
+            connection.open_with(sql)
+            command.accept([])
+            connection.finish_query(command.unbuffered, command.fingerprint)
+            return connection.result
         command.accept([])
         connection.query_for(sql, command.unbuffered, command.fingerprint)
         return connection.result

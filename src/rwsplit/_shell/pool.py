@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from time import monotonic, sleep
 from typing import Any, NamedTuple
 
 from .._core.failure import FULL
+from .._core.wire import Capability
 from .._drivers import err
 from .._drivers.pymysql import Identity, PhysicalConnection, Wire
 from .._drivers.sources import Whose
@@ -34,11 +35,26 @@ class _Kept(NamedTuple):
     """When it is to be closed (monotonic seconds)."""
 
 
+class _Shelf(list[_Kept]):
+    """The idle wires of one key, the last one that was left at the end."""
+
+    def __init__(self, key: tuple[Any, ...]) -> None:
+        super().__init__()
+        identity: Identity = key[-1]
+        self.functions = [part for part in identity if isinstance(part, Whose)]
+        """The application's functions that the account has."""
+
+    def look_at(self, until: float, now: float) -> float:
+        """Return when to look at a wire again: nobody tells when a function is gone."""
+        return min(until, now + _ORPHAN_SECONDS) if self.functions else until
+
+
 class Pool:
     """The idle wires of one cluster in this process, by endpoint and account.
 
-    A wire comes back with its session reset: what one session has set, locked or left open is gone
-    before the next can see it. An account is all that a connection's keywords and option files came
+    A wire's session is reset: what one session has set, locked or left open is gone before the next
+    can see it. At once where it may hold what others wait for; else together with the set-up of the
+    next one. An account is all that a connection's keywords and option files came
     to (`PhysicalConnection.identity`): who gives another password does not get the wire.
 
     :param size: how many are kept for each endpoint and account; the oldest is closed.
@@ -57,7 +73,9 @@ class Pool:
         self._max_lifetime = max_lifetime
         self.in_use: Counter[str] = Counter()
         """By endpoint, how many connections are open and not idle here."""
-        self._idle: dict[Any, list[_Kept]] = {}
+        self._idle: dict[Any, _Shelf] = {}
+        self._looks_at = 0.0
+        """When the reaper looks here next, if before that nothing new is due; 0 for never."""
         # A connection that nobody holds any more is given back wherever that is noticed.
         self._lock = threading.RLock()
         self._closed = False
@@ -101,6 +119,27 @@ class Pool:
                 break
         self._count(endpoint, 1)
 
+    def take_along(
+        self,
+        endpoint: str,
+        connection: PhysicalConnection,
+        shelves: Sequence[tuple[Any, ...]],
+        judge: Callable[[], None],
+    ) -> bool:
+        """Give an idle wire to a connection that is opened with its first statement.
+
+        False if there is none, or if the connection can't be opened so.
+        """
+        if Capability.HANDS_OVER not in connection.offers:
+            return False
+        identity = connection.take_identity()
+        wire = self._take([(endpoint, *shelf, identity) for shelf in shelves])
+        if wire is None:
+            return False
+        connection.take_along(wire, judge)
+        self._count(endpoint, 1)
+        return True
+
     def _connect_anew(self, endpoint: str, connection: PhysicalConnection, insists: bool) -> None:
         """Connect; where there is no room for one more, what is idle here may make some."""
         while True:
@@ -122,14 +161,21 @@ class Pool:
         return now - self._made_room_at.get(endpoint, -_ROOM_SECONDS) < _ROOM_SECONDS
 
     def close(
-        self, endpoint: str, connection: PhysicalConnection, shelf: tuple[Any, ...] | None
+        self,
+        endpoint: str,
+        connection: PhysicalConnection,
+        shelf: tuple[Any, ...] | None,
+        holds: bool = True,
     ) -> None:
-        """Close a connection that `connect` opened; its wire is kept where there is a shelf."""
+        """Close a connection that `connect` opened; its wire is kept where there is a shelf.
+
+        `holds` is whether its session may hold what others wait for.
+        """
         self._count(endpoint, -1)
         wire = None
         size = self._sizes.get(endpoint, self.size)
         if shelf is not None and size and not self._closed:
-            wire = connection.leave()
+            wire = connection.leave(holds)
         if wire is not None:
             assert shelf is not None
             for surplus in self._keep((endpoint, *shelf, connection.identity), wire, size):
@@ -149,7 +195,9 @@ class Pool:
         now = monotonic()
         with self._lock:
             for key in keys:
-                idle = self._idle.get(key, [])
+                idle = self._idle.get(key)
+                if idle is None:
+                    continue
                 # One whose session is still being reset, a long rollback say, is left for later.
                 for index in reversed(range(len(idle))):
                     # What is due the reaper closes.
@@ -165,10 +213,19 @@ class Pool:
             full = key not in self._idle and len(self._idle) >= _MOST_KEYS
             if self._closed or full or until <= now:
                 return [wire]
-            idle = self._idle.setdefault(key, [])
+            idle = self._idle.get(key)
+            if idle is None:
+                idle = self._idle[key] = _Shelf(key)
             idle.append(_Kept(wire, until))
-            surplus, idle[:] = idle[:-size], idle[-size:]
-        watch(self, _look_at(key, until, now))
+            surplus = idle[:-size] if len(idle) > size else ()
+            if surplus:
+                del idle[:-size]
+            due = idle.look_at(until, now)
+            is_watched = 0 < self._looks_at <= due
+            if not is_watched:
+                self._looks_at = due
+        if not is_watched:
+            watch(self, due)
         return [kept.wire for kept in surplus]
 
     def close_expired(self, now: float) -> float | None:
@@ -176,7 +233,7 @@ class Pool:
         expired: list[Wire] = []
         with self._lock:
             for key, idle in [*self._idle.items()]:
-                gone = [part.keyword for part in _functions(key) if part.is_gone]
+                gone = [part.keyword for part in idle.functions if part.is_gone]
                 orphaned = bool(gone)
                 self._orphans.update(gone)
                 expired += [kept.wire for kept in idle if orphaned or kept.until <= now]
@@ -184,13 +241,10 @@ class Pool:
                 if not idle:
                     del self._idle[key]
             due = min(
-                (
-                    _look_at(key, kept.until, now)
-                    for key, idle in self._idle.items()
-                    for kept in idle
-                ),
+                (idle.look_at(kept.until, now) for idle in self._idle.values() for kept in idle),
                 default=None,
             )
+            self._looks_at = due or 0.0
         for wire in expired:
             wire.close()
         for keyword, times in [*self._orphans.items()]:
@@ -215,21 +269,11 @@ class Pool:
     def after_fork(self) -> None:
         """Let go of the parent's sockets, in a child."""
         self._lock = threading.RLock()
+        self._looks_at = 0.0
         kept = [kept for idle in self._idle.values() for kept in idle]
         self._idle.clear()
         for each in kept:
             each.wire.drop()
-
-
-def _functions(key: tuple[Any, ...]) -> list[Whose]:
-    """Return the application's functions that a key's account has."""
-    identity: Identity = key[-1]
-    return [part for part in identity if isinstance(part, Whose)]
-
-
-def _look_at(key: tuple[Any, ...], until: float, now: float) -> float:
-    """Return when to look at a wire again: nobody tells when a function is gone."""
-    return min(until, now + _ORPHAN_SECONDS) if _functions(key) else until
 
 
 @cache

@@ -6,11 +6,19 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
+from time import monotonic
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
 from .._core.cluster.endpoint import Endpoint
-from .._core.cluster.position import Position, empty, encode, join_positions, parse_position, within
+from .._core.cluster.position import (
+    Position,
+    empty,
+    encode,
+    join_positions,
+    parse_commits,
+    within,
+)
 
 __all__ = ["Heard", "ProcessPosition", "committed_here", "doubt_number", "position_of"]
 
@@ -42,9 +50,12 @@ class ProcessPosition:
     object that was there when it last looked; only if that is another one there is something new.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self.latest: object = None
         """Another object with all that there is to hear."""
+        self.noted_at = 0.0
+        """When the last commit was noted (monotonic seconds)."""
+        self._clock = clock
         self._flavor = "mysql"
         self._pending: deque[str | bytes] = deque()
         """What was committed and is not in the position yet."""
@@ -67,10 +78,16 @@ class ProcessPosition:
         """Note what was committed, as the server prints it."""
         # In this order: who sees the object must find what it stands for.
         self._pending.append(gtids)
+        self.noted_at = self._clock()
         self.latest = gtids
         if len(self._pending) > _MOST_PENDING:
             with self._lock:
                 self._add_up()
+
+    @property
+    def doubts(self) -> bool:
+        """Whether something may have been committed that nobody has reported."""
+        return self._doubts > self._settled
 
     def look(self, whole: Callable[[], Position | None]) -> Heard:
         """Return what others of the process must see.
@@ -84,15 +101,14 @@ class ProcessPosition:
                 near = whole()
                 if near is not None and near.flavor == self._flavor:
                     position = self._position = position | near
-            doubt = self._doubts if self._doubts > self._settled else 0
+            doubt = self._doubts if self.doubts else 0
             return Heard(position, doubt, self._unsure)
 
     def _add_up(self) -> Position:
         pending = self._pending
         if pending:
-            texts = [pending.popleft() for _ in range(len(pending))]
-            said = [text if isinstance(text, str) else text.decode("ascii") for text in texts]
-            self._position = self._position | parse_position(self._flavor, ",".join(said))
+            told = [pending.popleft() for _ in range(len(pending))]
+            self._position = self._position | parse_commits(self._flavor, told)
         return self._position
 
     def doubt(self, unsure: bool, number: int = 0) -> int:

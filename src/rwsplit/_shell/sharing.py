@@ -58,7 +58,8 @@ class Sharing:
         """What there is, to be compared with what there was; in this process only."""
         if _abandoned.qsize():
             return _abandoned
-        return self._store.get(self.key).position
+        stored = self._store.get(self.key)
+        return stored if stored.is_open else stored.position
 
     def publish_here(self, position: Position) -> None:
         """Tell others at once what was committed, without a mark; in this process only."""
@@ -109,6 +110,14 @@ class Sharing:
     def answered(self) -> None:
         """Note that what was sent last was answered, or never sent."""
         self.awaits = False
+
+    def leave_open(self) -> None:
+        """Let others know of a marked write whose position is not known as its answer is.
+
+        A store of this process has not been told of it before.
+        """
+        if self.is_open and self._mark is None and isinstance(self._store, MemoryStore):
+            self._mark = self._store.leave_open(self.key)
 
     def publish(self, position: Position | None) -> bool:
         """Tell others what was committed, if anything, and end the mark.

@@ -62,7 +62,13 @@ def connect_first(
     except err.OperationalError as error:
         known = cluster.topology.facts
         waits = physical.sql_mode is not None or physical.init_command is not None
-        if not (lost(error) and hold.revives and known is not None and cluster.usable()):
+        if not (
+            physical.may_begin_lost
+            and lost(error)
+            and hold.revives
+            and known is not None
+            and cluster.usable()
+        ):
             raise
         if waits:
             raise
@@ -104,7 +110,9 @@ def begin(
 
     `before` is the session that the connection was before it was connected again.
     """
-    never = not_split(cluster.splits, options.reads, reads_are_switched_off(), disabled=False)
+    # What the environment says as the connection is made, its options say, too.
+    off = (options.reads == "primary" or before is not None) and reads_are_switched_off()
+    never = not_split(cluster.splits, options.reads, off, disabled=False)
     if never is None and not physical.tracks:
         never = UNTOLD
     terms = Terms(options, never)
@@ -144,6 +152,11 @@ def begin(
     _begin_after(session, facts, before)
     perform(journey.joining.joining(), hands)
     perform(journey.controlling.starting(), hands)
+    if terms.splits and terms.must_see:
+        # Where every replica has all that it must see, its first read has nothing to look for.
+        if identity.has_news and identity.part is None:
+            perform(journey.publishing.hearing(), hands)
+        chooser.prune()
     roads = Roads(session, journey, hands, physical)
     return Begun(session, journey, Methods(session, journey), hands, roads, members)
 
@@ -157,10 +170,7 @@ def _begin_state(
     options: Options,
 ) -> None:
     state = session.state
-    state.set_schema(state.schema)
-    state.set_variable("character_set_client", physical.charset)
-    for name, value in facts.variables.items():
-        state.set_variable(name, value)
+    state.begin(physical.charset, facts.variables)
     for name, own in begun_with(physical, options.session_variables).items():
         state.set_variable(name, own)
     session.language.look()

@@ -5,24 +5,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from .._core.cause import Cause, Reason
-from .._core.cluster.endpoint import Endpoint
-from .._core.setup.options import Options
-from .._core.wire import Capability
+from .._core.numbers import NOT_SUPPORTED_YET
 from .._drivers import err
-from .._drivers.foreign import Driver, ForeignConnection, application_error
-from .._drivers.foreign.sources import Source
-from .._stores import open_store
-from .cluster import Cluster
-from .configuring import cluster_at
+from .._drivers.foreign import ForeignConnection, application_error
 from .connection import Connection
-from .lent import LentAccount
-from .member import primary_setup
+from .given import Given, GivenConnection
 from .seeing import Seeing
 
-__all__ = ["Given", "WrappedConnection", "connection_class"]
+__all__ = ["WrappedConnection", "as_driver"]
 
 M = TypeVar("M", bound=Callable[..., Any])
 
@@ -31,26 +24,6 @@ _PAST_US = frozenset(
     ("send_query", "read_query_result", "set_server_option", "set_sql_mode", "dump_debug_info")
 )
 """Calls of drivers that change what nobody tells: from then on everything runs on the primary."""
-_REFUSED = frozenset(("change_user", "shutdown"))
-
-
-class Given(NamedTuple):
-    """What a virtual connection over a wrapped driver is made of."""
-
-    driver: Driver
-    primary: Endpoint
-    """Where its primary was when it was named."""
-    source: Source
-    """Makes the connection to the primary."""
-    others: Source
-    """Makes all others."""
-    options: Options
-    dial: Any = None
-    """What stands for where the servers are, beside their addresses; None for nothing."""
-    init_command: Any = None
-    cursorclass: Any = None
-    begins_unknown: bool = False
-    """What the session has set when it begins is not known."""
 
 
 def as_driver(method: M) -> M:
@@ -70,48 +43,23 @@ def as_driver(method: M) -> M:
     return run  # type: ignore[return-value]
 
 
-class WrappedConnection(Connection[Any]):
+class WrappedConnection(GivenConnection):
     """One primary and its replicas behind the interface of the driver that is wrapped.
 
     What is not defined here is the driver's own connection's to the primary: `wrapped`. Statements
     that are run there directly are not seen by rwsplit.
     """
 
-    driver: Driver
+    driver: Any
+    physical = ForeignConnection
+    refused = frozenset(("change_user", "shutdown"))
+    """Calls of the driver that can't be let through."""
+    _result: Any
 
     def __init__(self, given: Given) -> None:
-        options = given.options
-        self._given = given
-        self._named_id = options.session_id
-        self._store = open_store(options.session_store)
-        self._options = options
-        self._own_init = given.init_command
-        self.driver_connection: Any = ForeignConnection(
-            given.source, given.primary, primary_setup(options.session_variables)
-        )
-        self._account = LentAccount(given.others, options.replica_connect_timeout)
-        self._turn = self.driver_connection.turn
-        self._template = None
-        self._result: Any = None
-        self._affected_rows: Any = 0
         self._streams = False
         self._insert_id = 0
-        self.connect()
-        self.cursorclass = given.cursorclass or self.wrapped.cursorclass
-
-    def _find_cluster(self) -> tuple[Cluster, str]:
-        return cluster_at(self._given.primary, self._options, self._given.dial)
-
-    @property
-    def wrapped(self) -> Any:
-        """The driver's own connection to the primary."""
-        return self.driver_connection.wrapped
-
-    @property
-    def capabilities(self) -> Capability:
-        """What the driver's connection to the primary can tell and do."""
-        offers: Capability = self.driver_connection.offers
-        return offers
+        super().__init__(given)
 
     # Statements.
 
@@ -119,8 +67,6 @@ class WrappedConnection(Connection[Any]):
     def connect(self, sock: Any = None) -> None:
         """Connect to the primary; replicas are connected to when first needed."""
         super().connect()
-        if self._given.begins_unknown:
-            self._session.state.doubt_everything()
 
     @contextmanager
     def streaming(self) -> Iterator[None]:
@@ -227,10 +173,9 @@ class WrappedConnection(Connection[Any]):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or "driver_connection" not in self.__dict__:
             raise AttributeError(name)
-        if name in _REFUSED:
-            raise self.driver.module.NotSupportedError(
-                1235, f"rwsplit does not let {name}() be used: it would change the session unseen"
-            )
+        if name in self.refused:
+            text = f"rwsplit does not let {name}() be used: it would change the session unseen"
+            raise application_error(self.driver, err.NotSupportedError(NOT_SUPPORTED_YET, text))
         found = getattr(self.driver_connection.last, name)
         if name in _PAST_US:
             with self._having_turn() as begun:
@@ -280,16 +225,3 @@ class WrappedConnection(Connection[Any]):
     show_warnings = as_driver(Connection.show_warnings)
     wait_for = as_driver(Seeing.wait_for)
     begin_session = as_driver(Seeing.begin_session)
-
-
-_ERRORS = (
-    *("Warning", "Error", "InterfaceError", "DatabaseError", "DataError", "OperationalError"),
-    *("IntegrityError", "InternalError", "ProgrammingError", "NotSupportedError"),
-)
-
-
-@functools.cache
-def connection_class(driver: Driver) -> type[WrappedConnection]:
-    """Return the class of virtual connections over a driver: they have its errors."""
-    errors = {name: getattr(driver.module, name) for name in _ERRORS}
-    return type("Connection", (WrappedConnection,), {**errors, "driver": driver})

@@ -4,18 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from .._core.cluster.endpoint import DEFAULT_PORT, Endpoint, address, parse_primary
 from .._core.setup.options import Options
 from .._core.setup.problems import shown
-from .._drivers.foreign import Driver, Factory, Held, Keywords, driver_of
-from .._drivers.pymysql import PlainConnection
-from .configuring import checked_options
+from .._drivers.foreign import Driver, ForeignConnection, Keywords, driver_of, unfit
+from .._drivers.lending import Factory, Held, Lender
+from .._drivers.pymysql import (
+    PYMYSQL,
+    LentConnection,
+    PhysicalConnection,
+    PlainConnection,
+    keywords_of,
+)
+from .._drivers.sources import check_protection
+from .account import Account
+from .configuring import check_replica_options, checked_options, translate_aliases
 from .connection import Connection
-from .wrapped import Given, connection_class
+from .given import Given, GivenConnection
+from .lent import LentAccount
+from .shapes import connection_class
 
-__all__ = ["Wrapped", "wrap"]
+__all__ = ["Wrapped", "lender_of", "told_apart", "wrap"]
 
 
 def wrap(what: Any, /, *, primary: Any = None, driver: Any = None, **options: Any) -> Any:
@@ -35,12 +46,16 @@ def wrap(what: Any, /, *, primary: Any = None, driver: Any = None, **options: An
     """
     if _is_pymysql(what):
         return Wrapped(what if isinstance(what, ModuleType) else None, _PyMySQL(options))
+    if PYMYSQL.is_own(what):
+        return _wrap_open_pymysql(what, primary, options)
     known = driver_of(what)
     if known is not None and known.is_own(what):
         return _wrap_open(known, what, primary, options)
     if known is not None:
         module = known.module
         return Wrapped(module, _OfKeywords(known, options))
+    if unfit(what):
+        raise TypeError(f"wrap() can't wrap {unfit(what)}: it can {_KNOWN}")
     if isinstance(what, ModuleType) or not callable(what):
         raise TypeError(
             f"wrap() takes a driver that it knows, a function or an open connection, "
@@ -48,7 +63,7 @@ def wrap(what: Any, /, *, primary: Any = None, driver: Any = None, **options: An
         )
     if primary is None:
         raise TypeError("wrap() of a function needs primary=, where its primary is")
-    named = None if driver is None else driver_of(driver)
+    named = None if driver is None else lender_of(driver)
     if driver is not None and named is None:
         raise TypeError(f"driver: rwsplit can't wrap {shown(driver)}")
     module = None if named is None else named.module
@@ -111,7 +126,7 @@ class _OfKeywords:
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         driver = self._driver
         keywords.update(zip(_POSITIONAL, args, strict=False))
-        own = {key: keywords.pop(key) for key in [*keywords] if _is_own(key, driver)}
+        own, keywords = told_apart(keywords, driver)
         home = _home(keywords)
         options = checked_options({**self._options, **own}, home.port, driver.keywords)
         init = keywords.pop("init_command", None) if options.replicas is not None else None
@@ -120,7 +135,7 @@ class _OfKeywords:
             driver,
             home,
             Keywords(driver, keywords, home),
-            Keywords(driver, keywords, home, timeout),
+            LentAccount(ForeignConnection, Keywords(driver, keywords, home, timeout), timeout),
             options,
             init_command=init or None,
             cursorclass=keywords.get("cursorclass"),
@@ -138,7 +153,7 @@ class _OfFactory:
         self,
         function: Callable[[Endpoint], Any],
         primary: Any,
-        driver: Driver | None,
+        driver: Lender | None,
         options: Mapping[str, Any],
     ) -> None:
         self._function = function
@@ -150,24 +165,27 @@ class _OfFactory:
         driver = self._driver or self._find_driver()
         options = checked_options(self._options, self._primary.port, driver.keywords)
         function, seconds = self._function, options.replica_connect_timeout
+        is_pymysql = driver is PYMYSQL
+        physical: Any = LentConnection if is_pymysql else ForeignConnection
+        others = Factory(driver, function, seconds, is_of_primary=False)
         given = Given(
             driver,
             self._primary,
             Factory(driver, function, _PATIENCE, is_of_primary=True),
-            Factory(driver, function, seconds, is_of_primary=False),
+            LentAccount(physical, others, seconds),
             options,
             dial=function,
             begins_unknown=True,
         )
-        return connection_class(driver)(given)
+        virtual: Any = GivenConnection if is_pymysql else connection_class(cast(Driver, driver))
+        return virtual(given)
 
-    def _find_driver(self) -> Driver:
+    def _find_driver(self) -> Lender:
         connection = self._function(self._primary)
-        driver = driver_of(connection)
+        driver = lender_of(connection)
         if driver is None or not driver.is_own(connection):
-            raise TypeError(
-                f"creator returned a {type(connection).__name__}, which rwsplit can't wrap"
-            )
+            kind = unfit(connection) or type(connection).__name__
+            raise TypeError(f"creator returned a connection of {kind}, which rwsplit can't wrap")
         connection.close()
         self._driver = driver
         return driver
@@ -178,31 +196,56 @@ class _OfFactory:
 
 def _wrap_open(driver: Driver, connection: Any, primary: Any, given: Mapping[str, Any]) -> Any:
     """Return the virtual connection of which an open one is the primary's."""
-    keywords = {key: given[key] for key in given if not _is_own(key, driver)}
-    own = {key: given[key] for key in given if _is_own(key, driver)}
+    own, keywords = told_apart(given, driver)
     home = _home(keywords) if primary is None else parse_primary(primary, DEFAULT_PORT)
-    if primary is None and not keywords.get("host") and connection.host:
-        keywords["host"] = connection.host
-        keywords.setdefault("port", connection.port)
+    where, told = driver.told_by(connection)
+    if primary is None and not keywords.get("host") and where:
+        keywords = {**where, **keywords, "host": where["host"]}
         home = _home(keywords)
     options = checked_options(own, home.port, driver.keywords)
-    keywords.setdefault("user", connection.user)
-    given_to_replicas = Keywords(driver, keywords, home, options.replica_connect_timeout)
+    keywords = {**told, **keywords}
+    timeout = options.replica_connect_timeout
+    account = LentAccount(ForeignConnection, Keywords(driver, keywords, home, timeout), timeout)
     held = Held(driver, connection)
     return connection_class(driver)(
-        Given(driver, home, held, given_to_replicas, options, begins_unknown=True)
+        Given(driver, home, held, account, options, begins_unknown=True)
     )
 
 
+def _wrap_open_pymysql(connection: Any, primary: Any, given: Mapping[str, Any]) -> Any:
+    """Do so for PyMySQL's: it tells what it was made with, so replicas can be connected to so."""
+    own, said = told_apart(given, PYMYSQL)
+    translate_aliases(said)
+    keywords = {**keywords_of(connection), **said}
+    home = _home(keywords) if primary is None else parse_primary(primary, DEFAULT_PORT)
+    options = checked_options(own, home.port, PYMYSQL.keywords)
+    model = PhysicalConnection(None, **{**keywords, "defer_connect": True})
+    check_replica_options(options.replicas or ())
+    account = Account(keywords, model, options.replica_connect_timeout)
+    for replica in options.replicas or ():
+        check_protection(account.options(replica))
+    held = Held(PYMYSQL, connection)
+    return GivenConnection(Given(PYMYSQL, home, held, account, options, begins_unknown=True))
+
+
+def lender_of(given: Any) -> Lender | None:
+    """Return the driver of a module, of its `connect`, or of a connection; None for none."""
+    if _is_pymysql(given) or PYMYSQL.is_own(given):
+        return PYMYSQL
+    return driver_of(given)
+
+
+_KNOWN = "PyMySQL, mysqlclient and mysql-connector-python"
 _PATIENCE = 10.0
 """How many seconds a function may take to connect to the primary."""
 _POSITIONAL = ("host", "user", "password", "database", "port", "unix_socket")
 _OWN = frozenset((*Options._fields, "sessionId"))
 
 
-def _is_own(key: str, driver: Driver) -> bool:
-    """Tell whether a keyword is rwsplit's, and not the driver's."""
-    return key in _OWN and key not in driver.keywords
+def told_apart(given: Mapping[str, Any], driver: Lender) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the keywords that are rwsplit's, and those that are the driver's."""
+    own = {key: given[key] for key in given if key in _OWN and key not in driver.keywords}
+    return own, {key: given[key] for key in given if key not in own}
 
 
 def _home(keywords: Mapping[str, Any]) -> Endpoint:

@@ -141,6 +141,9 @@ def reports(**changes: Any) -> bytes:
     if "gtids" in changes:
         data = b"\0" + text(changes["gtids"])
         block += bytes([3, len(data)]) + data
+    if "transaction" in changes:
+        data = text(changes["transaction"])
+        block += bytes([5, len(data)]) + data
     if "characteristics" in changes:
         data = text(changes["characteristics"])
         block += bytes([4, len(data)]) + data
@@ -269,6 +272,7 @@ class Sharing:
         self.is_open = self.awaits = False
         self.latest: object = None
         self.published: list[Any] = []
+        self.left_open = False
         self.forgotten: list[Any] = []
 
     def answered(self) -> None:
@@ -276,6 +280,9 @@ class Sharing:
 
     def forget(self, position: Any) -> None:
         self.forgotten.append(position)
+
+    def leave_open(self) -> None:
+        self.left_open = self.is_open
 
     def publish_here(self, position: Any) -> None:
         self.published.append(position)
@@ -389,7 +396,7 @@ class Cluster:
         self.used = self.measures = False
         self.splits = True
         self.off = False
-        self.process = ProcessPosition()
+        self.process = ProcessPosition(house.clock)
         self.process.begin(flavor)
         self.catalogue = Catalogue()
         self.habits = Habits()

@@ -189,6 +189,16 @@ def test_mysql_s_catalogue_is_asked_aside_where_that_would_begin_something(mysql
     assert statement.kind is Kind.READ
 
 
+@pytest.mark.parametrize("found", ["closed", "lost"])
+def test_the_catalogue_is_asked_aside_where_the_connection_is_lost(mysql, found):
+    script = [asks(AskAllAside, lambda _: [FOUND.rows, []])]
+    if found == "closed":
+        mysql.primary.connection.open = False
+    else:
+        script.insert(0, asks(Ask, lost()))
+    assert resolving(mysql, "SELECT f(1)", *script).kind is Kind.READ
+
+
 def test_mariadb_s_catalogue_begins_nothing(mariadb):
     mariadb.set_status(0)
     resolving(mariadb, "SELECT f(1)", asks(Ask, about(FOUND, Result())))
@@ -201,9 +211,10 @@ def test_a_catalogue_that_can_not_be_asked_leaves_the_function_unknown(mysql):
     assert statement.functions
 
 
-def test_a_connection_that_is_lost_amid_it_is_lost(house):
+def test_a_transaction_that_is_lost_amid_it_is_lost(mariadb):
+    mariadb.open_transaction()
     with pytest.raises(Fault):
-        resolving(house, "SELECT f(1)", asks(Ask, lost()))
+        resolving(mariadb, "SELECT f(1)", asks(Ask, lost()))
 
 
 # What the application asks.

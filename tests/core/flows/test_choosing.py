@@ -2,8 +2,17 @@
 
 import pytest
 
-from rwsplit._core.flows.choosing import LOOK_SECONDS, NOT_CAUGHT_UP, Chosen, Lacks, Nobody
+from rwsplit._core.cluster.lag import Lag
+from rwsplit._core.flows.choosing import (
+    LOOK_SECONDS,
+    NOT_CAUGHT_UP,
+    QUICKER,
+    Chosen,
+    Lacks,
+    Nobody,
+)
 from rwsplit._core.session.route import Destination, Route
+from rwsplit._core.session.seen import FIRST_STAY
 from rwsplit._core.sql.statement import Kind, because
 
 from .harness import UUID, House, reports
@@ -112,6 +121,82 @@ def test_a_turn_that_was_not_used_is_used(house):
     assert house.chooser.turn is None
 
 
+# Where a wait would take longer than the primary.
+
+
+def behind(house, *seconds):
+    """Let the replicas be known to be so far behind a commit."""
+    for replica, lag in zip(house.cluster.replicas, seconds, strict=True):
+        replica.lag.waited(0.0, lag, house.clock())
+
+
+def hurried(house, age=0.0, **others):
+    now = house.clock()
+    return house.chooser.choose(READS, house.at(7), (), 0.0, now, since=now - age, **others)
+
+
+def test_where_a_wait_would_take_longer_the_primary_serves(house):
+    behind(house, 0.01, 0.03)
+    assert hurried(house) == Nobody(QUICKER)
+
+
+def test_a_short_wait_is_waited(house):
+    behind(house, 0.001, 0.001)
+    assert hurried(house).seconds == house.chooser.max_wait
+
+
+def test_the_older_a_position_the_shorter_its_wait(house):
+    behind(house, 0.01, 0.01)
+    assert hurried(house, age=0.008).seconds == house.chooser.max_wait
+
+
+def test_who_is_not_so_late_is_waited_for(house):
+    behind(house, 0.01, 0.001)
+    assert {hurried(house).replica.endpoint.name for _ in range(4)} == {"r2"}
+
+
+def test_how_long_a_wait_takes_is_not_asked_where_nobody_knows_since_when_it_is_there(house):
+    behind(house, 0.01, 0.01)
+    assert choose(house, house.at(7)).seconds == house.chooser.max_wait
+
+
+def test_while_the_primary_is_away_a_long_wait_is_better_than_none(house):
+    behind(house, 0.01, 0.01)
+    house.cluster.topology.primary_is_up = False
+    assert hurried(house).seconds == house.chooser.max_wait
+
+
+def test_a_slow_primary_is_worth_a_longer_wait(house):
+    behind(house, 0.01, 0.01)
+    house.cluster.topology.detours.note_primary(0.02)
+    assert hurried(house).seconds == house.chooser.max_wait
+
+
+def test_now_and_then_a_wait_is_tried_all_the_same(house):
+    behind(house, 0.01, 0.01)
+    found = [hurried(house) for _ in range(6)]
+    assert found[0] == Nobody(QUICKER)
+    tried = found[-1]
+    assert tried.is_trial
+    assert tried.seconds == house.cluster.topology.detours.patience
+
+
+def test_the_primary_serves_no_more_than_its_part_of_the_late_reads(house, monkeypatch):
+    behind(house, 0.01, 0.01)
+    monkeypatch.setattr(Lag, "is_due", lambda lag, now: False)
+    found = [hurried(house) for _ in range(100)]
+    assert 20 <= found.count(Nobody(QUICKER)) <= 35
+    assert {each.seconds for each in found if isinstance(each, Chosen)} == {house.chooser.max_wait}
+
+
+def test_behind_each_commit_it_serves_one(house, monkeypatch):
+    behind(house, 0.01, 0.01)
+    monkeypatch.setattr(Lag, "is_due", lambda lag, now: False)
+    for number in range(100):
+        house.cluster.process.note(f"{UUID}:{number + 10}")
+        assert hurried(house) == Nobody(QUICKER)
+
+
 # Late ones.
 
 
@@ -154,6 +239,51 @@ def test_a_late_replica_that_is_not_due_is_left_alone(house):
 def test_a_read_stays_where_the_last_one_saw_what_nobody_told(house):
     house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), None)
     assert {choose(house).replica.endpoint.name for _ in range(4)} == {"r2"}
+
+
+def stays(house, reads=FIRST_STAY):
+    """A session whose reads have all run on r1, and told nothing."""
+    member = house.member("r1", at=5)
+    for _ in range(reads + 1):
+        house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), member)
+
+
+def test_who_has_stayed_for_long_moves_to_the_other_in_turn(house):
+    stays(house)
+    assert house.session.seen.is_restless
+    homes = set()
+    for _ in range(4):
+        homes.add(house.chooser.next_home(READS, house.clock()))
+        stays(house)
+    assert homes == {None, "r2"}
+
+
+def test_who_looks_for_another_in_vain_does_so_ever_more_rarely(house):
+    stays(house)
+    house.replica("r2").late = True
+    looks = []
+    for number in range(200):
+        if house.session.seen.is_restless and house.chooser.next_home(READS, 0.0) is None:
+            looks.append(number)
+        house.session.seen.saw_freely("r1", "", b"", 0.0, house.members["r1"])
+    assert 2 <= len(looks) <= 8
+
+
+def test_where_there_is_no_other_nobody_looks_for_it(house):
+    stays(house)
+    house.replica("r2").unfit = "no"
+    assert house.chooser.next_home(READS, house.clock()) is None
+    assert not house.session.seen.moves
+
+
+def test_who_moves_is_served_there_once_that_has_caught_up(house):
+    stays(house)
+    now = house.clock()
+    found = house.chooser.choose(READS, None, (), 0.0, now, home="r2")
+    assert (found.replica, found.moves) == (house.replica("r2"), True)
+    assert found.seconds > LOOK_SECONDS
+    stayed = house.chooser.choose(READS, None, ["r2"], 0.0, now, home="r2")
+    assert stayed == Chosen(house.replica("r1"), 0.0)
 
 
 def test_an_eventual_read_goes_anywhere(house):

@@ -228,6 +228,23 @@ def test_what_was_prepared_is_prepared_again(house):
     reconnecting(house, asks(Connect), asks(Ask, [], statements=lambda said: sql in said))
 
 
+def test_what_counts_on_the_primary_alone_is_set_again(house):
+    for name, value in (
+        ("transaction_read_only", "ON"),
+        ("completion_type", "CHAIN"),
+        ("binlog_row_image", "MINIMAL"),
+        ("collation_database", "latin1_bin"),
+    ):
+        house.state.set_variable(name, value)
+    house.state.set_variable("transaction_read_only", "OFF")
+    assert not any("completion_type" in sql for sql in house.state.difference(0)[0])
+    last = (
+        "SET @@SESSION.`binlog_row_image`='MINIMAL',@@SESSION.`collation_database`='latin1_bin',"
+        "@@SESSION.`completion_type`='CHAIN',@@SESSION.`transaction_read_only`='OFF'"
+    )
+    reconnecting(house, asks(Connect), asks(Ask, [], statements=lambda said: said[-1] == last))
+
+
 def test_a_connection_that_does_not_take_the_session_is_dropped(house):
     with pytest.raises(Fault):
         reconnecting(house, asks(Connect), asks(Ask, [fails(1193, "Unknown system variable")]))

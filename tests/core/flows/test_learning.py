@@ -168,6 +168,14 @@ def test_a_stream_may_have_begun_a_transaction(house):
         ("SELECT GET_LOCK('a', 0), GET_LOCK('b', 0)", (0, 0), True),
         ("SELECT GET_LOCK('a', 0) + GET_LOCK('b', 0)", (0,), True),
         ("SELECT GET_LOCK('a', 0) + RELEASE_LOCK('b')", (1,), True),
+        ("SELECT GET_LOCK(CONCAT('a', %s), 0) AS get_lock_1 -- it", (0,), False),
+        # Its value is not the function's.
+        ("SELECT COUNT(*) FROM t WHERE GET_LOCK('a', 0)", (4,), True),
+        ("SELECT GET_LOCK('a', 0) IS NULL", (0,), True),
+        ("SELECT IF(GET_LOCK('a', 0), 'yes', 'no')", ("yes",), True),
+        ("SELECT 0; SELECT GET_LOCK('a', 0)", (0,), True),
+        ("SELECT GET_LOCK(CONCAT('a', GET_LOCK('b', 0)), 0)", (0,), True),
+        ("SELECT GET_LOCK('a', 0), RELEASE_ALL_LOCKS()", (1, 0), True),
     ],
 )
 def test_locks_are_counted_by_answers(house, sql, row, held):
@@ -188,6 +196,23 @@ def test_two_locks_are_released_one_by_one(house):
         house.state.expect(statement, sql=sql.encode())
         house.journey.learning.note_user_locks(statement, sql.encode(), rows(1))
         assert ("user" in house.state.pins) is held
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT RELEASE_LOCK('b') IS NOT NULL",
+        "SELECT 1; SELECT RELEASE_LOCK('b')",
+        "DO RELEASE_LOCK('b')",
+        "SELECT IF(0, RELEASE_ALL_LOCKS(), 1)",
+    ],
+)
+def test_a_lock_is_held_until_it_is_known_to_be_released(house, sql):
+    house.state.bind("user", "a user lock is held on the primary")
+    house.state.note_user_lock(1)
+    answer = Result([]) if sql.startswith("DO") else rows(1)
+    house.journey.learning.note_user_locks(house.statement(sql), sql.encode(), answer)
+    assert "user" in house.state.pins
 
 
 def test_all_locks_are_released_at_once(house):
@@ -408,7 +433,9 @@ def test_the_tracking_that_the_application_sets_is_kept_and_ours_set_again(house
         asks(Ask, [TRACKED, OK, OK], statements=lambda said: "session_track_gtids" in said[1]),
     )
     own = house.session.owed.own_tracking
-    assert "SET SESSION session_track_system_variables='time_zone'" in own
+    assert "SET SESSION session_track_schema=1" in own
+    # What it has not set is ours on the connection.
+    assert "SET SESSION session_track_system_variables=DEFAULT" in own
 
 
 def test_another_variable_is_none_of_it(house):
@@ -417,10 +444,12 @@ def test_another_variable_is_none_of_it(house):
 
 def test_the_application_looks_at_the_tracking_that_it_set(house):
     house.session.owed.keep_tracking(["SET SESSION session_track_schema='0'"])
+    tail = reports(state_changed=True)
     house.run(
         house.journey.learning.showing_tracking(),
-        asks(Ask, statements=["SET SESSION session_track_schema='0'"]),
+        asks(Ask, did(tails=[tail]), statements=["SET SESSION session_track_schema='0'"]),
     )
+    assert not house.primary.connection.tails  # it is no doubt about the session
     assert house.session.owed.shows_tracking
     assert not house.session.owed.nothing
 

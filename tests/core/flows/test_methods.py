@@ -10,6 +10,7 @@ from rwsplit._core.flows.command import (
     Connect,
     FinishPrevious,
     Look,
+    Publish,
     ReportLate,
     Share,
     WaitAside,
@@ -122,6 +123,19 @@ def test_the_next_result_is_learned_from(house):
     assert found is result
     assert house.state.position == house.at(7)
     assert not house.session.owed.pending
+
+
+@pytest.mark.parametrize("has_next", [False, True])
+def test_what_results_committed_is_told_behind_the_last_one(house, has_next):
+    sharing = house.share()
+    sharing.is_open = True
+    published = [] if has_next else [asks(Publish, sharing=sharing, position=house.at(7))]
+    tail = reports(gtids=f"{UUID}:1-7")
+    house.run(
+        house.methods.going_on(False),
+        asks(ByMethod, did(None, tails=[tail], result=Result(has_next=has_next))),
+        *published,
+    )
 
 
 def test_a_next_result_that_is_an_error_leaves_all_in_doubt(house):

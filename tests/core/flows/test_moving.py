@@ -3,6 +3,7 @@
 import pytest
 
 from rwsplit._core.cause import Cause
+from rwsplit._core.flavors.positions import POSITION_SQL
 from rwsplit._core.flows.answer import EMPTY, Underway
 from rwsplit._core.flows.command import (
     Ask,
@@ -22,11 +23,12 @@ from rwsplit._core.session.transaction import MOST_READS
 from rwsplit._core.sql.fingerprint import Fingerprint
 from rwsplit._core.wire import Fault
 
-from .harness import House, Result, asks, did, fails, lost, ran, read_only, rows
+from .harness import OK, House, Result, asks, did, fails, lost, ran, read_only, rows
 
 READ = "SELECT v FROM t"
 WRITE = "UPDATE t SET v = 1"
 ROLLBACK = b"ROLLBACK AND NO CHAIN NO RELEASE"
+MOMENT = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
 
 
 @pytest.fixture
@@ -529,20 +531,84 @@ def test_a_read_write_transaction_begins_on_the_primary(house):
     assert answer.route.cause is Cause.IN_TRANSACTION
 
 
-def test_a_consistent_snapshot_is_taken_at_once_on_a_replica(house):
+def opens_at(house, first, then=None):
+    """Let a consistent snapshot be taken on r1, which is here before and there behind it."""
     house.set_status(AUTOCOMMIT)
-    house.replica("r1", at=1)
+    house.replica("r1", at=first)
     house.replica("r2").unfit = "not in this test"
-    sql = "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"
-    answer = run(
-        house,
-        sql,
-        asks(Open),
-        asks(Exchange, before=[sql], sql=None),
-        asks(WatchSnapshot),
-    )
+    replies = [house.told_at(first), OK, house.told_at(then or first)]
+    asked = POSITION_SQL["replica"]["mysql"]
+    before = [asked, MOMENT, asked]
+    takes = asks(Exchange, ran(before=replies), before=before, sql=None)
+    return run(house, MOMENT, asks(Open), takes, asks(WatchSnapshot))
+
+
+def test_a_consistent_snapshot_is_taken_at_once_on_a_replica(house):
+    answer = opens_at(house, 5)
     assert answer.made is EMPTY
     assert house.session.snapshot is not None
+
+
+@pytest.mark.parametrize("sql", ["SHOW MASTER STATUS", READ])
+def test_the_moment_of_a_consistent_snapshot_is_not_known_where_something_came_amid(house, sql):
+    opens_at(house, 5, 6)
+    house.session.snapshot.is_open = sql != READ  # idle for too long
+    finds = [asks(Claim), asks(Claim)] if sql == READ else ends()
+    with pytest.raises(Fault) as caught:
+        run(house, sql, *finds, asks(Ask, [rows()], statements=[ROLLBACK]))
+    assert caught.value.number == 1213
+    assert not house.session.transaction.is_open
+    # What is tried again has its moment on the primary.
+    run(house, MOMENT, asks(Exchange, member=house.primary, sql=MOMENT.encode()))
+
+
+def begins_at(house, now):
+    """What begins on the primary what began on r1; it is here by now."""
+    return [
+        *ends(),
+        asks(Ask, [rows("1", "-1")], statements=["SELECT FOUND_ROWS(),ROW_COUNT() LIMIT 1"]),
+        asks(
+            Ask,
+            [OK, house.told_at(now)],
+            statements=[MOMENT.encode(), POSITION_SQL["primary"]["mysql"]],
+        ),
+    ]
+
+
+def test_a_consistent_snapshot_moves_to_a_primary_that_has_the_same(house):
+    opens_at(house, 5)
+    run(house, WRITE, *begins_at(house, 5), asks(Exchange, member=house.primary))
+
+
+def test_what_a_replica_made_itself_is_not_looked_for_on_the_primary(house):
+    own = "4f22fa47-71ca-11e1-9e33-c80aa9429562"
+    house.set_status(AUTOCOMMIT)
+    house.replica("r1", at=5).server = own
+    house.replica("r2").unfit = "not in this test"
+    told = rows(f"{house.at(5)},{own}:1-3".encode())
+    takes = asks(Exchange, ran(before=[told, OK, told]))
+    run(house, MOMENT, asks(Open), takes, asks(WatchSnapshot))
+    run(house, WRITE, *begins_at(house, 5), asks(Exchange, member=house.primary))
+
+
+def test_savepoints_move_with_a_consistent_snapshot(house):
+    opens_at(house, 5)
+    run(house, "SAVEPOINT a")
+    *finds, begin = begins_at(house, 5)
+    begin.what["statements"].append(b"SAVEPOINT a")
+    begin.reply.append(OK)
+    run(house, WRITE, *finds, begin, asks(Exchange, member=house.primary))
+    assert house.session.transaction.has_savepoint
+
+
+@pytest.mark.parametrize("now", [4, 6], ids=["a new one has less", "others have committed"])
+def test_the_moment_of_a_consistent_snapshot_can_not_be_had_again(house, now):
+    opens_at(house, 5)
+    rolls_back = asks(Ask, [rows()], statements=[ROLLBACK])
+    with pytest.raises(Fault) as caught:
+        run(house, WRITE, *begins_at(house, now), rolls_back)
+    assert caught.value.number == 1213
+    assert not house.session.transaction.is_open
 
 
 def test_a_consistent_snapshot_that_no_replica_takes_is_for_the_primary():

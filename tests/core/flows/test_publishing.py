@@ -123,6 +123,7 @@ def test_a_mark_stays_where_the_primary_can_not_be_asked(house, sharing):
     house.state.lose_position()
     run(house, "publishing", asks(AskAside, lost(2003, "no")))
     assert sharing.is_open
+    assert sharing.left_open
     assert sharing.published == []
 
 

@@ -2,8 +2,10 @@
 
 import pytest
 
+from rwsplit._core import wire
 from rwsplit._core.cause import Cause
-from rwsplit._core.flows.choosing import NOT_CAUGHT_UP
+from rwsplit._core.flavors.positions import SHOWN_SQL
+from rwsplit._core.flows.choosing import NOT_CAUGHT_UP, QUICKER
 from rwsplit._core.flows.command import (
     Ask,
     AskAside,
@@ -17,6 +19,7 @@ from rwsplit._core.flows.command import (
 )
 from rwsplit._core.flows.reading import Aside, Read, Served, Unserved
 from rwsplit._core.session.route import Destination, Route
+from rwsplit._core.session.seen import FIRST_STAY
 from rwsplit._core.sql.statement import Kind, because
 from rwsplit._core.tracking import SESSION_STATE_CHANGED
 from rwsplit._core.wire import Fault
@@ -119,6 +122,70 @@ def test_a_read_waits_for_what_the_session_wrote(house):
     assert house.replica().position == house.at(5)
 
 
+def wrote(house, number):
+    """Let the session have committed this just now."""
+    house.state.has_committed(str(house.at(number)))
+
+
+def test_how_long_a_read_waits_right_behind_a_commit_is_learned(house):
+    house.member("r1", at=1)
+    wrote(house, 5)
+
+    def takes_a_while(command):
+        house.clock.now += 0.02
+        return ran(rows("1"), [rows("0")])(command)
+
+    reading(house, asks(Exchange, takes_a_while, before=waits))
+    assert house.replica().lag.left(0.0) == pytest.approx(0.02)
+
+
+def test_a_read_does_not_wait_where_the_primary_is_quicker(house):
+    house.member("r1", at=1)
+    house.replica().lag.waited(0.0, 0.02, house.clock())
+    wrote(house, 5)
+    assert reading(house) == Unserved(QUICKER, 0.0, 0)
+
+
+def test_behind_a_read_on_the_primary_it_is_not_even_asked_then(house):
+    house.member("r1", at=1)
+    house.replica().lag.waited(0.0, 0.02, house.clock())
+    house.session.seen.read_on_primary(house.clock())
+    assert reading(house) == Unserved(QUICKER, 0.0, 0)
+    house.clock.now += 0.02
+    reading(house, asks(Ask, about(house.told_at(1))), asks(Exchange, rows("1")))
+
+
+def test_what_was_carried_here_may_be_old(house):
+    house.member("r1", at=1)
+    house.replica().lag.waited(0.0, 0.02, house.clock())
+    house.cluster.process.note(str(house.at(3)))
+    house.state.ask_for(house.at(5))
+    served = reading(house, asks(Exchange, ran(rows("1"), [rows("0")]), before=waits))
+    assert isinstance(served, Served)
+
+
+def test_who_asks_for_a_replica_by_name_waits_for_it(house):
+    house.member("r1", at=1)
+    house.replica().lag.waited(0.0, 0.02, house.clock())
+    wrote(house, 5)
+    route = READS._replace(endpoint="r1")
+    served = reading(house, asks(Exchange, ran(rows("1"), [rows("0")]), before=waits), route=route)
+    assert isinstance(served, Served)
+
+
+def test_a_trial_in_vain_says_nothing_against_the_replica(house):
+    house.member("r1", at=1)
+    house.replica().lag.waited(0.0, 0.02, house.clock())
+    wrote(house, 5)
+    house.clock.now += 60  # nobody has waited here for long
+    house.cluster.process.noted_at = house.clock()
+    house.journey.reads._looked_at = house.clock()
+    house.journey.reads._looked_in = house.cluster.generation
+    unserved = reading(house, asks(Exchange, ran(rows("1"), [rows("1")])))
+    assert isinstance(unserved, Unserved)
+    assert not house.replica().late
+
+
 def test_a_wait_in_vain_leaves_it_to_the_primary(house):
     house.member("r1", at=1)
     house.state.see(house.at(5))
@@ -188,6 +255,47 @@ def test_a_fresh_member_that_has_it_needs_no_wait(house):
         return house.made("r1")
 
     reading(house, asks(Open, opens), asks(Exchange, rows("1"), before=[]))
+
+
+# Its member is opened with it.
+
+
+def test_a_fresh_member_is_opened_with_the_read(house):
+    reading(house, asks(Open, along=True), asks(Exchange, rows("1"), before=[]))
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        Read(b"SELECT 'it\\'s'"),
+        Read("SELECT 'é'".encode()),
+        Read(b"SELECT " + b"1" * (1 << 16)),
+        Read(None),
+    ],
+    ids=["a backslash", "beyond ASCII", "too long", "nothing"],
+)
+def test_it_is_opened_alone_for_what_another_session_may_read_otherwise(house, read):
+    reading(house, asks(Open, along=False), asks(Exchange, rows("1")), read=read)
+
+
+def test_it_is_opened_alone_where_the_read_would_wait(house):
+    house.member("r1", at=1)
+    house.members.clear()
+    house.state.see(house.at(5))
+    reading(house, asks(Open, along=False), asks(Exchange, ran(rows("1"), [rows("0")])))
+
+
+def test_a_wire_that_is_stale_is_no_loss(house):
+    stale = Fault(2013, "Lost connection", wire.Kind.STALE)
+    served = reading(
+        house,
+        asks(Open, along=True),
+        asks(Exchange, stale),
+        asks(Open, along=False),
+        asks(Exchange, rows("1")),
+    )
+    assert served.retries == 0
+    assert house.members.lost == ["r1"]
 
 
 def test_a_wait_that_somebody_ends_ends_the_read(house):
@@ -353,6 +461,96 @@ def test_a_primary_that_is_amid_rows_is_asked_aside(house):
     house.session.seen.read_on_primary()
     house.primary.connection.is_reading = True
     reading(house, asks(AskAside, lambda _: house.at(9)), asks(Exchange, rows("1")))
+
+
+# Who has stayed on a replica for long.
+
+
+def settled(flavor="mysql"):
+    """A session that has read on r1 for so long that it looks for another."""
+    house = House(flavor)
+    member = house.member("r1", at=5)
+    house.member("r2", at=3)
+    for _ in range(FIRST_STAY + 2):
+        house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), member)
+    house.session.seen.moves = 1
+    return house
+
+
+def asks_what_was_shown(house, answer):
+    (sql,) = [SHOWN_SQL[house.flavor]]
+    member = house.members["r1"]
+    return asks(Ask, about(answer), member=member, statements=[sql])
+
+
+@pytest.mark.parametrize("flavor", ["mysql", "mariadb"])
+def test_it_moves_to_one_that_has_what_was_shown(flavor):
+    house = settled(flavor)
+    shown = house.at(7)
+    served = reading(
+        house,
+        asks_what_was_shown(house, house.told_at(7)),
+        asks(
+            Exchange,
+            ran(rows("1"), [rows("0")]),
+            member=house.members["r2"],
+            before=lambda before: str(shown) in before[0],
+        ),
+    )
+    assert served.member is house.members["r2"]
+    assert house.session.seen.at == "r2"
+    assert not house.session.seen.is_restless
+
+
+def test_it_stays_where_the_other_does_not_have_it_in_time():
+    house = settled()
+    served = reading(
+        house,
+        asks_what_was_shown(house, house.told_at(7)),
+        asks(Exchange, ran(rows("1"), [rows("1")]), member=house.members["r2"]),
+        asks(Exchange, rows("1"), member=house.members["r1"], before=[]),
+    )
+    assert served.member is house.members["r1"]
+    assert not house.replica("r2").late
+    assert not house.session.seen.is_restless
+
+
+def test_a_replica_that_does_not_log_can_t_tell_what_it_has_shown():
+    house = settled("mariadb")
+    reading(
+        house,
+        asks_what_was_shown(house, rows(None)),
+        asks(Ask, about(house.told_at(9)), member=house.primary),
+        asks(Exchange, ran(rows("1"), [rows("0")]), member=house.members["r2"]),
+    )
+    assert house.session.seen.at == "r2"
+
+
+def test_where_nobody_can_tell_it_stays():
+    house = settled("mariadb")
+    away(house)
+    reading(
+        house,
+        asks_what_was_shown(house, rows(None)),
+        asks(Exchange, rows("1"), member=house.members["r1"], before=[]),
+    )
+
+
+def test_a_replica_that_is_lost_as_it_is_asked_leaves_it_to_the_primary():
+    house = settled()
+    house.chooser.turn = 1
+    reading(
+        house,
+        asks_what_was_shown(house, lost()),
+        asks(Ask, about(house.told_at(3)), member=house.primary),
+        asks(Exchange, rows("1"), member=house.members["r2"]),
+    )
+
+
+def test_a_stream_that_is_not_read_yet_is_left_alone():
+    house = settled()
+    house.members["r1"].connection.is_reading = True
+    reading(house, asks(Exchange, rows("1"), member=house.members["r1"]))
 
 
 def away(house):
@@ -548,3 +746,22 @@ def test_a_replica_that_can_not_be_reached_is_passed_over(two):
 def test_an_error_of_the_wait_is_raised(house):
     with pytest.raises(Fault):
         waiting(house, asks(WaitAside, fails(1227)))
+
+
+# Gaps that others have filled.
+
+
+def test_what_others_have_committed_between_its_own_is_waited_for_at_once(house):
+    """Each interval takes its time, here and where a replica waits for it."""
+    house.member("r1", at=1)
+    house.cluster.note_sample(house.at(100))
+    for number in range(2, 120, 2):
+        house.state.has_committed(f"{UUID}:{number}".encode())
+    served = reading(
+        house,
+        asks(Exchange, ran(rows("1"), before=[rows("0")]), before=waits),
+    )
+    assert isinstance(served, Served)
+    assert house.state.position.pieces < 12
+    assert house.state.written.pieces < 12
+    assert house.state.position.covers(house.at(100) - house.at(1))

@@ -7,7 +7,19 @@ from rwsplit._core.flows.recovering import NOTHING, deadlock, loss, refuses_writ
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
 from rwsplit._core.wire import Fault, Kind, UnknownOutcome
 
-from .harness import LOST, UUID, House, asks, did, fails, lost, read_only, reports
+from .harness import (
+    LOST,
+    UUID,
+    House,
+    Result,
+    asks,
+    did,
+    fails,
+    lost,
+    read_only,
+    reports,
+    rows,
+)
 
 OPEN = AUTOCOMMIT | IN_TRANSACTION
 
@@ -93,6 +105,85 @@ def test_a_transaction_is_lost_with_its_connection_until_it_is_rolled_back(house
     assert not house.session.in_transaction
     assert not house.primary.connection.server_status & IN_TRANSACTION
     assert not house.primary.connection.open
+
+
+@pytest.mark.parametrize("sql", ["SAVEPOINT a", "CALL p()", "SELECT 1; SAVEPOINT a"])
+def test_a_savepoint_is_lost_with_its_connection_too(house, sql):
+    house.set_status(0)
+    house.journey.writing.ran(house.statement(sql), sql.encode(), Result(), 0)
+    house.set_status(0)
+    house.primary.connection.ended = True
+    with pytest.raises(Fault) as caught:
+        house.run(house.journey.recovering.regaining())
+    assert caught.value.number == 2006
+    with pytest.raises(Fault, match="roll it back"):
+        house.session.check_lost()
+
+
+def test_a_savepoint_on_a_primary_that_was_demoted_can_be_set_again(house):
+    house.set_status(0)
+    house.session.transaction.note_savepoint()
+    with pytest.raises(Fault) as caught:
+        house.run(house.journey.recovering.leaving_demoted(read_only(), 0))
+    assert caught.value.number == 1213
+    assert not house.session.transaction.lost
+
+
+@pytest.mark.parametrize("sql", ["ROLLBACK TO a", "INSERT INTO t VALUES (1)", "SELECT 1"])
+def test_what_sets_no_savepoint_leaves_none_to_lose(house, sql):
+    house.set_status(0)
+    house.journey.writing.ran(house.statement(sql), sql.encode(), Result(), 0)
+    assert not house.session.holds_transaction
+
+
+def ran_and_lost(house, sql):
+    house.state.expect(house.statement(sql), sql=sql.encode())
+    house.state.forget_hearsay()
+
+
+ASKS = "SELECT LAST_INSERT_ID()"
+
+
+def finding(house, *script, sql=ASKS):
+    return house.run(house.journey.recovering.finding_ids(house.statement(sql)), *script)
+
+
+def test_an_id_that_was_set_since_is_the_right_one(house):
+    ran_and_lost(house, "INSERT INTO t VALUES (1)")
+    finding(house, asks(Ask, lambda c: [rows("0", "0"), rows("7")][-len(c.statements) :]))
+    assert not house.state.lost_of(house.statement(ASKS))
+    assert house.state.lost_ids  # the last value of a sequence was not
+
+
+def test_an_id_that_is_gone_raises_the_loss(house):
+    ran_and_lost(house, "INSERT INTO t VALUES (1)")
+    with pytest.raises(Fault) as caught:
+        finding(house, asks(Ask, lambda c: [rows("0", "0"), rows("0")][-len(c.statements) :]))
+    assert caught.value.number == 2006
+    assert not house.state.lost_ids  # it was told
+    house.state.forget_hearsay()
+    assert not house.state.lost_ids
+
+
+@pytest.mark.parametrize("why", ["unsent", "next", "autocommit", "counts"])
+def test_nobody_is_asked_for_an_id_where_the_question_would_change_something(house, why):
+    ran_and_lost(house, "INSERT INTO t VALUES (1)")
+    if why == "unsent":
+        house.session.owed.send_first([b"BEGIN"])
+    elif why == "next":
+        house.state.next_transaction = "SET TRANSACTION READ ONLY"
+    elif why == "autocommit":
+        house.set_status(0)
+    with pytest.raises(Fault):
+        finding(house, sql="SELECT LAST_INSERT_ID(), ROW_COUNT()" if why == "counts" else ASKS)
+
+
+def test_who_is_not_told_of_a_loss_still_has_lost_its_ids(house):
+    house.state.expect(house.statement("INSERT INTO t VALUES (1)"))
+    flow = house.journey.recovering.losing(lost(), NOTHING, AUTOCOMMIT, told=False)
+    house.run(flow)
+    house.state.forget_hearsay()
+    assert house.state.lost_of(house.statement(ASKS))
 
 
 def test_a_transaction_on_a_replica_is_lost_too(house):
@@ -223,6 +314,18 @@ def test_a_connection_that_is_lost_amid_what_is_pending_takes_its_transaction_al
     with pytest.raises(Fault):
         house.run(house.journey.recovering.finishing_pending(), asks(FinishPrevious, lost()))
     assert house.session.transaction.lost
+
+
+@pytest.mark.parametrize("sql", ["SELECT v FROM t", "COMMIT"])
+def test_what_nobody_knows_of_a_lost_write_is_left_open(house, sql):
+    sharing = house.share()
+    sharing.is_open = True
+    known = sql != "COMMIT"
+    house.run(
+        house.journey.recovering.losing(lost(), house.statement(sql), IN_TRANSACTION),
+        *([asks(Publish)] if known else []),
+    )
+    assert sharing.left_open is not known
 
 
 # Going on.

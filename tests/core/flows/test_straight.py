@@ -4,12 +4,13 @@ import pytest
 
 from rwsplit._core.cause import Cause
 from rwsplit._core.flows.answer import Answer, Underway
+from rwsplit._core.flows.choosing import QUICKER
 from rwsplit._core.flows.command import Ask, AskAside, Claim, Exchange, Look, Mark, Open, Publish
 from rwsplit._core.flows.reading import Unserved
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
 from rwsplit._core.sql.statement import Hint
-from rwsplit._core.tracking import SESSION_STATE_CHANGED
-from rwsplit._core.wire import Fault
+from rwsplit._core.tracking import SESSION_STATE_CHANGED, Changes
+from rwsplit._core.wire import Fault, Kind
 
 from .harness import OK, UUID, House, Result, Stored, about, asks, fails, lost, reports, rows
 
@@ -26,6 +27,54 @@ def house():
 
 def reader(house, sql=READ):
     return house.straight.reader(house.statement(sql))
+
+
+# A read that goes on where the last one ran.
+
+
+def reads_on(house, sql=READ):
+    return house.straight.on_primary(house.underway(sql))
+
+
+def late_reader():
+    """A session that has just written and read on the primary, as replicas are late."""
+    house = House(replicas=("r1",))
+    house.member("r1", at=1)
+    house.replica().lag.waited(0.0, 0.02, house.clock())
+    house.state.has_committed(f"{UUID}:1-5")
+    house.session.seen.read_on_primary(house.clock())
+    return house
+
+
+def test_a_read_runs_on_the_primary_straight_where_that_is_quicker():
+    assert reads_on(late_reader()) is QUICKER
+
+
+LESS_SURE = {
+    "it is long ago": lambda house: setattr(house.clock, "now", house.clock.now + 1),
+    "a position that is not known": lambda house: house.state.lose_position(),
+    "another's doubt": lambda house: house.cluster.process.doubt(unsure=False),
+    "a doubt": lambda house: house.state.doubt_variable("time_zone"),
+    "no autocommit": lambda house: house.set_status(0),
+    "a level of its own": lambda house: (
+        house.terms.say("global"),
+        house.session.look_at_terms(),
+    ),
+    "a session id": lambda house: house.share(),
+    "what was asked for": lambda house: house.state.ask_for(house.at(9)),
+    "a snapshot that ends": lambda house: setattr(
+        house.journey.reads, "unsettled", house.members["r1"]
+    ),
+    "a primary that was left": lambda house: setattr(house.hold, "generation", 7),
+    "who does not wait": lambda house: setattr(house.chooser, "_waits", False),
+}
+
+
+@pytest.mark.parametrize("why", LESS_SURE)
+def test_it_makes_the_journey_with(why):
+    house = late_reader()
+    LESS_SURE[why](house)
+    assert reads_on(house) is None
 
 
 # A free read.
@@ -151,6 +200,45 @@ def test_a_free_read_that_was_lost_goes_on(house):
     assert isinstance(answer, Answer)
 
 
+# With the member that it needs.
+
+
+def test_a_free_read_opens_its_member(house):
+    house.members.clear()
+    assert reader(house) is None
+    assert house.straight.unopened(READ.encode()) is house.replica("r1")
+    assert house.straight.unopened(READ.encode()) is None
+
+
+def test_it_opens_none_for_what_another_session_may_read_otherwise(house):
+    house.members.clear()
+    assert reader(house, "SELECT 'é'") is None
+    assert house.straight.unopened("SELECT 'é'".encode()) is None
+    assert house.straight.unopened(READ.encode()) is None
+
+
+@pytest.mark.parametrize("why", [each for each in NOT_FREE if "member" not in each])
+def test_a_read_that_is_not_free_opens_none(house, why):
+    NOT_FREE[why](house)
+    house.members.clear()
+    assert reader(house) is None
+    assert house.straight.unopened(READ.encode()) is None
+
+
+def test_where_reads_have_seen_something_the_journey_opens_the_next_member(house):
+    house.session.seen.saw("r1", "", b"", house.clock(), house.members["r1"])
+    house.members.clear()
+    assert reader(house) is None
+    assert house.straight.unopened(READ.encode()) is None
+
+
+def test_a_stale_wire_is_no_loss_of_a_free_read(house):
+    stale = Fault(2013, "Lost connection", Kind.STALE)
+    flow = house.straight.reading_on(house.underway(READ), (house.members["r1"], stale), 0.0)
+    answer = house.run(flow, asks(Open), asks(Exchange, rows("1")))
+    assert answer.route.retries == 0
+
+
 # Before any.
 
 
@@ -212,6 +300,269 @@ NOT_STRAIGHT = {
 def test_a_write_is_not_straight_with(house, why):
     NOT_STRAIGHT[why](house)
     assert on_primary(house) is None
+    assert not house.straight.writes(house.statement(WRITE))
+
+
+# A write that changes rows alone.
+
+
+def test_a_write_that_changes_rows_alone_is_steady_until_something_else_runs(house):
+    assert house.straight.writes(house.statement(WRITE))
+    assert house.session.steady
+    assert reader(house) is not None
+    assert house.session.steady
+    house.session.stir()
+    assert not house.session.steady
+
+
+def test_a_write_of_an_open_transaction_is_noted(house):
+    house.open_transaction()
+    assert house.straight.writes(house.statement(WRITE))
+    assert house.session.transaction.wrote
+
+
+def test_what_was_asked_for_beside_the_text_is_not_passed_by(house):
+    house.straight.writes(house.statement(WRITE))
+    house.session.ask(None, True)
+    assert house.straight.statement(WRITE, None) is None
+
+
+def remembered(house):
+    """All that a session's parts remember that a write may change."""
+    session = house.session
+    parts = session.state, session.followed, session.transaction, session.owed, session.seen
+    return {
+        (type(part).__name__, name): getattr(part, name)
+        for part in parts
+        for name in type(part).__slots__
+        if name not in ("traits", "_commits", "_bodies")
+    } | {"position": session.state.position, "published": getattr(house, "told", None)}
+
+
+def tails_of(flavor):
+    told = {"gtids": f"{UUID}:7"} if flavor == "mysql" else {"variables": {"last_gtid": "0-1-7"}}
+    return {
+        "a GTID": reports(**told),
+        "a transaction": reports(transaction="T___W___"),
+        "a beginning": reports(transaction="T___W___", characteristics="START TRANSACTION;"),
+        "an end": reports(**told, transaction="________", characteristics=""),
+    }
+
+
+TAILS = tails_of("mysql")
+WRITES = (WRITE, "INSERT INTO t VALUES (1)", "INSERT INTO t SELECT 1", "DELETE FROM t, u USING t")
+
+
+@pytest.mark.parametrize("flavor", ["mysql", "mariadb"])
+@pytest.mark.parametrize("sql", WRITES)
+@pytest.mark.parametrize("tail", ["nothing", *TAILS])
+@pytest.mark.parametrize("in_open", [False, True], ids=["alone", "in a transaction"])
+def test_a_usual_write_leaves_what_any_other_does(flavor, sql, tail, in_open):
+    """The short way and the long way."""
+    found = []
+    for short in (True, False):
+        house = House(flavor, replicas=("r1",))
+        connection, statement = house.primary.connection, house.statement(sql)
+        if in_open:
+            house.open_transaction()
+        connection.server_status = house.state.status
+        house.session.followed.counted = None
+        assert statement.usual
+        assert house.straight.writes(statement)
+        connection.result = Result(warning_count=1)
+        connection.tails += [tails_of(flavor)[tail]] if tail != "nothing" else []
+        if short:
+            route = house.straight.wrote(statement, connection.result, house.state.status)
+            if route is None:
+                assert (tail, in_open) == ("a beginning", False)
+                return
+        else:
+            status = house.state.status
+            route = house.straight.ran(statement, sql.encode(), statement.reason, status).route
+        assert not connection.tails
+        found.append((route, {k: repr(v) for k, v in remembered(house).items()}))
+    assert found[0] == found[1]
+
+
+MORE_THAN_ROWS = {
+    "something else changed": lambda house: house.primary.connection.tails.append(
+        reports(changed=True)
+    ),
+    "several answers": lambda house: house.primary.connection.tails.extend([TAILS["a GTID"]] * 2),
+    "a transaction was opened": lambda house: setattr(
+        house.primary.connection, "server_status", AUTOCOMMIT | IN_TRANSACTION
+    ),
+    "rows": lambda house: setattr(house.primary.connection, "result", rows("1")),
+    "more results": lambda house: setattr(
+        house.primary.connection, "result", Result(has_next=True)
+    ),
+    "nobody told": lambda house: setattr(house.primary.connection, "is_untold", True),
+    "what to publish is to be asked": lambda house: (
+        house.share(is_local=True),
+        house.state.lose_position(),
+    ),
+}
+
+
+@pytest.mark.parametrize("why", MORE_THAN_ROWS)
+def test_a_write_is_not_a_usual_one_where(house, why):
+    house.primary.connection.result = OK
+    MORE_THAN_ROWS[why](house)
+    tails = [*house.primary.connection.tails]
+    result, status = house.primary.connection.result, house.state.status
+    assert house.straight.wrote(house.statement(WRITE), result, status) is None
+    assert house.primary.connection.tails == tails
+
+
+# The beginning of a transaction, and its first write.
+
+
+def begins(house, sql="BEGIN"):
+    return house.straight.begins(house.statement(sql), sql.encode(), quiet=True)
+
+
+def test_a_begin_goes_with_the_first_write(house):
+    assert begins(house).route.role == "none"
+    assert house.session.transaction.begin == b"BEGIN"
+    assert house.straight.opens(house.statement(WRITE)) == [b"BEGIN"]
+    assert house.session.owed.unsent == [b"BEGIN"]
+    assert not house.session.transaction.is_open
+    connection = house.primary.connection
+    connection.server_status = AUTOCOMMIT | IN_TRANSACTION
+    connection.tails += [TAILS["a beginning"], TAILS["a transaction"]]
+    assert house.straight.wrote(house.statement(WRITE), OK, AUTOCOMMIT | IN_TRANSACTION)
+    assert not house.session.owed.unsent
+    assert not house.session.followed.skipped
+    assert house.session.in_transaction
+
+
+NOT_BEGUN = {
+    "a transaction": lambda house: house.open_transaction(),
+    "a snapshot": lambda house: house.snapshot(),
+    "what was not sent": lambda house: house.session.owed.send_first([b"SAVEPOINT a"]),
+    "a foreign variable": lambda house: house.session.owed.note_foreign(None, frozenset("a")),
+    "a doubt": lambda house: house.state.doubt_variable("time_zone"),
+    "pending results": lambda house: house.session.owed.note_pending(True),
+    "a transaction that was lost": lambda house: house.session.transaction.lose("db"),
+    "a pin": lambda house: house.state.bind("user", "a user lock is held"),
+    "what the primary may hold": lambda house: house.session.transaction.note_touched(),
+    "another block": lambda house: setattr(house, "context", object()),
+}
+
+
+@pytest.mark.parametrize("why", NOT_BEGUN)
+def test_a_transaction_does_not_begin_straight_with(house, why):
+    NOT_BEGUN[why](house)
+    assert begins(house) is None
+
+
+@pytest.mark.parametrize(
+    "sql", ["START TRANSACTION WITH CONSISTENT SNAPSHOT", "COMMIT", "XA END 'a'"]
+)
+def test_what_does_more_than_to_begin_does_not_go_straight(house, sql):
+    assert begins(house, sql) is None
+
+
+NOT_OPENED = {
+    "no BEGIN": lambda house: house.session.transaction.clear(),
+    "a BEGIN that is READ ONLY": lambda house: begins(house, "START TRANSACTION READ ONLY"),
+    "a savepoint": lambda house: house.session.transaction.keep(
+        house.statement("SAVEPOINT a"), b"SAVEPOINT a"
+    ),
+    "a snapshot": lambda house: house.snapshot(),
+    "a level for the next transaction": lambda house: setattr(
+        house.state, "next_transaction", "SET TRANSACTION READ ONLY"
+    ),
+    "only reads": lambda house: house.session.ask(None, True),
+} | {
+    why: NOT_STRAIGHT[why]
+    for why in (
+        *("a transaction that was lost", "pending results", "a foreign variable"),
+        *("the application's tracking", "a session id", "a doubt", "another primary"),
+        "a connection that has ended",
+    )
+}
+
+
+@pytest.mark.parametrize("why", NOT_OPENED)
+def test_a_first_write_does_not_go_straight_with(house, why):
+    begins(house)
+    NOT_OPENED[why](house)
+    assert house.straight.opens(house.statement(WRITE)) is None
+
+
+def test_a_first_write_that_failed_goes_on_as_any_other(house):
+    begins(house)
+    house.straight.opens(house.statement(WRITE))
+    flow = house.straight.failing(house.underway(WRITE), house.statement(WRITE).reason, lost())
+    with pytest.raises(Fault, match="rolled back"):
+        house.run(flow)
+    assert house.session.transaction.lost
+
+
+# The first read of a transaction that usually writes.
+
+
+def begins_on_primary(house, sql=READ):
+    return house.straight.begins_on_primary(house.underway(sql))
+
+
+@pytest.fixture
+def writing(house):
+    """Autocommit is off, and what begins with this read usually writes."""
+    house.set_status(0)
+    digest = house.session.language.classifier.digest(READ)
+    for _ in range(5):
+        house.cluster.habits.note(digest, True)
+    return house
+
+
+def test_a_transaction_that_usually_writes_begins_straight_on_the_primary(writing):
+    assert begins_on_primary(writing).cause is Cause.HABIT
+    assert writing.cluster.counts["reads in transactions on the primary"] == 1
+
+
+def test_a_transaction_that_usually_reads_does_not(house):
+    house.set_status(0)
+    assert begins_on_primary(house) is None
+
+
+NOT_BEGUN_THERE = {
+    "autocommit": lambda house: house.set_status(AUTOCOMMIT),
+    "a transaction": lambda house: house.open_transaction(),
+    "a snapshot": lambda house: house.snapshot(),
+    "a BEGIN that was not sent": lambda house: begins(house, "START TRANSACTION READ ONLY"),
+    "a level that repeats nothing": lambda house: house.state.learn(
+        Changes(characteristics="SET TRANSACTION ISOLATION LEVEL SERIALIZABLE;")
+    ),
+    "a savepoint": lambda house: house.session.transaction.note_savepoint(),
+    "a share of the primary": lambda house: house.session.terms.share(0.5),
+    "a session id": lambda house: house.share(is_local=True),
+} | {
+    why: NOT_STRAIGHT[why]
+    for why in (
+        *("a transaction that was lost", "pending results", "a foreign variable", "a doubt"),
+        *("the application's tracking", "another primary", "a connection that has ended"),
+    )
+}
+
+
+@pytest.mark.parametrize("why", NOT_BEGUN_THERE)
+def test_it_does_not_begin_straight_with(writing, why):
+    NOT_BEGUN_THERE[why](writing)
+    assert begins_on_primary(writing) is None
+
+
+def test_a_usual_write_under_an_id_that_is_kept_here_is_told_at_once(house):
+    sharing = house.share(is_local=True)
+    house.primary.connection.tails.append(reports(gtids=f"{UUID}:1-7"))
+    assert house.straight.writes(house.statement(WRITE))
+    assert house.straight.wrote(house.statement(WRITE), OK, house.state.status) is not None
+    assert sharing.published == [house.at(7)]
+    assert not house.state.written
+
+
+# On the primary, whatever it is.
 
 
 @pytest.mark.parametrize(
@@ -406,6 +757,60 @@ def test_a_commit_that_was_lost_may_have_happened(house):
     with pytest.raises(Fault, match="is not known"):
         house.run(flow, asks(Mark, None))
     assert not house.state.position_known
+
+
+# The end of a transaction that has only read.
+
+
+@pytest.fixture
+def reading(house):
+    house.set_status(0)
+    house.snapshot()
+    return house
+
+
+def test_a_transaction_that_has_only_read_ends_straight(reading):
+    snapshot = reading.session.snapshot
+    assert reading.straight.leaves("COMMIT") is snapshot
+    assert reading.session.snapshot is None
+    answer = reading.straight.left("COMMIT", snapshot.member, lost=False)
+    assert answer.route.role == "none"
+    assert reading.journey.reads.unsettled is snapshot.member
+    assert not reading.session.transaction.is_open
+
+
+def test_a_member_that_is_lost_with_its_end_is_dropped(reading):
+    snapshot = reading.straight.leaves("ROLLBACK")
+    reading.straight.left("ROLLBACK", snapshot.member, lost=True)
+    assert reading.members.lost == ["r1"]
+    assert reading.journey.reads.unsettled is None
+
+
+def test_what_was_ended_for_being_idle_owes_nothing(reading):
+    reading.straight.leaves("COMMIT")
+    reading.straight.left("COMMIT", None, lost=False)
+    assert reading.journey.reads.unsettled is None
+
+
+NOT_LEFT = {
+    "no snapshot": lambda house: house.session.take_snapshot(),
+    "a transaction on the primary": lambda house: house.open_transaction(),
+    "what the primary may hold": lambda house: house.session.transaction.note_touched(),
+    "a doubt": lambda house: house.state.doubt_variable("time_zone"),
+    "pending results": lambda house: house.session.owed.note_pending(True),
+    "a transaction that was lost": lambda house: house.session.transaction.lose("db"),
+    "another block": lambda house: setattr(house, "context", object()),
+    "a member that is gone": lambda house: house.members.clear(),
+    "a snapshot that is just being ended": lambda house: setattr(
+        house.session.snapshot, "claim", lambda waits: False
+    ),
+}
+
+
+@pytest.mark.parametrize("why", NOT_LEFT)
+def test_it_does_not_end_straight_with(reading, why):
+    NOT_LEFT[why](reading)
+    assert reading.straight.leaves("COMMIT") is None
 
 
 def wrote(house, *tails):

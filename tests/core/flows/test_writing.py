@@ -423,6 +423,16 @@ def test_a_session_id_is_marked_before_a_write_and_published_behind_it(house):
     )
 
 
+def test_what_is_still_to_come_may_commit_and_is_left_open(house):
+    sharing = house.share()
+    house.run(
+        on_primary(house, "CALL p()"),
+        asks(Mark, sharing=sharing),
+        asks(Exchange, ran(Result(has_next=True))),
+    )
+    assert sharing.left_open
+
+
 @pytest.mark.parametrize("sql", ["SELECT ROW_COUNT()", "SELECT FOUND_ROWS()", "SHOW WARNINGS"])
 def test_what_went_with_the_connection_is_not_asked_of_a_new_one(house, sql):
     house.primary.connection.ended = True

@@ -80,6 +80,15 @@ def test_a_template_is_known_for_the_text_that_it_made(language):
     assert language.statement(again, (template, again)) is found
 
 
+def test_a_text_without_parameters_is_no_template(language):
+    """Where its comment is another one each time, none of it is kept."""
+    texts = [f"SELECT v FROM t /* trace {number} */" for number in range(100)]
+    for sql in texts:
+        assert language.statement(sql, (sql, sql)).kind is Kind.READ
+    known = language.classifier
+    assert not {*known.templates, *known.texts} & {*texts}
+
+
 def test_a_template_of_another_text_does_not_count(language):
     statement = language.statement("DELETE FROM t", ("SELECT v FROM t WHERE id = %s", "other"))
     assert statement.kind is Kind.WRITE

@@ -9,6 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from rwsplit._core.flows.answer import Underway
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
 from rwsplit._core.setup.options import Choice
 from rwsplit._core.tracking import Changes
@@ -499,6 +500,19 @@ class Laws(RuleBasedStateMachine):
             statement = self.house.statement("SELECT v FROM t")
             assert statement.plain
             assert self.house.straight.reader(statement) is None
+
+    @invariant()
+    def no_usual_write_goes_straight_that_has_more_to_it(self):
+        """What is asked of the session alone holds for each statement, too."""
+        statement = self.house.statement("UPDATE t SET v = 1")
+        assert statement.usual
+        straight, session = self.house.straight, self.session
+        session.stir()
+        if session.is_steady():
+            lacks = self.house.journey.holding.lacks_primary()
+            assert lacks or straight.on_primary(Underway(statement, b"")) is not None
+            session.take_steady()
+            assert straight.statement("UPDATE t SET v = 1", None) is not None
 
 
 # Short ones: each thing is to be met alone, too.

@@ -44,8 +44,9 @@ def test_a_lost_connection_owes_no_results_and_takes_no_more_statements():
     owed.send_first([b"BEGIN"])
     owed.note_pending(True)
     owed.note_foreign("r1", frozenset({"a"}))
+    owed.show_tracking(True)
     owed.lose()
-    assert (owed.unsent, owed.pending) == ([], False)
+    assert (owed.unsent, owed.pending, owed.shows_tracking) == ([], False, False)
     # What a replica has set is still there.
     assert not owed.nothing
 

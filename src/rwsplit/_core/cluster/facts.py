@@ -6,7 +6,19 @@ from typing import NamedTuple
 
 from .position import History, Position
 
-__all__ = ["PrimaryFacts"]
+__all__ = ["PrimaryFacts", "Values"]
+
+
+class Values(dict[str, str]):
+    """Values of variables by name, as a server has told them. Not to be changed.
+
+    It is equal to itself alone, and can be a key: those that were told alike are the same object.
+    """
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __ne__ = object.__ne__
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
 
 class PrimaryFacts(NamedTuple):
@@ -20,6 +32,6 @@ class PrimaryFacts(NamedTuple):
     """Where it is; None likewise."""
     no_gtids: str
     server: object
-    variables: dict[str, str]
+    variables: Values
     """Those of the session that matter from the start."""
     read_only: bool

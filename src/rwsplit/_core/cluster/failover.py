@@ -113,7 +113,8 @@ def doubt_replicas(topology: Topology, now: float, has_lost: bool = False) -> li
         if has_lost and looked is not None:
             position = server.position or looked.position
             lost_there = beyond(topology.history, position, looked.history, looked.server)
-            server.ahead = lost_there or server.ahead
+            if lost_there:
+                server.ahead = looked.server, lost_there
     return [Then.LOOK_NOW]
 
 

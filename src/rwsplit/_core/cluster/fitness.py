@@ -36,7 +36,8 @@ def why_unfit(
     if server.suspect and probe.asked_at < topology.doubted_at:
         return None  # it was asked before the primary changed
     if server.ahead is not None:
-        if includes(whole(probe.position, probe.history), server.ahead):
+        name, lost = server.ahead
+        if name == probe.server and includes(whole(probe.position, probe.history), lost):
             return _AHEAD
         server.ahead = None  # it was rebuilt
     gone_on = server.has_gone_on(probe.server, before, probe.position)
@@ -56,9 +57,10 @@ def why_unfit(
                 return "it was the primary, and has transactions that are lost"
             if _is_ahead(topology, doubted):
                 if server.suspect:
-                    server.ahead = beyond(
+                    lost = beyond(
                         topology.history, doubted.position, doubted.history, doubted.server
                     )
+                    server.ahead = doubted.server, lost
                 return _AHEAD
             server.suspect = False
     else:

@@ -67,6 +67,7 @@ def _note_primary(
         topology.samples.clear()
         orders += doubt_replicas(topology, now, has_lost and not is_another)
     topology.samples.note(probe.position, probe.asked_at)
+    topology.detours.note_primary(probe.seconds)
     if 0 < topology.settled_at < probe.asked_at:
         topology.settled_at = 0.0
         orders.append(Then.COUNT_ARRIVAL)

@@ -16,6 +16,8 @@ def is_in_doubt(
     topology: Topology, replica: Server, server: str, before: Position | None, position: Position
 ) -> bool:
     """Tell whether the primary's history must be looked at first: it may have gone on since."""
+    if replica.was_let_in(server, position, topology.history):
+        return False
     if topology.ahead_by(position, server):
         return True
     return not (replica.has_gone_on(server, before, position) or topology.belongs(position))
@@ -34,14 +36,17 @@ def why_not(
 
     `knows` is whether the primary's history was looked at where that was in doubt.
     """
-    if not (replica.has_gone_on(server, before, position) or topology.belongs(position)):
-        return (
-            "it has none of the primary's transactions: it belongs to another cluster, "
-            "or has not begun to replicate"
-        )
-    ahead = topology.ahead_by(position, server)
-    if ahead and (knows or replica.suspect):
-        return f"it is ahead of the primary, which does not have {ahead}"
+    if not replica.was_let_in(server, position, topology.history):
+        if not (replica.has_gone_on(server, before, position) or topology.belongs(position)):
+            return (
+                "it has none of the primary's transactions: it belongs to another cluster, "
+                "or has not begun to replicate"
+            )
+        ahead = topology.ahead_by(position, server)
+        if ahead and (knows or replica.suspect):
+            return f"it is ahead of the primary, which does not have {ahead}"
+        if not ahead:
+            replica.let_in(server, position, topology.history)
     if not replica.reset_position(position, before, now):
         return (
             "it came back with less than it had, and has not caught up: "

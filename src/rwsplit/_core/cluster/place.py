@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from math import inf
 
-from ..tracking import parse, state_block
+from ..tracking import only_gtid, parse, state_block
 from .pauses import MOST_TIMES, growing
 from .position import Position, parse_position
 
@@ -135,8 +135,7 @@ class Place:
         """
         gtids = self._gtids
         if tail != self.tail:
-            changes = parse(state_block(tail))
-            gtids = None if changes.state_changed else changes.gtids
+            gtids = _told(tail)
         if gtids is None:
             return False
         if gtids == self._gtids:
@@ -159,8 +158,8 @@ class Place:
         tail = self.tail
         if tail != self._parsed_tail:
             self._parsed_tail = tail
-            gtids = parse(state_block(tail)).gtids
-            if gtids is not None:
+            gtids = self._gtids
+            if tail and gtids is not None:
                 told_at = max(self.noted_at, self.advanced_at)
                 self.note_position(parse_position(self.flavor, gtids), told_at)
 
@@ -196,3 +195,12 @@ class Place:
     def _put_off_probe(self, now: float) -> None:
         self._probe_at = now + growing(self._timeouts, _LONGEST_PROBE_PAUSE)
         self._timeouts = min(self._timeouts + 1, MOST_TIMES)
+
+
+def _told(tail: bytes) -> str | None:
+    """Return the position that a tail tells; None if it tells none, or of something else, too."""
+    alone = only_gtid(tail)
+    if alone:
+        return alone.decode()
+    changes = parse(state_block(tail))
+    return None if changes.state_changed else changes.gtids

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from operator import lt
 
@@ -34,6 +35,7 @@ __all__ = [
     "intersection",
     "join_positions",
     "lineage",
+    "parse_commits",
     "parse_history",
     "parse_position",
     "strange",
@@ -79,13 +81,14 @@ class GtidSet:
     '3e11fa47-71ca-11e1-9e33-c80aa9429562:1-2'
     """
 
-    __slots__ = ("_hash", "_sources")
+    __slots__ = ("_hash", "_sources", "_text")
     flavor = "mysql"
 
     def __init__(self, sources: dict[str, _Bounds] | None = None) -> None:
         # By "uuid" or "uuid:tag": numbers of different tags have nothing to do with each other.
         self._sources: dict[str, _Bounds] = sources or {}
         self._hash: int | None = None
+        self._text: str | None = None
 
     @classmethod
     def parse(cls, text: str | bytes) -> GtidSet:
@@ -100,6 +103,11 @@ class GtidSet:
 
     def __str__(self) -> str:
         """Print it as a server does, without newlines."""
+        if self._text is None:
+            self._text = self._printed()
+        return self._text
+
+    def _printed(self) -> str:
         by_uuid: dict[str, list[str]] = {}
         for source in sorted(self._sources):
             uuid, _, tag = source.partition(":")
@@ -126,6 +134,8 @@ class GtidSet:
 
     def covers(self, other: Position) -> bool:
         """Tell whether this set has every transaction of the other."""
+        if other is self:
+            return True
         if not isinstance(other, GtidSet):
             raise _flavors_differ(self, other)
         mine = self._sources
@@ -133,10 +143,10 @@ class GtidSet:
             have = mine.get(source)
             if have is None:
                 return False
-            if len(have) == 2 == len(wanted):
-                if have[0] > wanted[0] or have[1] < wanted[1]:
+            if len(have) == 2:
+                if have[0] > wanted[0] or have[1] < wanted[-1]:
                     return False
-            elif not _covers(have, wanted):
+            elif not (_has_grown(wanted, have) or _covers(have, wanted)):
                 return False
         return True
 
@@ -144,12 +154,14 @@ class GtidSet:
 
     def union(self, other: Position) -> GtidSet:
         """Return the transactions of both."""
+        if other is self:
+            return self
         if not isinstance(other, GtidSet):
             raise _flavors_differ(self, other)
         mine = self._sources
         if not mine and other:
             return other
-        merged = mine
+        merged, all_theirs = mine, True
         for source, added in other._sources.items():
             have = mine.get(source)
             joined = added if have is None else _union(have, added)
@@ -157,7 +169,10 @@ class GtidSet:
                 if merged is mine:
                     merged = mine.copy()
                 merged[source] = joined
-        return self if merged is mine else GtidSet(merged)
+            all_theirs = all_theirs and (joined is added or joined == added)
+        if merged is mine:
+            return self
+        return other if all_theirs and len(merged) == len(other._sources) else GtidSet(merged)
 
     __or__ = union
 
@@ -190,6 +205,26 @@ class GtidSet:
     def pieces(self) -> int:
         """How many intervals it takes to write it down."""
         return sum(map(len, self._sources.values())) // 2
+
+    def filled(self, near: Position | None) -> GtidSet:
+        """Return this with its gaps closed where another position has what is missing there.
+
+        >>> known = GtidSet.parse("3e11fa47-71ca-11e1-9e33-c80aa9429562:1-6")
+        >>> str(GtidSet.parse("3e11fa47-71ca-11e1-9e33-c80aa9429562:2:5:9").filled(known))
+        '3e11fa47-71ca-11e1-9e33-c80aa9429562:2-6:9'
+        """
+        if not isinstance(near, GtidSet):
+            return self
+        between = {
+            source: _common(near._sources[source], (bounds[0], bounds[-1]))
+            for source, bounds in self._sources.items()
+            if len(bounds) > 2 and source in near._sources
+        }
+        return self.union(GtidSet({source: found for source, found in between.items() if found}))
+
+    def spanned(self) -> GtidSet:
+        """Return this with all of its gaps closed: of each source, the first to the last."""
+        return GtidSet({source: (each[0], each[-1]) for source, each in self._sources.items()})
 
     def without(self, uuid: str) -> GtidSet:
         """Return what other servers than this one made.
@@ -261,6 +296,14 @@ class GtidList:
         """How many transactions it takes to write it down."""
         return len(self._domains)
 
+    def filled(self, near: Position | None) -> GtidList:
+        """Return this: it has no gaps."""
+        return self
+
+    def spanned(self) -> GtidList:
+        """Return this: it has no gaps."""
+        return self
+
     def __bool__(self) -> bool:
         return bool(self._domains)
 
@@ -272,6 +315,8 @@ class GtidList:
 
     def covers(self, other: Position) -> bool:
         """Tell whether a server here has everything that one there has."""
+        if other is self:
+            return True
         if not isinstance(other, GtidList):
             raise _flavors_differ(self, other)
         mine = self._domains
@@ -287,12 +332,14 @@ class GtidList:
 
     def union(self, other: Position) -> GtidList:
         """Return the least position that covers both."""
+        if other is self:
+            return self
         if not isinstance(other, GtidList):
             raise _flavors_differ(self, other)
         mine = self._domains
         if not mine and other:
             return other
-        merged = mine
+        merged, all_theirs = mine, True
         for domain, theirs in other._domains.items():
             have = mine.get(domain)
             last = theirs if have is None else _later(have, theirs)
@@ -300,7 +347,10 @@ class GtidList:
                 if merged is mine:
                     merged = mine.copy()
                 merged[domain] = last
-        return self if merged is mine else GtidList(merged)
+            all_theirs = all_theirs and (last is theirs or last == theirs)
+        if merged is mine:
+            return self
+        return other if all_theirs and len(merged) == len(other._domains) else GtidList(merged)
 
     __or__ = union
 
@@ -446,11 +496,56 @@ def empty(flavor: str) -> Position:
     return _POSITIONS[flavor]()
 
 
+@lru_cache(maxsize=64)
 def parse_position(flavor: str, text: str | bytes) -> Position:
-    """Read a position as a server of this flavor prints it; raises ValueError."""
+    """Read a position as a server of this flavor prints it; raises ValueError.
+
+    Servers print the same one again and again: it is the same object then.
+    """
     return _POSITIONS[flavor].parse(text)
 
 
+def parse_commits(flavor: str, told: Sequence[str | bytes]) -> Position:
+    """Read what many statements have committed, each as a server prints it; raises ValueError.
+
+    >>> parse_commits("mariadb", [b"0-1-7", b"0-1-9", "1-1-3"])
+    GtidList('0-1-9,1-1-3')
+    """
+    if len(told) == 1:
+        return parse_position(flavor, told[0])
+    mark, hyphens, written = _SINGLE_FORMS[flavor]
+    parts = [text.rpartition(mark) for text in told if type(text) is bytes]
+    texts = [text for text in told if type(text) is str]
+    for source in {part[0] for part in parts}:
+        numbers = [number for found, _, number in parts if found == source]
+        if source.count(b"-") == hyphens and b"".join(numbers).isdigit():
+            numbers = [written(sorted({*map(int, numbers)}))]
+        # What was told in another form is read as it is.
+        texts += [(source + mark + number if source else number).decode() for number in numbers]
+    return parse_position(flavor, ",".join(filter(None, texts)))
+
+
+def _ranges(numbers: list[int]) -> bytes:
+    """Write down numbers, in order, as the intervals that they make."""
+    first, last = numbers[0], numbers[-1]
+    if last - first + 1 == len(numbers):
+        return b"%d-%d" % (first, last)
+    ends = [at for at in range(1, len(numbers)) if numbers[at] != numbers[at - 1] + 1]
+    pieces = zip([0, *ends], [*ends, len(numbers)], strict=True)
+    return b":".join([b"%d-%d" % (numbers[start], numbers[end - 1]) for start, end in pieces])
+
+
+def _last(numbers: list[int]) -> bytes:
+    """Write down the last of numbers, in order: it stands for those before it."""
+    return b"%d" % numbers[-1]
+
+
+_SINGLE_FORMS = {"mysql": (b":", 4, _ranges), "mariadb": (b"-", 1, _last)}
+"""What comes before the number of a single transaction, how many hyphens its source has, and how
+several of one source are written down."""
+
+
+@lru_cache(maxsize=64)
 def parse_history(flavor: str, text: str | bytes) -> History:
     """Read MySQL's `gtid_executed` or MariaDB's `gtid_binlog_state`; raises ValueError."""
     return _HISTORIES[flavor].parse(text)
@@ -685,11 +780,13 @@ def _gtids(text: str | bytes) -> list[tuple[int, int, int]]:
 
 
 def _later(one: _Last, other: _Last) -> _Last:
-    """Return the later of two places in a domain; the very `one`, where it is not behind."""
+    """Return the later of two places in a domain: the very one of them that has it all, if any."""
     if one[0] != other[0]:
         return one if one[0] > other[0] else other
     servers = tuple(sorted({*one[1], *other[1]}))
-    return one if servers == one[1] else (one[0], servers)
+    if servers == one[1]:
+        return one
+    return other if servers == other[1] else (one[0], servers)
 
 
 def _highest(gtids: Iterable[tuple[int, int, int]]) -> dict[tuple[int, int], int]:
@@ -717,6 +814,11 @@ def _normal(bounds: list[int]) -> _Bounds:
     return tuple(merged)
 
 
+def _has_grown(before: _Bounds, now: _Bounds) -> bool:
+    """Tell whether only the last interval is longer by now, as after most commits."""
+    return before[:-1] == now[:-1] and before[-1] <= now[-1]
+
+
 def _covers(have: _Bounds, wanted: _Bounds) -> bool:
     at = 0
     for start, end in _pairs(wanted):
@@ -730,7 +832,11 @@ _FEW = 16
 
 
 def _union(one: _Bounds, other: _Bounds) -> _Bounds:
-    """Return the union; the very `one`, where it has everything."""
+    """Return the union; the very `one` where it has everything, else the very `other` so."""
+    if one == other:
+        return one
+    if len(other) == 2 and other[0] <= one[0] and one[-1] <= other[1]:
+        return other
     if len(one) == 2 == len(other):
         start, end = one
         first, last = other
@@ -738,6 +844,13 @@ def _union(one: _Bounds, other: _Bounds) -> _Bounds:
             if start <= first and last <= end:
                 return one
             return (min(start, first), max(end, last))
+    if len(other) == 2 and other[0] >= one[-2]:
+        # Most commits come behind all others.
+        if other[0] > one[-1]:
+            return one + other
+        return one if other[1] <= one[-1] else (*one[:-1], other[1])
+    if len(one) == len(other) and _has_grown(one, other):
+        return other
     if len(other) <= _FEW:
         # A few intervals are spliced into many.
         for start, end in _pairs(other):

@@ -10,10 +10,11 @@ from math import inf, isfinite
 
 from .endpoint import Endpoint
 from .figures import Figures
+from .lag import Lag
 from .load import Load
 from .pauses import MOST_TIMES, growing, spread
 from .place import Place
-from .position import History
+from .position import History, Position
 from .probe import Probe
 from .refusals import Refusals
 from .roles import Sight
@@ -32,6 +33,7 @@ class Server(Place):
 
     __slots__ = (
         "_failures",
+        "_let_in",
         "ahead",
         "behind",
         "doubted",
@@ -41,6 +43,7 @@ class Server(Place):
         "is_gone",
         "is_stray",
         "is_writable",
+        "lag",
         "left_out",
         "load",
         "looked",
@@ -61,6 +64,7 @@ class Server(Place):
         super().__init__(flavor)
         self.endpoint = endpoint
         self.load = Load()
+        self.lag = Lag()
         self.refusals = Refusals()
         """The accounts that it does not let in."""
 
@@ -96,8 +100,11 @@ class Server(Place):
         """What the last look told."""
         self.suspect = False
         """The primary has changed, and this one may have what the new one lacks."""
-        self.ahead: History | None = None
-        """What it has of transactions that were lost with a primary; it has to be rebuilt."""
+        self._let_in: tuple[str, Position, History | None] | None = None
+        """As what it was let in last: who it was, where, and what the primary had."""
+        self.ahead: tuple[str, History] | None = None
+        """As which server it has what of transactions that were lost with a primary; it has to be
+        rebuilt, which makes it another one."""
         self.doubted: Probe | None = None
         """A look that told what the primary was not known to have."""
         self.writable_since = 0.0
@@ -106,6 +113,20 @@ class Server(Place):
         """It could be written to while another was the primary: so that tells nothing of it."""
         self.behind = inf
         """How many seconds ago the primary was where it is; infinite while that is not known."""
+
+    def let_in(self, server: str, position: Position, history: History | None) -> None:
+        """Note that it was found to be a replica of a primary with this history, and not ahead."""
+        self._let_in = server, position, history
+
+    def was_let_in(self, server: str, position: Position, history: History | None) -> bool:
+        """Tell whether it was found to be that already, as the same server at the same place."""
+        known = self._let_in
+        return (
+            known is not None
+            and known[2] is history
+            and known[0] == server
+            and known[1] == position
+        )
 
     def __repr__(self) -> str:
         """Tell what is known: never more than names and positions.

@@ -11,6 +11,7 @@ from math import inf
 from .endpoint import Endpoint
 from .facts import PrimaryFacts
 from .figures import Figures
+from .lag import Detours
 from .position import BinlogState, GtidList, History, Position, beyond, lineage, parse_history
 from .samples import Samples
 from .server import Server
@@ -50,6 +51,8 @@ class Topology:
         """When it was asked for last by the monitor (monotonic seconds)."""
         self.samples = Samples()
         """Where the primary was."""
+        self.detours = Detours()
+        """How many reads go to the primary as that is quicker than a wait."""
         self.renamed_at = -inf
         """When another server was seen under the primary's name (monotonic seconds)."""
         self.doubted_at = 0.0

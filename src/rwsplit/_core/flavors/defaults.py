@@ -7,6 +7,9 @@ connection is given what the connection to the primary began with.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
+
+from ..cluster.facts import Values
 
 __all__ = ["DEFAULTS", "UNMENDED", "packed", "unpacked"]
 
@@ -46,10 +49,11 @@ def packed(names: tuple[str, ...], scope: str) -> str:
     return f"CAST(CONCAT_WS(X'1F',{variables}) AS BINARY)"
 
 
-def unpacked(names: tuple[str, ...], values: str) -> dict[str, str]:
+@lru_cache(maxsize=64)
+def unpacked(names: tuple[str, ...], values: str) -> Values:
     """Return the values of variables by name.
 
-    >>> unpacked(("a", "b"), "1\\x1f")
+    >>> {**unpacked(("a", "b"), "1\\x1f")}
     {'a': '1', 'b': ''}
     """
-    return dict(zip(names, values.split(_SEPARATOR), strict=True))
+    return Values(zip(names, values.split(_SEPARATOR), strict=True))

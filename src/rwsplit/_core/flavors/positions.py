@@ -7,7 +7,7 @@ import re
 from ..cluster.position import GtidList, GtidSet, Position, parse_position
 from ..sql.values import as_text
 
-__all__ = ["POSITION_SQL", "told_position", "wait_sql"]
+__all__ = ["POSITION_SQL", "SHOWN_SQL", "shown_position", "told_position", "wait_sql"]
 
 # MySQL shows what a transaction wrote before `gtid_executed` has its GTID (tried: to one read in
 # forty behind busy writers). Until then the GTID is in `gtid_owned`, which is looked at first: none
@@ -24,6 +24,34 @@ POSITION_SQL = {
     },
 }
 """By role and flavor, the statement that asks a server where it is."""
+
+
+# A replica shows what it has applied before gtid_executed or gtid_slave_pos has it (tried: to one
+# read in four thousand, and in eighty). What has begun to be applied is in MySQL's gtid_owned; what
+# MariaDB shows it has written to its binary log, where it logs what it applies: else NULL.
+SHOWN_SQL = {
+    "mysql": POSITION_SQL["primary"]["mysql"],
+    "mariadb": "SELECT CAST(IF(@@GLOBAL.log_bin AND @@GLOBAL.log_slave_updates,CONCAT_WS(',',"
+    "NULLIF(@@GLOBAL.gtid_binlog_pos,''),NULLIF(@@GLOBAL.gtid_slave_pos,'')),NULL) AS BINARY)"
+    " LIMIT 1",
+}
+"""By flavor, the statement that asks a replica for all that it has shown to anybody."""
+
+
+def shown_position(flavor: str, text: str | bytes | None) -> Position | None:
+    """Read the answer: MariaDB names a domain twice, and says NULL where it can't tell.
+
+    >>> shown_position("mariadb", b"0-1-7,1-1-3,0-1-6")
+    GtidList('0-1-7,1-1-3')
+    """
+    if text is None:
+        return None
+    if flavor != "mariadb":
+        return told_position(flavor, text)
+    shown = told_position(flavor, "")
+    for entry in (as_text(text) or "").split(","):
+        shown = shown | told_position(flavor, entry)
+    return shown
 
 
 def told_position(flavor: str, text: str | bytes | None) -> Position:
@@ -44,7 +72,7 @@ def wait_sql(position: Position, seconds: float) -> str:
 
     The session's own limits must not end the wait (MySQL manual, MAX_EXECUTION_TIME; MariaDB
     knowledge base, SET STATEMENT and MASTER_GTID_WAIT), nor sql_select_limit swallow its answer. A
-    time of 0 would wait for ever.
+    time of 0 would wait for ever. It has a name, so that its column is the same each time.
     """
     # What is printed must not be 0.
     seconds = max(seconds, 0.001)
@@ -52,10 +80,10 @@ def wait_sql(position: Position, seconds: float) -> str:
         limit = int(seconds * 1000) + 1000
         return (
             f"SELECT /*+ MAX_EXECUTION_TIME({limit}) */ "
-            f"WAIT_FOR_EXECUTED_GTID_SET('{position}',{seconds:.3f}) LIMIT 1"
+            f"WAIT_FOR_EXECUTED_GTID_SET('{position}',{seconds:.3f})AS w LIMIT 1"
         )
     assert isinstance(position, GtidList)
     return (
         "SET STATEMENT max_statement_time=0 FOR "
-        f"SELECT MASTER_GTID_WAIT('{position}',{seconds:.3f}) LIMIT 1"
+        f"SELECT MASTER_GTID_WAIT('{position}',{seconds:.3f})AS w LIMIT 1"
     )

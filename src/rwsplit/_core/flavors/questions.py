@@ -5,6 +5,9 @@ The queries end with a LIMIT of their own: sql_select_limit is for the applicati
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 from .defaults import DEFAULTS, packed
 from .names import spelt
 
@@ -15,6 +18,8 @@ __all__ = [
     "ASK_REPLICAS",
     "AS_FRESH",
     "VALUES",
+    "told_by_primary",
+    "told_by_replica",
 ]
 
 VALUES = {
@@ -28,31 +33,77 @@ VALUES = {
 }
 """What a session has from the start, and every member is to have as the primary has it."""
 
-_FACTS = {
-    "mysql": "SELECT @@SESSION.max_allowed_packet,"
-    "@@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),@@GLOBAL.log_bin,@@GLOBAL.server_uuid,{values},"
-    "IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
-    "NULL,CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
-    "mariadb": "SELECT @@SESSION.max_allowed_packet,1,@@GLOBAL.log_bin,@@GLOBAL.server_id,{values},"
-    "IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),"
-    "CAST(@@GLOBAL.gtid_current_pos AS BINARY),"
-    "CAST(CONCAT_WS(',',NULLIF(@@GLOBAL.gtid_binlog_state,''),NULLIF(@@GLOBAL.gtid_slave_pos,''))"
-    " AS BINARY) LIMIT 1",
+_PRIMARY = {
+    "mysql": (
+        "@@SESSION.max_allowed_packet,@@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),"
+        "IF(@@GLOBAL.log_bin,1,0),@@GLOBAL.server_uuid,"
+        "IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),{values},"
+        "'',@@GLOBAL.gtid_executed"
+    ),
+    "mariadb": (
+        "@@SESSION.max_allowed_packet,1,IF(@@GLOBAL.log_bin,1,0),@@GLOBAL.server_id,"
+        "IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),{values},"
+        "IFNULL(@@GLOBAL.gtid_current_pos,''),"
+        "CONCAT_WS(',',NULLIF(@@GLOBAL.gtid_binlog_state,''),NULLIF(@@GLOBAL.gtid_slave_pos,''))"
+    ),
 }
+_REPLICA = {
+    "mysql": "@@SESSION.max_allowed_packet,@@GLOBAL.server_uuid,@@GLOBAL.gtid_executed",
+    "mariadb": "@@SESSION.max_allowed_packet,@@GLOBAL.server_id,IFNULL(@@GLOBAL.gtid_slave_pos,'')",
+}
+
+
+def _as_one(facts: str) -> str:
+    return f"SELECT CAST(CONCAT_WS(X'1E',{facts}) AS BINARY) LIMIT 1"
+
+
 ASK_PRIMARY = {
-    flavor: sql.format(values=packed(VALUES[flavor], "SESSION")) for flavor, sql in _FACTS.items()
+    flavor: _as_one(facts.format(values=packed(VALUES[flavor], "SESSION")))
+    for flavor, facts in _PRIMARY.items()
 }
 """Asks what server it is, what it has, and for the values of a session that begins there."""
-ASK_REPLICA = {
-    "mysql": "SELECT @@SESSION.max_allowed_packet,@@GLOBAL.server_uuid,"
-    "CAST(@@GLOBAL.gtid_executed AS BINARY) LIMIT 1",
-    "mariadb": "SELECT @@SESSION.max_allowed_packet,@@GLOBAL.server_id,"
-    "CAST(@@GLOBAL.gtid_slave_pos AS BINARY) LIMIT 1",
-}
+ASK_REPLICA = {flavor: _as_one(facts) for flavor, facts in _REPLICA.items()}
 """Asks what server it is, and where it is."""
 
-AS_FRESH = {"mysql": "SELECT 1 LIMIT 0", "mariadb": "SELECT 1"}
-"""Makes FOUND_ROWS() what it is on a fresh connection: 0, or 1."""
+
+class OfPrimary(NamedTuple):
+    """What a primary answers, as texts."""
+
+    max_packet: bytes
+    has_gtids: bytes
+    has_log: bytes
+    server: bytes
+    read_only: bytes
+    values: bytes
+    at: bytes
+    history: bytes
+
+
+class OfReplica(NamedTuple):
+    """What a replica answers, as texts."""
+
+    max_packet: bytes
+    server: bytes
+    position: bytes
+
+
+def told_by_primary(rows: Sequence[Sequence[str | bytes]]) -> OfPrimary:
+    """Read the answer to ASK_PRIMARY."""
+    return OfPrimary(*_parts(rows))
+
+
+def told_by_replica(rows: Sequence[Sequence[str | bytes]]) -> OfReplica:
+    """Read the answer to ASK_REPLICA."""
+    return OfReplica(*_parts(rows))
+
+
+def _parts(rows: Sequence[Sequence[str | bytes]]) -> list[bytes]:
+    text = rows[0][0]
+    return (text if isinstance(text, bytes) else text.encode("latin-1")).split(b"\x1e")
+
+
+AS_FRESH = {"mysql": ("SELECT 1 LIMIT 0",), "mariadb": ()}
+"""Makes FOUND_ROWS() what it is on a fresh connection, 0, behind a question; elsewhere it is 1."""
 
 ASK_REPLICAS = {"mysql": "SHOW REPLICAS", "mariadb": "SHOW REPLICA HOSTS"}
 """Asks a primary who replicates from it."""

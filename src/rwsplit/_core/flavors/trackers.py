@@ -7,13 +7,23 @@ replica is: the last packet of every read tells it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import cache
 from typing import Any
 
 from ..sql.values import literal
 from ..wire import Fault
 
-__all__ = ["TRACK_PRIMARY", "UNTOLD", "ask_tracking", "default_tracking", "own", "track_replica"]
+__all__ = [
+    "SET_UP_PRIMARY",
+    "TRACK_PRIMARY",
+    "UNTOLD",
+    "ask_tracking",
+    "check",
+    "default_tracking",
+    "own",
+    "track_replica",
+]
 
 TRACK_PRIMARY = {
     "mysql": (
@@ -26,6 +36,11 @@ TRACK_PRIMARY = {
         "session_track_state_change=1,session_track_transaction_info='CHARACTERISTICS'",
     ),
 }
+SET_UP_PRIMARY = {
+    flavor: "SET SESSION " + ",".join([sql.removeprefix("SET SESSION ") for sql in statements])
+    for flavor, statements in TRACK_PRIMARY.items()
+}
+"""The same in one, for a session in which no transaction can be open."""
 _TRACK_REPLICA = {
     "mysql": "SET SESSION session_track_gtids='ALL_GTIDS',session_track_system_variables={},"
     "session_track_schema=0,session_track_state_change=1",
@@ -47,9 +62,10 @@ def track_replica(flavor: str, follows: str) -> str:
     return _TRACK_REPLICA[flavor].format(literal(follows))
 
 
-def default_tracking(flavor: str) -> list[str]:
+@cache
+def default_tracking(flavor: str) -> Sequence[str]:
     """Return statements that give a connection the tracking that it would have without us."""
-    return [f"SET SESSION session_track_{name}=DEFAULT" for name in _TRACKING[flavor]]
+    return tuple([f"SET SESSION session_track_{name}=DEFAULT" for name in _TRACKING[flavor]])
 
 
 def ask_tracking(flavor: str) -> list[str]:
@@ -58,18 +74,27 @@ def ask_tracking(flavor: str) -> list[str]:
     return [f"SELECT {columns} LIMIT 1", *TRACK_PRIMARY[flavor]]
 
 
-def own(flavor: str, replies: Sequence[Any]) -> list[str]:
-    """Return statements that bring back the tracking that `ask_tracking` found.
+def own(
+    flavor: str, replies: Sequence[Any], before: Sequence[str], written: Collection[str]
+) -> list[str]:
+    """Return statements that bring back the tracking that the application has set.
 
-    Raises the fault of one that failed.
+    What it has just `written` is as `ask_tracking` found it, all else as `before`: what the
+    connection has of that is ours. Raises the fault of one that failed.
     """
+    check(replies)
+    values = [literal(_text(value)) for value in replies[0].rows[0]]
+    return [
+        f"SET SESSION {name}={value}" if name in written else kept
+        for name, value, kept in zip(_names(flavor), values, before, strict=True)
+    ]
+
+
+def check(replies: Sequence[Any]) -> None:
+    """Raise the fault of an answer to `ask_tracking` that counts."""
     for reply in replies:
         if isinstance(reply, Fault) and reply.number != _IN_TRANSACTION:
             raise reply
-    values = [literal(_text(value)) for value in replies[0].rows[0]]
-    return [
-        f"SET SESSION {name}={value}" for name, value in zip(_names(flavor), values, strict=True)
-    ]
 
 
 def _names(flavor: str) -> list[str]:

@@ -37,7 +37,7 @@ class Answer(NamedTuple):
 class Underway:
     """One statement of the application, from its text to its answer."""
 
-    __slots__ = ("names", "quiet", "rule", "sql", "statement", "template", "unbuffered")
+    __slots__ = ("digest", "names", "quiet", "rule", "sql", "statement", "template", "unbuffered")
 
     def __init__(
         self,
@@ -59,6 +59,13 @@ class Underway:
         """It has a method of its own in PyMySQL, and no result."""
         self.names: Sequence[tuple[str, str]] = ()
         """What is written in the names of its columns, and what is meant."""
+        self.digest = ""
+        """What transactions that begin with it are known by, once somebody has asked."""
+
+    def know_as(self, digest: str) -> str:
+        """Note the digest, and return it."""
+        self.digest = digest
+        return digest
 
     def take(self, statement: Statement) -> None:
         """Take what more is known of the statement by now."""

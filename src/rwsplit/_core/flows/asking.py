@@ -14,7 +14,7 @@ from typing import Any
 
 from ..cause import Cause, Reason
 from ..cluster.position import Position
-from ..flavors.positions import POSITION_SQL, told_position
+from ..flavors.positions import POSITION_SQL, SHOWN_SQL, shown_position, told_position
 from ..numbers import UNREACHABLE
 from ..session.followed import FOUND_ROWS, ROW_COUNT, WARNINGS
 from ..session.session import Session
@@ -102,6 +102,16 @@ class Asking:
         raise_first([reply])
         return told_position(member.connection.flavor, reply.rows[0][0])
 
+    def shown(self, member: Member) -> Flow[Position | None]:
+        """Ask a replica, right before a statement, for all that it has shown to anybody.
+
+        None where it can't tell that.
+        """
+        flavor = member.connection.flavor
+        (reply,) = yield from Ask(member, [SHOWN_SQL[flavor]], again=True)
+        raise_first([reply])
+        return shown_position(flavor, reply.rows[0][0])
+
     def position_aside(self) -> Flow[Position]:
         """Ask the primary where it is, on another connection than the application's.
 
@@ -156,13 +166,20 @@ class Asking:
     def _ask_catalogue(self, questions: Sequence[str]) -> Flow[list[Any]]:
         """Return the rows that answer questions to the primary's catalogue.
 
-        Where to ask means something to the session's transactions, another connection asks.
+        Where to ask means something to the session's transactions, or its connection is lost while
+        it has none there, another connection asks.
         """
         session = self._session
-        if not session.state.traits.catalogue_is_transactional or session.is_between:
-            replies = yield from self.ask_before(questions)
-            raise_first(replies)
-            return [reply.rows for reply in replies]
+        means_nothing = not session.state.traits.catalogue_is_transactional or session.is_between
+        if means_nothing and (session.primary.connection.open or not session.hold.revives):
+            try:
+                replies = yield from self.ask_before(questions)
+                raise_first(replies)
+                return [reply.rows for reply in replies]
+            except Fault as fault:
+                if not fault.is_lost or session.in_transaction or not session.hold.revives:
+                    raise
+                session.hold.drop()
         try:
             return (yield from AskAllAside(questions))
         except Fault as fault:

@@ -14,20 +14,34 @@ from typing import Any, NamedTuple, Protocol
 from ..cause import ASIDE, RESERVED, Cause, Reason, none_usable
 from ..cluster.endpoint import Endpoint
 from ..cluster.figures import View
+from ..cluster.lag import PATIENCE_SECONDS
 from ..cluster.policies import Policy, narrow
 from ..cluster.position import Position
 from ..cluster.server import Server
+from ..cluster.topology import Topology
 from ..cluster.whereabouts import closest, common_position
 from ..session.route import Route
 from ..session.seen import Seen
 from ..session.state import State
 
-__all__ = ["LOOK_SECONDS", "NOT_CAUGHT_UP", "Candidates", "Chooser", "Chosen", "Lacks", "Nobody"]
+__all__ = [
+    "LOOK_SECONDS",
+    "NOT_CAUGHT_UP",
+    "QUICKER",
+    "Candidates",
+    "Chooser",
+    "Chosen",
+    "Lacks",
+    "Nobody",
+]
 
 LOOK_SECONDS = 0.001
 """A wait just long enough to learn whether a replica has caught up."""
 NOT_CAUGHT_UP = Reason(
     "no replica has caught up with what the session must see", Cause.NOT_CAUGHT_UP
+)
+QUICKER = Reason(
+    "no replica was expected to catch up before the primary could answer", Cause.NOT_CAUGHT_UP
 )
 
 
@@ -38,6 +52,8 @@ class Candidates(Protocol):
     replicas: tuple[Server, ...]
     candidates: tuple[Endpoint, ...]
     arrivals: int
+    topology: Topology
+    process: Any
     policy: Policy
     turns: Iterator[int]
     options: Any
@@ -64,6 +80,10 @@ class Chosen(NamedTuple):
 
     replica: Server
     seconds: float
+    is_trial: bool = False
+    """It is not expected to catch up by then, and was not asked for long."""
+    moves: bool = False
+    """The session leaves the replica of its last read for it, if it has what was shown there."""
 
 
 class Nobody(NamedTuple):
@@ -148,6 +168,8 @@ class Chooser:
         waited: float,
         now: float,
         away: bool = False,
+        since: float | None = None,
+        home: str | None = None,
     ) -> Chosen | Nobody | Lacks:
         """Choose a replica for a read.
 
@@ -155,11 +177,16 @@ class Chooser:
         :param tried: those that did not serve it.
         :param waited: how many seconds it has waited already.
         :param away: whether the primary could not be asked for it.
+        :param since: since when the primary has that position (monotonic seconds); None for nobody
+            knows: then there is no telling how long a wait takes.
+        :param home: the replica that the session moves to, where it can; see `next_home`.
         """
         cluster, servers = self._cluster, self._cluster.servers
         usable = self._usable(route, tried, now)
         bound = route.shows_data and route.consistency != "eventual"
         if bound and self.seen.is_untold and not self.was_told():
+            if home is not None and any(end.name == home for end in usable):
+                return Chosen(servers[home], PATIENCE_SECONDS, moves=True)
             here = self._stay(usable, needed, away)
             if here is None:
                 return Lacks(None)
@@ -174,7 +201,7 @@ class Chooser:
         name = policy(usable, turn, self.view).name if ready else ""
         if len(ready) == len(usable):
             if route.consistency != "eventual":
-                self._prune()
+                self.prune()
         elif name not in ready:
             # A late one is looked at when it is its turn: no other read waits for that.
             late = self._late_one(usable, ready, now) if patience > 0 else None
@@ -183,6 +210,14 @@ class Chooser:
             worth = self._worth_a_wait(usable, ready, patience, patient, now)
             if not worth:
                 return Nobody(NOT_CAUGHT_UP)
+            if patient and since is not None and not (tried or waited):
+                hurried = self._hurry(worth, since, turn, now)
+                if isinstance(hurried, Server):
+                    self.turn = None
+                    return Chosen(hurried, min(patience, cluster.topology.detours.patience), True)
+                if not hurried:
+                    return Nobody(QUICKER)
+                worth = hurried
             if not ready and len(worth) > 1 and not self._moves:
                 worth = closest(servers, worth)
             if not name or worth != usable:
@@ -286,7 +321,7 @@ class Chooser:
                 return position
         return self._session.origin
 
-    def _prune(self) -> None:
+    def prune(self) -> None:
         """Forget a position that every replica has: they keep it (see `Place.floor`)."""
         session = self._session
         position = session.position
@@ -295,6 +330,44 @@ class Chooser:
             self.passed.clear()
 
     # Where to wait.
+
+    def is_quicker_there(self, since: float, now: float) -> bool:
+        """Tell whether a read goes to the primary again, rather than wait for what it saw there.
+
+        :param since: when that was (monotonic seconds).
+        """
+        usable = self._cluster.usable()
+        if self.aside:
+            usable = self.narrow(usable, (), now)
+        if not usable or not self._waits:
+            return False
+        turn = self.turn = next(self._cluster.turns) if self.turn is None else self.turn
+        return self._hurry(usable, since, turn, now) == ()
+
+    def _hurry(
+        self, usable: tuple[Endpoint, ...], since: float, turn: int, now: float
+    ) -> tuple[Endpoint, ...] | Server:
+        """Return those where a wait is expected to be the quicker way; none for the primary's.
+
+        Or a replica where that is tried now and then.
+        """
+        cluster = self._cluster
+        detours, age = cluster.topology.detours, now - since
+        patience, quick, slow = detours.patience, [], []
+        for end in usable:
+            replica = cluster.servers[end.name]
+            if replica.lag.left(age) <= patience:
+                quick.append(end)
+            elif replica.lag.is_due(now):
+                return replica
+            else:
+                slow.append(replica)
+        if not quick:
+            if not (cluster.topology.primary_is_up and detours.take(cluster.process.latest, turn)):
+                return usable
+            for replica in slow:
+                replica.lag.skip()
+        return tuple(quick)
 
     def _stay(
         self, usable: tuple[Endpoint, ...], needed: Position | None, away: bool
@@ -315,6 +388,22 @@ class Chooser:
             if self.has(replica, needed) or not replica.late or len(usable) == 1:
                 return here
         return None
+
+    def next_home(self, route: Route, now: float) -> str | None:
+        """Return the replica that a session moves to which has stayed on one for long.
+
+        None for staying: it is that one's turn again, or the other is late.
+        """
+        usable = self._usable(route, (), now)
+        if len(usable) < 2:
+            return None
+        moves = self.seen.look_for_another()
+        policy = self._cluster.policy_of(route.group, self.policy)
+        name = policy(usable, moves, self.view).name
+        if name == self.seen.at:
+            self.seen.stay()
+            return None
+        return None if self._cluster.servers[name].late else name
 
     def _late_one(
         self, usable: tuple[Endpoint, ...], ready: Collection[str], now: float

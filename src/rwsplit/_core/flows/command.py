@@ -129,12 +129,18 @@ class Settle(Command[None]):
 
 
 class Open(Command[Any]):
-    """Open a member on a replica, set up as the session is now; answers with the member."""
+    """Open a member on a replica, set up as the session is now; answers with the member.
 
-    __slots__ = ("replica",)
+    :param along: the set-up may go along with the exchange that comes next, with nothing before the
+        statement. Where its wire is of no use, or the server none that may be read from, that one
+        raises a fault of the kind STALE; then the member is to be dropped, and opened alone.
+    :param alone: whether it is opened alone where it can't be so; else the answer is None then.
+    """
 
-    def __init__(self, replica: Any) -> None:
-        self.replica = replica
+    __slots__ = ("alone", "along", "replica")
+
+    def __init__(self, replica: Any, along: bool = False, alone: bool = True) -> None:
+        self.replica, self.along, self.alone = replica, along, alone
 
 
 class WaitAside(Command[list[Any]]):

@@ -57,7 +57,7 @@ class Journey:
         self.publishing = Publishing(session, self.asking, chooser)
         self.reads = Reads(session, chooser, self.holding, self.asking)
         self.recovering = Recovering(
-            session, self.holding, self.learning, self.publishing, self.reads
+            session, self.holding, self.asking, self.learning, self.publishing, self.reads
         )
         self.joining = Joining(session, self.asking, self.publishing, self.recovering, self.reads)
         self.deciding = Deciding(session, self.learning, self.publishing, self.recovering)

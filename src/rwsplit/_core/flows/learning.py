@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..flavors.trackers import ask_tracking, own
+from ..flavors.trackers import ask_tracking, check, own
 from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION, LEXING, can_commit, runs_code
 from ..sql.following import runs_more
 from ..sql.statement import Kind, Statement
+from ..sql.user_locks import lone_function
 from ..tracking import only_gtid, parse_tails
 from ..wire import Fault, raise_first
 from .asking import Asking
@@ -44,7 +45,9 @@ class Learning:
             if statement is not None and statement.may_change_session:
                 state.notice(statement, ())
             return
-        told = [only_gtid(tail) for tail in tails]
+        begun = state.status & IN_TRANSACTION
+        # What held for one transaction alone is over, or another is set by now: that is read.
+        told = [None] if state.next_transaction else [only_gtid(tail, begun) for tail in tails]
         if None not in told:
             tails.clear()
             if statement is not None and statement.may_change_session:
@@ -79,19 +82,16 @@ class Learning:
     def note_user_locks(self, statement: Statement, sql: bytes, result: Any) -> None:
         """Count user locks by the answers of statements that take or release one."""
         state = self._session.state
-        text = sql.lower()
-        if "user" in statement.releases and b"release_all_locks" in text:
-            state.release_user_locks()
-            return
+        function = lone_function(sql.decode(errors="replace"))
         rows: Any = result.rows or ()
-        told = not result.unbuffered_active and len(rows) == 1 and len(rows[0]) == 1
-        if "user" in statement.locks:
-            if not told or text.count(b"get_lock") != 1 or statement.releases:
+        if function == "release_all_locks":
+            state.release_user_locks()
+        elif result.unbuffered_active or len(rows) != 1 or function is None:
+            if "user" in statement.locks:
                 state.note_user_lock(None)
-            else:
-                state.note_user_lock(int(rows[0][0] in _ONE))
-        elif "user" in statement.releases and told and text.count(b"release_lock") == 1:
-            state.note_user_lock(-int(rows[0][0] in _ONE))
+        else:
+            answer = int(rows[0][0] in _ONE)
+            state.note_user_lock(answer if function == "get_lock" else -answer)
 
     def of_failure(self, statement: Statement) -> Flow[bool]:
         """Learn what a statement that failed changed before its error; False if nobody told."""
@@ -201,11 +201,12 @@ class Learning:
 
     def keeping_tracking(self, statement: Statement) -> Flow[None]:
         """Let the application have the tracking that it set, in its own eyes."""
-        if any(n.startswith("session_track_") for n in statement.system_variables_written):
+        written = statement.system_variables_written
+        if any(n.startswith("session_track_") for n in written):
             session = self._session
-            flavor = session.primary.connection.flavor
+            owed, flavor = session.owed, session.primary.connection.flavor
             replies = yield from self._asking.ask(ask_tracking(flavor))
-            session.owed.keep_tracking(own(flavor, replies))
+            owed.keep_tracking(own(flavor, replies, owed.own_tracking, written))
             session.primary.connection.tails.clear()
 
     def tracking(self) -> Flow[None]:
@@ -213,13 +214,14 @@ class Learning:
         session = self._session
         flavor = session.primary.connection.flavor
         session.owed.show_tracking(False)
-        own(flavor, (yield from self._asking.ask_before(ask_tracking(flavor))))
+        check((yield from self._asking.ask_before(ask_tracking(flavor))))
         session.primary.connection.tails.clear()
 
     def showing_tracking(self) -> Flow[None]:
         """Let the primary's connection have the tracking that the application set."""
         session = self._session
         yield from Ask(session.primary, session.owed.own_tracking)
+        session.primary.connection.tails.clear()  # it is nothing that the application has set
         session.owed.show_tracking(True)
 
     def behind_failure(self, statement: Statement) -> Flow[None]:

@@ -73,12 +73,13 @@ class Methods:
     def going_on(self, unbuffered: bool) -> Flow[Any]:
         """Go on to the next result of the last statement; returns it."""
         session, learning = self._session, self._journey.learning
-        member = session.followed.last
+        member = session.followed.last or session.primary
         try:
             yield from ByMethod(member, "next_result", unbuffered)
         except Fault as fault:
             if member is session.primary and not fault.is_lost:
                 yield from learning.late_failure(_UNKNOWN)
+                yield from self._journey.publishing.publishing()
             raise
         result = member.connection.result
         if member is session.primary:
@@ -86,6 +87,8 @@ class Methods:
                 session.state.note_failure(_UNKNOWN)
             learning.learn()
             session.owed.note_pending(bool(result.has_next or result.unbuffered_active))
+            if not session.owed.pending:
+                yield from self._journey.publishing.publishing()
         return result
 
     def pinging(self) -> Flow[None]:

@@ -10,11 +10,20 @@ from __future__ import annotations
 from typing import Any
 
 from ..cause import Cause, Reason
+from ..cluster.position import GtidSet
+from ..flavors.positions import POSITION_SQL, told_position
 from ..session.followed import FOUND_ROWS
 from ..session.route import LEVELS, Destination, Route
 from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION
-from ..session.transaction import Step, begins_on_mariadb, is_compared, is_ordered
+from ..session.transaction import (
+    Moment,
+    Step,
+    begins_on_mariadb,
+    is_compared,
+    is_ordered,
+    switches_on,
+)
 from ..sql.fingerprint import Fingerprint
 from ..sql.statement import Kind, Statement, because
 from ..wire import Fault, raise_first
@@ -92,6 +101,9 @@ class Moving:
             yield from self.ending_here()
             yield from self._recovering.having_primary()
             yield from self._running([b"COMMIT AND NO CHAIN NO RELEASE"])
+        if not transaction.begin and switches_on(statement, underway.sql):
+            yield from self.switching_autocommit(True)
+            return None
         step = transaction.step(statement, state, bound or "")
         match step:
             case Step.READ:
@@ -109,9 +121,11 @@ class Moving:
                 yield from self.ending_here()
                 if step is not Step.END:
                     transaction.begun(statement, underway.sql, state)
-                if step is Step.OPEN and not (yield from self._opening_now(underway)):
-                    transaction.clear()
-                    return None
+                if step is Step.OPEN:
+                    if not (yield from self._opening_now(underway)):
+                        transaction.clear()
+                        return None
+                    transaction.note_moment(self._moment())
             case Step.CHAIN:
                 begin = transaction.begin or b"START TRANSACTION"
                 yield from self.ending_here()
@@ -169,7 +183,7 @@ class Moving:
                 if why:
                     return (yield from self._writing.on_primary(underway, why))
                 return (yield from self._writing.on_replica(underway, decision))
-            why = why or self._why_primary(underway, transaction.is_read_only(state))
+            why = why or self.why_primary(underway, transaction.is_read_only(state))
             if why:
                 return (yield from self._reading_on_primary(underway, why))
         compares, fingerprint = self.compared(underway)
@@ -254,26 +268,40 @@ class Moving:
         share = yield from self._deciding.primarys_share(underway)
         return PRIMARYS_SHARE if share else None
 
-    def _why_primary(self, underway: Underway, read_only: bool) -> Reason | None:
+    def why_primary(self, underway: Underway, read_only: bool) -> Reason | None:
         """Tell why a transaction that begins with this read had better begin on the primary."""
-        session, template = self._session, underway.template
+        session = self._session
         transaction = session.transaction
         if transaction.on_replica:
             return _LOST
         if not transaction.verifies or read_only:
             return None
         if not transaction.digest:
-            query = template[0] if template is not None else None
-            known = session.language.classifier
-            # A text without parameters has its values in it: only its digest is seen again.
-            if isinstance(query, str) and "%" in query and known.template(query) is not None:
-                transaction.known_as(known.known_as(query))
-            else:
-                transaction.known_as(known.digest(underway.sql))
+            transaction.known_as(self._digest_of(underway))
         if transaction.take_retry():
             return _RETRIES
         why = session.cluster.habits.of(transaction.digest).why_primary()
         return Reason(why, Cause.HABIT) if why else None
+
+    def may_begin_there(self, underway: Underway) -> bool:
+        """Tell whether a transaction may have to begin so: if not, nobody need look further."""
+        session = self._session
+        return session.transaction.verifies and (
+            session.transaction.retries_on_primary
+            or bool(session.cluster.habits.of(self._digest_of(underway)).why_primary())
+        )
+
+    def _digest_of(self, underway: Underway) -> str:
+        """Return what a transaction that begins with this read is known by."""
+        if underway.digest:
+            return underway.digest
+        template = underway.template
+        query = template[0] if template is not None else None
+        known = self._session.language.classifier
+        # A text without parameters has its values in it: only its digest is seen again.
+        if isinstance(query, str) and "%" in query and known.template(query) is not None:
+            return underway.know_as(known.known_as(query))
+        return underway.know_as(known.digest(underway.sql))
 
     def _isolation(self) -> tuple[str, ...]:
         """Return what sets the isolation level of one snapshot, where that is not the session's."""
@@ -333,6 +361,8 @@ class Moving:
         """Take a snapshot on a replica at once; False if none can."""
         session = self._session
         begins = Underway(_SNAPSHOT, b"", rule=underway.rule)
+        if session.transaction.take_retry():
+            return False
         if self._why_not_split(begins) or (yield from self._share_of_primary(begins)):
             return False
         level, bound = session.terms.level, session.terms.max_staleness
@@ -340,13 +370,29 @@ class Moving:
         decision = yield from self._deciding.publishing.bounded(begins, decision)
         if decision.destination is not _REPLICA:
             return False
-        begin = (*self._isolation(), _CONSISTENT)
+        asks = POSITION_SQL["replica"][session.primary.connection.flavor]
+        begin = (*self._isolation(), asks, _CONSISTENT, asks)
         served = yield from self._reads.reading(decision, Read(None, begin=begin))
-        session.followed.check_count()
         if isinstance(served, Unserved):
+            session.followed.check_count()
             return False
+        served.member.note_asked()
+        session.followed.check_count()
         session.open_snapshot((yield from WatchSnapshot(served.member, decision.consistency)))
         return True
+
+    def _moment(self) -> Moment | None:
+        """Return what a snapshot just opened holds; None if something was applied meanwhile."""
+        before, _, after = self._reads.began[-3:]
+        if before.rows != after.rows:
+            return None
+        snapshot = self._session.snapshot
+        assert snapshot is not None
+        whole = told_position(self._session.primary.connection.flavor, before.rows[0][0])
+        own = snapshot.member.replica.server
+        if isinstance(whole, GtidSet) and own:
+            return Moment(whole, whole.without(own))
+        return Moment(whole, whole)
 
     # Moving and ending.
 
@@ -364,13 +410,19 @@ class Moving:
             return
         begin, repeatables = transaction.begin, transaction.repeatables
         savepoints = any(kept.answer is None for kept in repeatables)
-        if savepoints:
-            transaction.note_savepoint()
         unverifiable = transaction.why_unverifiable()
-        if transaction.verifies and unverifiable:
-            yield from self._refusing(f"{unverifiable} on a replica, and now needs the primary")
         if self._holding.lacks_primary():
             yield from self._recovering.regaining()
+        if transaction.verifies and unverifiable:
+            moment = transaction.moment
+            if moment is None or not (yield from self._at_moment(moment)):
+                yield from self._refusing(f"{unverifiable} on a replica, and now needs the primary")
+            if savepoints:
+                transaction.note_savepoint()
+            transaction.forget_replica()
+            return
+        if savepoints:
+            transaction.note_savepoint()
         if transaction.on_replica and (savepoints or not transaction.repeats_reads):
             # The read that is not repeated had begun a transaction, and on MySQL its snapshot.
             begin = transaction.begin_as_read(state)
@@ -381,6 +433,25 @@ class Moving:
             session.cluster.counts["moved transactions"] += 1
             yield from self._verifying([begin] if begin else [])
         transaction.forget_replica()
+
+    def _at_moment(self, moment: Moment) -> Flow[bool]:
+        """Begin on the primary what began at a moment on a replica; False if that has gone by."""
+        session = self._session
+        primary, transaction = session.primary, session.transaction
+        if session.followed.source(FOUND_ROWS) is primary:
+            yield from self._asking.answers([FOUND_ROWS])
+        flavor = primary.connection.flavor
+        # Asked afterwards: so it has all that the snapshot there has.
+        sent: list[str | bytes] = [transaction.begin, POSITION_SQL["primary"][flavor]]
+        sent += [kept.sql for kept in transaction.repeatables if kept.answer is None]
+        replies = yield from self._on_primary(Ask(primary, sent))
+        session.seen.read_on_primary()
+        self._learning.learn()
+        raise_first(replies)
+        session.cluster.counts["moved transactions"] += 1
+        now = told_position(flavor, replies[1].rows[0][0])
+        # A primary that has less is another one: what was read was lost with the one before.
+        return moment.whole.covers(now) and now.covers(moment.of_others)
 
     def _verifying(self, begin: list[bytes]) -> Flow[None]:
         """Repeat the transaction's reads on the primary, and compare."""
@@ -431,6 +502,10 @@ class Moving:
         """End a transaction that the primary knows nothing of."""
         if self._session.snapshot is not None:
             yield from self._reads.ending_snapshot()
+        self.end_here()
+
+    def end_here(self) -> None:
+        """Note that it has ended; it has no snapshot."""
         self._writing.note_habit()
         self._session.transaction.clear()
         self._session.owed.sent()

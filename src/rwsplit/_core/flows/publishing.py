@@ -62,7 +62,8 @@ class Publishing:
             try:
                 state.find_position((yield from self._asking.position_aside()))
             except Fault:
-                return  # the mark stays
+                sharing.leave_open()
+                return
         if (yield from Publish(sharing, state.written or None)):
             state.published()
 
@@ -168,7 +169,7 @@ class Publishing:
             return decision
         session = self._session
         identity, cluster = session.identity, session.cluster
-        sharing, latest = identity.sharing, identity.process.latest
+        sharing, latest, heard = identity.sharing, identity.process.latest, identity.heard
         stored = yield from Look(sharing, cluster.flavor)
         if isinstance(stored, str):
             return decision._replace(
@@ -182,6 +183,7 @@ class Publishing:
                 # Others of this session id may have been given other replicas.
                 if cluster.all_around_have(position):
                     sharing.forget(position)
-            else:
+            elif identity.needs_store or position is not heard:
+                # What was heard of before, every replica had since, or the session sees it still.
                 session.state.see(position)
         return decision

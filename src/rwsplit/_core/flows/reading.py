@@ -10,13 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, cast
 
 from ..cause import Cause, Reason
 from ..cluster.policies import Policy
 from ..cluster.position import Position, within
 from ..cluster.server import Server
-from ..cluster.topology import Topology
 from ..cluster.whereabouts import closest
 from ..failure import Meaning, meaning, was_killed
 from ..flavors.positions import POSITION_SQL, told_position, wait_sql
@@ -27,7 +26,7 @@ from ..sql.fingerprint import Fingerprint
 from ..tracking import SESSION_STATE_CHANGED, changes_session
 from ..wire import Fault, Kind
 from .asking import Asking
-from .choosing import LOOK_SECONDS, NOT_CAUGHT_UP, Candidates, Chooser, Lacks, Nobody
+from .choosing import LOOK_SECONDS, NOT_CAUGHT_UP, QUICKER, Candidates, Chooser, Lacks, Nobody
 from .command import (
     AskAside,
     Claim,
@@ -42,10 +41,15 @@ from .command import (
 from .deadline import Deadline, limit_of
 from .holding import Holding
 
-__all__ = ["Aside", "Members", "Read", "Reads", "Served", "Unserved"]
+__all__ = ["Aside", "Members", "Read", "Reads", "Served", "Unserved", "goes_along"]
 
 _LOOK_AGAIN_SECONDS = 0.5
 """How long not to ask again whether the primary has what no replica has."""
+_MOST_PIECES = 4
+"""Of more intervals than this a position has the gaps closed that others have filled, and again
+whenever it has twice as many: each takes its time, here and where a replica waits for it."""
+_MOST_ALONG = 64 * 1024
+"""So many bytes of a read fit the buffers of both ends behind a set-up."""
 _ASIDE_SECONDS = 1.0
 """How long a member that refused the session's state is left aside by this session."""
 
@@ -66,6 +70,27 @@ class Read(NamedTuple):
     """It was repeated already after a KILL of its connection."""
     known: Position | None = None
     """What it is to be told of whether the replica had it before; see `Reads.was_abreast`."""
+
+    @property
+    def goes_along(self) -> bool:
+        """Whether it may be sent behind the set-up of a member, with nothing in between."""
+        return (
+            self.sql is not None
+            and goes_along(self.sql)
+            and self.prepared is None
+            and not self.begin
+            and self.known is None
+        )
+
+
+def goes_along(sql: bytes) -> bool:
+    """Tell whether a read may be sent behind the set-up of a member, whatever becomes of that.
+
+    Should that fail, the server reads it under another sql_mode and in another character set. It
+    must find the same words there, so that it is nothing else than the read that it is: only what a
+    backslash and bytes beyond ASCII mean hangs on those. Its rows are thrown away then.
+    """
+    return len(sql) <= _MOST_ALONG and sql.isascii() and b"\\" not in sql
 
 
 class Served(NamedTuple):
@@ -95,6 +120,23 @@ class Unserved(NamedTuple):
         return self.reason.cause is Cause.REFUSED
 
 
+class _Age(NamedTuple):
+    """Since when the primary has what a read must see."""
+
+    since: float | None
+    """Monotonic seconds; None for nobody knows."""
+    is_exact: bool = False
+    """It was committed just then: how long a wait takes tells how far its replica is behind."""
+
+
+class _Home(NamedTuple):
+    """A replica that a session moves to."""
+
+    name: str
+    shown: Position
+    """What the one that it leaves has shown."""
+
+
 class Aside(Exception):  # noqa: N818 - never leaves the flows
     """The member can't be this session now.
 
@@ -117,11 +159,9 @@ class Away(Exception):  # noqa: N818 - never leaves this module
 class Known(Candidates, Protocol):
     """What a process knows of a cluster, as far as reads go by it, and what they add to it."""
 
-    topology: Topology
     used: bool
     measures: bool
     measure: Any
-    process: Any
 
     @property
     def has_gtids(self) -> bool:
@@ -196,10 +236,14 @@ class Reads:
         """Of which of the cluster's primaries it was asked last if it has what is to be seen."""
         self._looked_at = 0.0
         """When that was (monotonic seconds)."""
+        self._fill_at = _MOST_PIECES
+        """Of how many intervals the session's position has its gaps closed."""
         self.unsettled: Any = None
         """A member whose snapshot was ended, and that was not heard since."""
         self.was_abreast = False
         """Whether the replica of the last read had what was known of the primary before it."""
+        self.began: list[Any] = []
+        """The replies to what began the last snapshot."""
 
     def wait_at_most(self, seconds: float) -> None:
         """Let a read wait so long for a replica: half of what its answer may take at most."""
@@ -241,26 +285,33 @@ class Reads:
         killed = reading.killed
         if failed is not None:
             member, error = failed
-            if not error.is_lost:
+            if error.kind is Kind.STALE:
+                self._members.lose(member.name)
+                failed = None
+            elif not error.is_lost:
                 return self._refused(member, error, reading, 0.0, 1, deadline)
-            killed = self._take_loss(member.name, error, deadline, killed)
-        if self._must_ask(route):
-            now = self._clock()
-            awake = [each.endpoint for each in cluster.replicas if each.may_serve(now)]
-            if not self.chooser.any_worth(awake, now):
-                why = NOT_CAUGHT_UP if awake else self.chooser.none_usable(_ANY, (), now)
-                return Unserved(why, 0.0, 0)
+            else:
+                killed = self._take_loss(member.name, error, deadline, killed)
+        there = self.why_there(route)
+        if there is not None:
+            return Unserved(there, 0.0, 0)
         retries = int(failed is not None)
+        age = self._age(route)
         try:
             needed = yield from self._needed(route)
         except Away:
             return Unserved(_AWAY, 0.0, retries)
-        return (yield from self._try_each(route, needed, reading, retries, deadline, killed))
+        home = (yield from self._leaving(route)) if self.seen.is_restless else None
+        return (
+            yield from self._try_each(route, needed, age, home, reading, retries, deadline, killed)
+        )
 
     def _try_each(  # noqa: PLR0915 - all that can become of one read, side by side
         self,
         route: Route,
         needed: Position | None,
+        age: _Age,
+        home: _Home | None,
         reading: Read,
         retries: int,
         deadline: Deadline,
@@ -272,8 +323,13 @@ class Reads:
         tried: list[str] = []
         too_large: Reason | None = None
         away = False
+        along = reading.goes_along
         while True:
-            choice = chooser.choose(route, needed, tried, waited, self._clock(), away)
+            if retries:
+                age = _Age(None)  # others may have committed since
+            now, since = self._clock(), None if away else age.since
+            to = None if home is None else home.name
+            choice = chooser.choose(route, needed, tried, waited, now, away, since, to)
             if isinstance(choice, Lacks):
                 away = yield from self._find_out(choice, away)
                 continue
@@ -283,7 +339,7 @@ class Reads:
                     return Unserved(too_large or choice.why, waited, retries, killed=killed)
                 route, needed = less
                 continue
-            replica, wait = choice
+            replica, wait, is_trial, moves = choice
             name = replica.endpoint.name
             start = self._clock() if wait else 0.0
             fresh = name not in self._members
@@ -292,7 +348,10 @@ class Reads:
                 tried.append(name)
                 continue
             try:
-                used = (yield from Open(replica)) if fresh else self._members[name]
+                if fresh:
+                    used = yield from Open(replica, along and not wait)
+                else:
+                    used = self._members[name]
                 if reading.sql is not None and len(reading.sql) >= used.connection.max_packet:
                     too_large = _too_large(name)
                     tried.append(name)
@@ -302,12 +361,24 @@ class Reads:
                 left = deadline.left(self._clock()) if retries else None
                 if waits:
                     wanted = self._wanted(route, needed)
-                    waited += yield from self._run_after_wait(used, wanted, wait, reading, left)
+                    if moves and home is not None:
+                        wanted = wanted | home.shown
+                    began = self._clock()
+                    took = yield from self._run_after_wait(used, wanted, wait, reading, left)
+                    waited += took
+                    if not moves:
+                        self._learn_lag(replica, age, began, took, is_trial)
                 else:
                     yield from self._run_after(used, [], reading, left, timed=True)
             except Late:
-                waited += self._clock() - start
-                if wait > LOOK_SECONDS:
+                took = self._clock() - start
+                waited += took
+                if is_trial:
+                    replica.lag.missed(start - (age.since or start), took, self._clock())
+                elif moves:
+                    pass  # it is not late: the one before was ahead of it
+                elif wait > LOOK_SECONDS:
+                    self._learn_lag(replica, age, start, took)
                     replica.timed_out(self._clock())
                     kept = yield from self._let_go(needed)
                     if kept is not needed and chooser.has(replica, kept):
@@ -320,6 +391,10 @@ class Reads:
                 chooser.leave_aside(name, aside.until or self._clock() + _ASIDE_SECONDS)
                 tried.append(name)
             except Fault as error:
+                if error.kind is Kind.STALE:
+                    self._members.lose(name)
+                    along = False
+                    continue
                 if not error.is_lost:
                     return self._refused(used, error, reading, waited, retries + 1, deadline)
                 killed = self._take_loss(name, error, deadline, killed)
@@ -335,8 +410,88 @@ class Reads:
                 told = self._learn(replica, used)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
+                if moves:
+                    self.seen.stay()
                 return Served(used, route.reason, waited, retries, used.connection.result)
             retries += 1
+
+    def _leaving(self, route: Route) -> Flow[_Home | None]:
+        """Return the replica that the session moves to, as it has stayed on one for long."""
+        seen = self.seen
+        member, by = self._members.get(seen.at or ""), cast(Any, seen.by)
+        if (
+            not route.shows_data
+            or route.consistency != "session"
+            or route.endpoint is not None
+            or member is None
+            or member is not by
+            or member.connection.is_reading
+            or self.chooser.was_told()
+        ):
+            return None
+        name = self.chooser.next_home(route, self._clock())
+        if name is None:
+            return None
+        member.note_asked()
+        try:
+            shown = yield from self._asking.shown(member)
+            return _Home(name, (yield from self._ask_primary()) if shown is None else shown)
+        except Away:
+            return None
+        except Fault:
+            self._members.lose(member.name)
+            return None
+
+    def why_there(self, route: Route) -> Reason | None:
+        """Return why the primary is not even asked what a read must see, but runs it; or None."""
+        if not self._must_ask(route):
+            return None
+        now, chooser = self._clock(), self.chooser
+        since = self._age(route).since if self._goes_on_there(route) else None
+        if since is not None and chooser.is_quicker_there(since, now):
+            return QUICKER
+        awake = [each.endpoint for each in self._cluster.replicas if each.may_serve(now)]
+        if chooser.any_worth(awake, now):
+            return None
+        return NOT_CAUGHT_UP if awake else chooser.none_usable(_ANY, (), now)
+
+    def _goes_on_there(self, route: Route) -> bool:
+        """Tell whether the primary must be asked only as the reads before ran there."""
+        seen = self.seen
+        return bool(
+            seen.on_primary
+            and self._state.position_known
+            and route.consistency == "session"
+            and route.max_staleness is None
+            and route.endpoint is None
+        )
+
+    def _age(self, route: Route) -> _Age:
+        """Return since when the primary has what a read must see: its own process's last commit.
+
+        Nobody knows that of what others store, or the application has carried.
+        """
+        state, identity = self._state, self._session.identity
+        if route.consistency == "eventual" or route.endpoint is not None:
+            return _Age(None)
+        if route.consistency == "global":
+            return _Age(self._clock())
+        if state.asked or identity.sharing is not None or identity.part is not None:
+            return _Age(None)
+        since, seen = self._cluster.process.noted_at, self.seen
+        if seen.on_primary:
+            return _Age(max(since, seen.read_at)) if seen.read_at else _Age(None)
+        return _Age(since, is_exact=True)
+
+    def _learn_lag(
+        self, replica: Server, age: _Age, began: float, took: float, is_trial: bool = False
+    ) -> None:
+        """Learn from a wait how far behind a replica is."""
+        if age.since is None:
+            return
+        learn = replica.lag.found if is_trial else replica.lag.waited
+        if is_trial or age.is_exact:
+            learn(began - age.since, took, self._clock())
 
     def _refused(
         self,
@@ -474,6 +629,13 @@ class Reads:
         try:
             yield from Post(member, "COMMIT")
         except Fault:
+            self.note_ended(member, lost=True)
+        else:
+            self.note_ended(member, lost=False)
+
+    def note_ended(self, member: Any, lost: bool) -> None:
+        """Note that a member was told to end what is open there, or was lost with that."""
+        if lost:
             self._members.lose(member.name)
         else:
             self.unsettled = member
@@ -566,6 +728,9 @@ class Reads:
             needed = now if sample is None else sample
         if route.consistency == "eventual":
             return needed or None
+        if session.pieces > self._fill_at:
+            session.fill(self._cluster.last_seen())
+            self._fill_at = max(2 * session.pieces, _MOST_PIECES)
         if self._must_ask(route):
             try:
                 now = yield from self._ask_primary()
@@ -777,7 +942,8 @@ class Reads:
                 member.note_prepared(prepared, wanted)
             if wait:
                 _check_wait(replies[len(prelude)])
-            _check_state(replies[len(prelude) + len(wait) :])
+            self.began = replies[len(prelude) + len(wait) :]
+            _check_state(self.began)
             self.was_abreast = known is not None
             if known is not None and asks:
                 # Asked afterwards, it could have what the read did not see.

@@ -16,8 +16,9 @@ from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION, can_write
 from ..session.transaction import is_lost_with
 from ..sql.statement import Kind, Statement, because
-from ..wire import Fault, UnknownOutcome
+from ..wire import Fault, UnknownOutcome, raise_first
 from ..wire import Kind as FaultKind
+from .asking import Asking
 from .command import FinishPrevious, Flow
 from .holding import Holding
 from .learning import Learning
@@ -28,6 +29,7 @@ __all__ = ["NOTHING", "Recovering", "deadlock", "gone", "loss", "refuses_writes"
 NOTHING = Statement(Kind.READ, because(Kind.READ, "nothing was sent"))
 _LAST = ("commit", "rollback", "commit release", "rollback release")
 """Behind one of these there is no transaction."""
+_ASK_ID = "SELECT LAST_INSERT_ID() LIMIT 1"
 _INTERRUPTED = Statement(
     Kind.UNKNOWN, because(Kind.UNKNOWN, "it was interrupted"), implicit_commit=True
 )
@@ -41,26 +43,34 @@ class Recovering:
         self,
         session: Session,
         holding: Holding,
+        asking: Asking,
         learning: Learning,
         publishing: Publishing,
         reads: Any,
     ) -> None:
         self._session = session
         self._holding = holding
+        self._asking = asking
         self._learning = learning
         self._publishing = publishing
         self._reads = reads
 
     # What was lost.
 
-    def losing(self, fault: Fault, statement: Statement, status: int) -> Flow[Fault]:
+    def losing(
+        self, fault: Fault, statement: Statement, status: int, told: bool = True
+    ) -> Flow[Fault]:
         """Take in that the primary's connection was lost; returns what to raise.
 
         :param status: the server status before the statement.
+        :param told: whether the application is to know that it was the connection.
         """
         session = self._session
         state, transaction, owed = session.state, session.transaction, session.owed
-        begun = transaction.has_begun or bool(owed.unsent or status & IN_TRANSACTION)
+        begun = transaction.has_begun or transaction.has_savepoint
+        begun = begun or bool(owed.unsent or status & IN_TRANSACTION)
+        if told:
+            state.note_told_lost()
         if statement is not NOTHING:
             begun = is_lost_with(statement, state, begun)
         if transaction.may_be_over:
@@ -76,6 +86,8 @@ class Recovering:
         found = loss(fault, statement, status, session.primary.name, position)
         if position is not None and not isinstance(found, UnknownOutcome):
             yield from self._publishing.publishing_what_is_known()
+        elif session.identity.sharing is not None:
+            session.identity.sharing.leave_open()
         # Not known is then only what became of this very statement.
         state.lose_position(unsure=state.position_known or state.position_unsure)
         session.hold.drop()
@@ -139,7 +151,7 @@ class Recovering:
         """
         session = self._session
         hold = session.hold
-        if not hold.ended and hold.revives and session.in_transaction:
+        if not hold.ended and hold.revives and session.holds_transaction:
             yield from self.losing(gone(), NOTHING, session.state.status)
         session.check_revivable()
         session.state.forget_hearsay()
@@ -158,8 +170,8 @@ class Recovering:
         status = session.state.status
         if session.primary.connection.open:
             session.hold.drop()
-            if status & IN_TRANSACTION:
-                raise (yield from self.losing(gone(), NOTHING, status))
+            if session.holds_transaction:
+                raise (yield from self.losing(gone(), NOTHING, status | IN_TRANSACTION))
         yield from self.going_without()
         session.check_lost()
 
@@ -167,6 +179,27 @@ class Recovering:
         """Have the connection to the primary that the next statement needs."""
         if self._holding.lacks_primary():
             yield from self.regaining()
+
+    def finding_ids(self, statement: Statement) -> Flow[None]:
+        """See that what a statement asks for of earlier ones was set on this very connection.
+
+        LAST_INSERT_ID() went with the connection on which it was set, and is 0 on a new one: what
+        it is there otherwise was set since. Raises the fault of the one that was lost.
+        """
+        session = self._session
+        state, status = session.state, session.state.status
+        if (
+            state.lost_of(statement) == {"last_insert_id"}
+            and not session.asks(statement)  # the question would be the one before
+            and not (session.owed.unsent or state.next_transaction)
+            and status & (IN_TRANSACTION | AUTOCOMMIT)  # it would begin a transaction
+        ):
+            (reply,) = yield from self._asking.ask_before([_ASK_ID])
+            raise_first([reply])
+            if int(reply.rows[0][0]):
+                state.find_id()
+                return
+        raise (yield from self.losing(gone(), NOTHING, status))
 
     def primary_answers(self) -> Flow[bool]:
         """Tell whether a read may be given to the primary without waiting for one."""
@@ -187,8 +220,8 @@ class Recovering:
         if sharing is not None:
             sharing.answered()
         session.cluster.watch.primary_is_read_only(hold.generation)
-        if status & IN_TRANSACTION:
-            yield from self.losing(fault, NOTHING, status)
+        if status & IN_TRANSACTION or session.transaction.has_savepoint:
+            yield from self.losing(fault, NOTHING, status, told=False)
             session.transaction.note_rolled_back()  # the application is told
             raise deadlock(f"primary {session.primary.name} is read-only now: {fault.text}")
         yield from self._holding.needing(writable=True)

@@ -1,11 +1,11 @@
 """The straight roads, decided: which statements need nothing but themselves, and what they leave.
 
-Four kinds of statements are most of what applications run: a read that any replica may answer, a
-statement that the primary runs as it is, the end of its transaction by method, and a read in a
-snapshot that is in step. Whether one of them is that is asked anew each time, of what is there:
-there is no flag that somebody must keep. No decision is a flow, and none waits: the shell sends
-the statement in between. All else, and what goes wrong on such a road, is for the journey, which
-gives the same answers: tests run both.
+Five kinds of statements are most of what applications run: a read that any replica may answer, a
+write that changes rows and no more, another statement that the primary runs as it is, the end of
+its transaction by method, and a read in a snapshot that is in step. Whether one of them is that is
+asked anew each time, of what is there: there is no flag that somebody must keep. No decision is a
+flow, and none waits: the shell sends the statement in between. All else, and what goes wrong on
+such a road, is for the journey, which gives the same answers: tests run both.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from ..cause import Reason
-from ..session.route import OPEN, Destination, Route
+from ..session.route import OPEN, Destination, Route, RouteTaken
 from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION
 from ..session.transaction import Step
 from ..sql.fingerprint import Fingerprint
 from ..sql.statement import Kind, Statement
+from ..tracking import only_gtid
 from ..wire import Fault, Member
 from .answer import Answer, Underway
 from .command import Flow
 from .journey import Journey
 from .moving import why_not_in
-from .reading import Read, Served, Unserved
+from .reading import Read, Served, Unserved, goes_along
 
 __all__ = ["InSnapshot", "Straight"]
 
@@ -54,6 +55,7 @@ class Straight:
         self._members = session.members
         self._cluster = session.cluster
         self._reads_tell = session.state.traits.reads_tell
+        self._unopened: Any = None
 
     def statement(self, sql: Any, template: tuple[Any, str] | None) -> Statement | None:
         """Return what a text is; None if something must be seen to before it is looked at."""
@@ -65,7 +67,7 @@ class Straight:
             or not connection.open
         ):
             return None
-        if not session.calm and (
+        if not (session.calm or session.steady) and (
             session.owed.pending
             or session.state.unread
             or session.asked is not None
@@ -92,9 +94,8 @@ class Straight:
             return None
         turn = next(cluster.turns)
         members, seen = self._members, session.seen
-        member: Member | None = members.get(
-            (chooser.policy or cluster.policy)(usable, turn, chooser.view).name
-        )
+        name = (chooser.policy or cluster.policy)(usable, turn, chooser.view).name
+        member: Member | None = members.get(name)
         at = seen.at
         if at is not None and session.must_see and (statement.tables or statement.verb != "SELECT"):
             is_there = member is not None and member.name == at
@@ -106,14 +107,28 @@ class Straight:
                     member = None
                 if chooser.arrivals != cluster.arrivals:
                     member = None  # as another has come, who stayed here may choose again
+                if seen.stayed >= seen.due and len(usable) > 1:
+                    member = None  # it is another's turn
                 if member is not None and member.replica.endpoint not in usable:
                     member = None
-            elif member is not None and not is_there and member.replica.tail != seen.tail:
-                member = None
+            elif member is not None and not is_there:
+                tail = member.replica.tail
+                if tail != seen.tail and not seen.is_within(tail):
+                    member = None
         if member is None or member.version != session.state.version:
             chooser.keep_turn(turn)
+            if member is None and at is None:
+                self._unopened = cluster.servers.get(name)
             return None
         return member
+
+    def unopened(self, sql: bytes) -> Any:
+        """Return the replica that `reader` has just found no member on; None where that is not why.
+
+        The member may be opened with the read itself.
+        """
+        replica, self._unopened = self._unopened, None
+        return replica if replica is not None and goes_along(sql) else None
 
     def read(self, member: Member, statement: Statement, sql: bytes, result: Any) -> Any:
         """Take in that a free read was answered; returns its route, or the fault that it is."""
@@ -147,6 +162,108 @@ class Straight:
         """Let the journey go on with a free read that was not answered: a flow."""
         return self._journey.reading_on(underway, failed, since)
 
+    # A write that changes rows alone, and is its transaction's or one of its own.
+
+    def writes(self, statement: Statement) -> bool:
+        """Tell whether the primary runs a usual write as it is."""
+        session = self._session
+        if not (session.steady or session.take_steady()) or self._journey.holding.lacks_primary():
+            return False
+        if session.transacts and session.state.status & IN_TRANSACTION:
+            session.transaction.note_on_primary(statement)
+        return True
+
+    def opens(self, statement: Statement) -> list[bytes] | None:
+        """Return the BEGIN that a usual write takes along, where nothing else comes before it."""
+        session = self._session
+        state, transaction = session.state, session.transaction
+        if (
+            not transaction.is_begun_alone
+            or transaction.is_read_only(state)
+            or not session.transacts
+            or state.status & IN_TRANSACTION
+            or session.snapshot is not None
+            or transaction.lost
+            or transaction.may_be_over
+            or not session.identity.is_free
+            or not (session.identity.sharing is None or state.position_known)
+            or not session.owed.nothing
+            or session.asked is not None
+            or session.only_reads
+            or state.next_transaction
+            or state.unread
+            or state.is_unsettled
+            or self._journey.holding.lacks_primary()
+        ):
+            return None
+        before = [transaction.begin]
+        transaction.forget_replica()
+        session.owed.send_first(before)
+        transaction.note_on_primary(statement)
+        return before
+
+    def wrote(self, statement: Statement, result: Any, before: int) -> RouteTaken | None:
+        """Take in that it has run, and return its route.
+
+        `before` is the server status that it ran under. None where the server told of more than
+        rows and a GTID: then `ran` takes it in.
+        """
+        session = self._session
+        state, primary = session.state, session.primary
+        connection = primary.connection
+        tails, status = connection.tails, connection.server_status
+        gtid = b""
+        for tail in tails:
+            told = only_gtid(tail, status & IN_TRANSACTION)
+            if told is None or gtid:
+                return None  # two commits are read at length
+            gtid = told
+        sharing = session.identity.sharing
+        if (
+            (status ^ before) & (IN_TRANSACTION | AUTOCOMMIT)
+            or result.field_count
+            or result.has_next
+            or not connection.tells
+            or (sharing is not None and not state.position_known)
+        ):
+            return None
+        tails.clear()
+        if session.owed.unsent:
+            session.owed.sent()
+            session.followed.note_sent()
+        state.note_write(status, gtid)
+        session.followed.note_write(primary, statement, result.warning_count)
+        if sharing is not None:
+            self._journey.publishing.publish_here()
+        route: RouteTaken = primary.taken(statement.reason)
+        return route
+
+    # The beginning of a transaction, which the primary is told of with its first statement.
+
+    def begins(self, statement: Statement, sql: bytes, quiet: bool) -> Answer | None:
+        """Begin a transaction; None where there is more to it."""
+        session, journey = self._session, self._journey
+        state, transaction = session.state, session.transaction
+        if not (
+            session.transacts
+            and session.snapshot is None
+            and not session.in_transaction
+            and not session.owed.unsent
+            and not session.owed.foreign
+            and not state.unread
+            and not state.is_unsettled
+            and statement.kind is Kind.TRANSACTION
+            and not (statement.hint or statement.foreign_hints or statement.bad_hint)
+            and not statement.controls
+            and not transaction.leaves_its_level(statement, state)
+            and journey.joining.is_prepared()
+            and transaction.step(statement, state, "") is Step.BEGIN
+        ):
+            return None
+        journey.moving.end_here()
+        transaction.begun(statement, sql, state)
+        return journey.moving.skip(statement, Step.BEGIN, quiet)
+
     # A statement that the primary runs as it is.
 
     def on_primary(self, underway: Underway) -> Reason | None:
@@ -156,17 +273,20 @@ class Straight:
         state, transaction = session.state, session.transaction
         status = state.status
         in_open = status & IN_TRANSACTION and session.transacts
+        reads_on = not in_open and statement.plain and session.seen.on_primary
         if not (
             (
                 in_open
+                or reads_on
                 or (statement.kind is _WRITE and (status & AUTOCOMMIT or not session.transacts))
             )
             and not transaction.is_open
             and not transaction.lost
             and _is_simple(statement)
-            # What a stream has committed is known at its end: until then it is marked.
             and (identity.is_free or (in_open and not identity.needs_store))
-            and (identity.sharing is None or not underway.unbuffered)
+            # What a stream has committed is known at its end: until then it is marked. And a mark
+            # of what is in doubt already outlives the loss of its transaction.
+            and (identity.sharing is None or (state.position_known and not underway.unbuffered))
             and session.owed.nothing
             and not session.followed.skipped
             and not state.is_unsettled
@@ -174,10 +294,66 @@ class Straight:
             return None
         if self._journey.holding.lacks_primary():
             return None
+        if reads_on:
+            return self._reads_on(underway)
         if not in_open:
             return statement.reason
         self._journey.moving.note_on_primary(statement)
         return OPEN if statement.kind is _READ else statement.reason
+
+    def begins_on_primary(self, underway: Underway) -> Reason | None:
+        """Return why a transaction begins with this plain read on the primary; None if not so.
+
+        It usually writes: so nothing comes before it.
+        """
+        session, statement, moving = self._session, underway.statement, self._journey.moving
+        state, transaction = session.state, session.transaction
+        if (
+            not session.transacts
+            or state.status & (IN_TRANSACTION | AUTOCOMMIT)
+            or transaction.is_open
+            or not moving.may_begin_there(underway)
+            or transaction.lost
+            or transaction.may_be_over
+            or session.identity.sharing is not None
+            or not _is_simple(statement)
+            or not session.owed.nothing
+            or not session.terms.splits
+            or session.terms.primary_share
+            or state.is_unsettled
+            or state.doubts(statement)
+            or self._journey.holding.lacks_primary()
+        ):
+            return None
+        decision = session.route(statement, in_snapshot=True)
+        if (
+            decision.destination is not _REPLICA
+            or not decision.shows_data
+            or transaction.step(statement, state, "") is not Step.READ
+        ):
+            return None
+        why = moving.why_primary(underway, transaction.is_read_only(state))
+        if why is not None:
+            moving.note_on_primary(statement)
+        return why
+
+    def _reads_on(self, underway: Underway) -> Reason | None:
+        """Return why a read runs on the primary as those before it; None where that is not sure."""
+        session, statement = self._session, underway.statement
+        state, reads = session.state, self._reads
+        if (
+            not (session.may_be_free and session.must_see and session.reads_alone)
+            or session.identity.process is not self._cluster.process
+            or self._cluster.process.doubts
+            or not state.position_known
+            or state.doubts(statement)
+            or session.asked is not None
+            or reads.unsettled is not None
+            or len(underway.sql) >= session.primary.connection.max_packet
+        ):
+            return None
+        decision = session.route(statement)
+        return reads.why_there(decision) if decision.destination is _REPLICA else None
 
     def ran(self, statement: Statement, sql: bytes, reason: Reason, status: int) -> Answer:
         """Take in that it has run there; `status` is the server's before it."""
@@ -241,6 +417,33 @@ class Straight:
         if session.identity.sharing is not None:
             yield from journey.publishing.beginning(session.language.statement(verb))
         return (yield from journey.writing.method_failed(verb, fault, status))
+
+    # The end of a transaction that has only read, by method.
+
+    def leaves(self, verb: str) -> Any:
+        """Return the snapshot that ends now, claimed, and to be released; None if not so."""
+        session, journey = self._session, self._journey
+        snapshot, transaction, state = session.snapshot, session.transaction, session.state
+        if (
+            snapshot is None
+            or not session.transacts
+            or session.in_transaction
+            or state.unread
+            or not journey.joining.is_prepared()
+            or self._members.get(snapshot.member.name) is not snapshot.member
+            or transaction.step(session.language.statement(verb), state, "") is not Step.END
+            or not snapshot.claim(waits=False)
+        ):
+            return None
+        return session.take_snapshot()
+
+    def left(self, verb: str, ended: Member | None, lost: bool) -> Answer:
+        """Take in that it has ended, on this member where it was open still."""
+        session, journey = self._session, self._journey
+        if ended is not None:
+            journey.reads.note_ended(ended, lost)
+        journey.moving.end_here()
+        return journey.moving.skip(session.language.statement(verb), Step.END, quiet=True)
 
     # A read in a snapshot that is in step.
 

@@ -108,6 +108,8 @@ class Writing:
                         if served is not None:
                             return self.served(statement, served, retries)
                         continue
+                if state.lost_ids and state.lost_of(statement):
+                    yield from self._recovering.finding_ids(statement)
                 if self._has_preceding(statement):
                     yield from self._preceding(statement)
             elif session.identity.sharing is not None:
@@ -150,8 +152,11 @@ class Writing:
                 yield from self._failing(underway, fault, status, bool(before))
                 raise
         self.ran(statement, sql, result, begun)
-        if session.identity.sharing is not None and not owed.pending:
-            yield from self._publishing.publishing()
+        if session.identity.sharing is not None:
+            if owed.pending:
+                session.identity.sharing.leave_open()
+            else:
+                yield from self._publishing.publishing()
         if statement.locks or statement.releases:
             self._learning.note_user_locks(statement, sql, result)
         if statement.verb == "KILL":
@@ -198,10 +203,10 @@ class Writing:
         session.owed.sent()
         session.followed.note_sent()
         session.state.note_status(status)
-        if session.transaction.may_be_over:
-            session.transaction.doubt(False)  # it has told by now
+        if session.transaction.may_be_over and not result.unbuffered_active:
+            session.transaction.doubt(False)  # it has told by now: a stream does so at its end
         if result.field_count and shows_data(statement):
-            session.seen.read_on_primary()
+            session.seen.read_on_primary(session.clock())
         told = session.primary.connection.tells
         self._note(statement, sql, succeeded=True, told=told)
         self._learning.note_unread(statement, result)
@@ -257,7 +262,7 @@ class Writing:
             transaction.forget_primary()
             if state.level_changed and does in ("commit", "rollback"):
                 state.note_end()
-        elif succeeded and does == "savepoint" and not state.status & AUTOCOMMIT:
+        elif not state.status & AUTOCOMMIT and _sets_savepoint(statement, succeeded):
             transaction.note_savepoint()
         self._look_at_end()
 
@@ -503,6 +508,20 @@ class Writing:
         answer = yield from self.by_method(verb, asking_and_ending())
         session.seen.saw_all(positions[0])
         return answer
+
+
+def _sets_savepoint(statement: Statement, succeeded: bool) -> bool:
+    """Tell whether a statement may have set a savepoint, which no status tells of.
+
+    What a procedure has set stays (tried); what a function or a trigger has set does not.
+    """
+    if statement.transaction == "savepoint":
+        return succeeded
+    return (
+        statement.verb in ("CALL", "EXECUTE IMMEDIATE")
+        or statement.kind is Kind.UNKNOWN
+        or any(_sets_savepoint(part, True) for part in statement.parts)
+    )
 
 
 def _begins_none(number: int, statement: Statement) -> bool:

@@ -77,7 +77,7 @@ class Followed:
     def ask_only(self, member: Any) -> None:
         """Note that all that is known is known to one member: there, or nowhere, things go on."""
         self.last: Any = member
-        """Whom ROW_COUNT() is about."""
+        """Whom ROW_COUNT() is about; None if nobody can tell."""
         self.counted: Any = member
         """Whom FOUND_ROWS() is about; None if nobody can tell."""
         self.warned: Any = member
@@ -90,6 +90,10 @@ class Followed:
         self.kept_warnings = None
         self.ask_only(primary)
 
+    def lose_track(self) -> None:
+        """Note that what ran before was not heard of, and that questions of ours came behind it."""
+        self.last = self.counted = self.warned = None
+
     # What ran.
 
     def note_result(
@@ -97,6 +101,13 @@ class Followed:
     ) -> None:
         """Note that a statement ran on a member; `warnings` is how many it gave."""
         told = self.told
+        usual = statement.plain and statement.verb == "SELECT" and not statement.parts
+        if usual and not (told or self.counts_late):
+            self.last = self.counted = member
+            member.note_asked(False)
+            if statement.tables or warnings or not self.keeps_warnings:
+                self.warned = member
+            return
         if statement.verb != "GET DIAGNOSTICS":  # it leaves ROW_COUNT() alone (tried)
             self.last = member
             told.pop(ROW_COUNT, None)
@@ -128,6 +139,17 @@ class Followed:
                 self.warned = member
         else:
             self.note_result(member, statement, bool(result.field_count), result.warning_count)
+
+    def note_write(self, member: Any, statement: Statement, warnings: int) -> None:
+        """Do so for a write that changes rows alone, and returned none."""
+        if self.told or self.counts_late:
+            self.note_result(member, statement, has_rows=False, warnings=warnings)
+            return
+        self.last = self.warned = member
+        counts = statement.counts
+        if counts or (counts is None and self.counted is not member):
+            self.counted = member if counts else None
+            member.note_asked(False)
 
     def note_last(self, member: Any, warned: bool = True) -> None:
         """Note whom ROW_COUNT() is about, and the warnings if they are."""

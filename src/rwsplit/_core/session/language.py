@@ -58,7 +58,8 @@ class Language:
     def statement(self, sql: Any, template: tuple[Any, str] | None = None) -> Statement:
         """Return what a text is; with its template, if it was made of one, that is known sooner."""
         known = self._known or self.classifier
-        if template is not None and template[1] is sql:
+        # Without parameters the text is its own template.
+        if template is not None and template[1] is sql and template[0] is not sql:
             query = template[0]
             try:
                 statement = known.templates[query]

@@ -68,5 +68,5 @@ class Owed:
 
     def lose(self) -> None:
         """Note that the connection to the primary was lost."""
-        self.pending = False
+        self.pending = self.shows_tracking = False
         self.unsent = []

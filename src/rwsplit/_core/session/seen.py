@@ -17,13 +17,21 @@ been read there; so the machine has three places for what was seen, and forgets 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 from ..cluster.place import UNTOLD_SECONDS
 from ..cluster.position import GtidSet, Position, parse_position
 from ..tracking import parse, state_block
 
-__all__ = ["Seen", "Sight"]
+__all__ = ["FIRST_STAY", "Seen", "Sight"]
+
+FIRST_STAY, _LONGEST_STAY = 32, 512
+"""How many reads a session stays for on a replica whose position they do not tell; then it looks
+for another. The longer it lives the longer it stays: so its reads are spread evenly enough, and
+soon it costs next to nothing."""
+_GROWTH = 129 / 128
+"""Each stay is so much longer than the one before."""
 
 
 class Sight(NamedTuple):
@@ -49,8 +57,8 @@ class Seen:
     """
 
     __slots__ = (
-        *("_origin", "asked_late", "at", "by", "on_primary", "position", "server", "tail"),
-        "when",
+        *("_origin", "asked_late", "at", "by", "on_primary", "position", "read_at", "server"),
+        *("_stay", "due", "moves", "stayed", "tail", "when"),
     )
 
     def __init__(self, origin: Position) -> None:
@@ -70,8 +78,18 @@ class Seen:
         """What reads before have seen, beside that."""
         self.on_primary = False
         """A read ran on the primary since: what it saw is not known yet."""
+        self.read_at = 0.0
+        """When the last of those was answered (monotonic seconds); 0 for nobody knows."""
         self.asked_late = False
         """A read on a replica had to ask the primary where it was, for reads that ran there."""
+
+        self.stayed = 0
+        """How many reads in a row ran on the replica of the last one, that one not counted."""
+        self._stay = float(FIRST_STAY)
+        self.due = FIRST_STAY
+        """After how many of them that told nothing another is looked for."""
+        self.moves = 0
+        """How often one was looked for."""
 
     def __repr__(self) -> str:
         """Tell where it was."""
@@ -88,10 +106,15 @@ class Seen:
         if self.position and self.at is None:
             self.asked_late = True  # and was asked in time
         self.position = self._origin
+        if name == self.at:
+            self.stayed += 1
+        else:
+            self.stayed, self.due = 0, int(self._stay)
         self.at, self.server, self.tail, self.when, self.by = name, server, tail, now, by
 
     def saw_freely(self, name: str, server: str, tail: bytes, when: float, by: object) -> None:
         """Do so for a read that was free: nothing else has been seen."""
+        self.stayed = self.stayed + 1 if name == self.at else 0
         self.at, self.server, self.tail, self.when, self.by = name, server, tail, when, by
 
     def saw_all(self, position: Position, late: bool = False) -> None:
@@ -102,9 +125,9 @@ class Seen:
         self.position, self.at, self.tail = position, None, b""
         self.on_primary, self.asked_late = False, late
 
-    def read_on_primary(self) -> None:
+    def read_on_primary(self, now: float = 0.0) -> None:
         """Note that a read ran on the primary: what it saw is not known yet."""
-        self.on_primary = True
+        self.on_primary, self.read_at = True, now
 
     def see(self, position: Position) -> None:
         """Note that reads have seen this, too."""
@@ -118,6 +141,20 @@ class Seen:
         """Leave the replica of the last read, whose reads have seen no more than this."""
         self.position = self.position | position
         self.at = None
+
+    def look_for_another(self) -> int:
+        """Look for another replica now, and if there is none again after half as many reads.
+
+        Returns how often one was looked for before.
+        """
+        self.due = self.stayed + max(min(self.stayed, _LONGEST_STAY) // 2, 1)
+        self.moves += 1
+        return self.moves - 1
+
+    def stay(self) -> None:
+        """Stay on the same replica for as long as one would on another."""
+        self._stay = min(self._stay * _GROWTH, _LONGEST_STAY)
+        self.stayed, self.due = 0, int(self._stay)
 
     def was_told(self, advanced_at: float, tail: bytes) -> bool:
         """Tell whether the replica of the last read has told by now what that read saw.
@@ -137,6 +174,11 @@ class Seen:
         return not self.on_primary and not self.position
 
     @property
+    def is_restless(self) -> bool:
+        """Whether another replica is to be looked for."""
+        return self.stayed >= self.due and self.is_untold
+
+    @property
     def is_untold(self) -> bool:
         """Whether only the replica of the last read is known to have what that one saw."""
         return self.at is not None and not self.tail
@@ -145,6 +187,10 @@ class Seen:
         """Return what reads have seen, so far as it was told."""
         self.position = self.position | _told(self._origin, self.server, self.tail)
         return self.position
+
+    def is_within(self, tail: bytes) -> bool:
+        """Tell whether who told this has all that the last read has told."""
+        return _covers(self._origin, self.server, self.tail, tail)
 
     # Sessions part, and come together.
 
@@ -169,7 +215,7 @@ class Seen:
 
     def _see_only(self, sight: Sight) -> None:
         self.at, self.server, self.tail, self.position, self.on_primary, self.by = sight
-        self.when = 0.0
+        self.when = self.read_at = 0.0
         self.asked_late = False
 
 
@@ -180,3 +226,10 @@ def _told(origin: Position, server: str, tail: bytes) -> Position:
         return origin
     told = parse_position(origin.flavor, gtids)
     return told.without(server) if isinstance(told, GtidSet) and server else told
+
+
+@lru_cache(maxsize=256)
+def _covers(origin: Position, server: str, seen: bytes, tail: bytes) -> bool:
+    # Replicas that have made something themselves tell other positions all the time.
+    told = [parse(state_block(each)).gtids if each else None for each in (seen, tail)]
+    return None not in told and _told(origin, "", tail).covers(_told(origin, server, seen))

@@ -6,7 +6,7 @@ flows (`_core.flows`), which have it done and let the parts learn the answer.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ..cause import Cause, Reason
@@ -82,6 +82,7 @@ class Session:
         "seen",
         "snapshot",
         "state",
+        "steady",
         "terms",
         "transaction",
         "transacts",
@@ -97,7 +98,7 @@ class Session:
         state: State,
         terms: Terms,
         identity: Identity,
-        tracking: list[str],
+        tracking: Sequence[str],
         clock: Callable[[], float],
         block: Callable[[], Any],
     ) -> None:
@@ -125,6 +126,8 @@ class Session:
         """What may write is refused."""
         self.calm = False
         """Nothing but free reads ran since `is_free` was true: it is true still."""
+        self.steady = False
+        """The same of usual writes, free reads and `is_steady`."""
         self.transacts = terms.splits and self.may_transact
         """Whether the reads of transactions may run on replicas."""
         self.look_at_terms()
@@ -137,7 +140,7 @@ class Session:
 
     def look_at_terms(self) -> None:
         """Take in that the terms have changed, or what they hang on."""
-        self.calm = False
+        self.stir()
         terms = self.terms
         self.must_see = terms.must_see
         """Whether a read must see what the session wrote; at hand for the straight road."""
@@ -159,7 +162,7 @@ class Session:
 
     def ask(self, hint: Hint | None, only_reads: bool) -> tuple[Hint | None, bool]:
         """Take what is asked for beside the texts; returns what was before."""
-        self.calm = False
+        self.stir()
         before = self.asked, self.only_reads
         self.asked, self.only_reads = hint, only_reads
         return before
@@ -183,7 +186,36 @@ class Session:
 
     def stir(self) -> None:
         """Note that something runs that may change any part of the session."""
+        self.calm = self.steady = False
+
+    def take_steady(self) -> bool:
+        """Tell whether a usual write runs on the primary as it is, and will run next."""
         self.calm = False
+        self.steady = self.steady or self.is_steady()
+        return self.steady
+
+    def is_steady(self) -> bool:
+        """Tell whether a write that changes rows alone has nothing before it, and leaves nothing.
+
+        Where it runs, a transaction is open or it is one of its own: it neither begins nor ends
+        any, so the next one finds all as it was.
+        """
+        state, transaction = self.state, self.transaction
+        return (
+            self.asked is None
+            and not self.only_reads
+            and (bool(state.status & (IN_TRANSACTION | AUTOCOMMIT)) or not self.transacts)
+            and not transaction.is_open
+            and not transaction.lost
+            and not transaction.may_be_over
+            and self.identity.is_free
+            and (self.identity.sharing is None or state.position_known)
+            and self.owed.nothing
+            and not self.followed.skipped
+            and not state.next_transaction
+            and not state.unread
+            and not state.is_unsettled
+        )
 
     def take_free(self) -> bool:
         """Tell whether a plain read may go to any replica, and will run next."""
@@ -217,6 +249,11 @@ class Session:
     def in_transaction(self) -> bool:
         """Whether a transaction is open on the primary."""
         return bool(self.state.status & IN_TRANSACTION)
+
+    @property
+    def holds_transaction(self) -> bool:
+        """Whether the primary has something of a transaction: one that is open, or a savepoint."""
+        return self.in_transaction or self.transaction.has_savepoint
 
     @property
     def reads_alone(self) -> bool:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple, Protocol
 
-from ..cluster.position import Position, parse_position, within
+from ..cluster.facts import Values
+from ..cluster.position import Position, empty, parse_commits, within
 from ..flavors.names import TRANSACTIONAL, spelt
 from ..flavors.traits import traits_of
 from ..sql.following import ASKED
@@ -46,6 +48,12 @@ _NEVER_REPLAYED = re.compile(
 )
 """Variables that mean something else, or nothing, on a replica. (`collation_connection` says all
 that `character_set_connection` would.)"""
+
+_OF_PRIMARY = re.compile(r"transaction_|tx_|binlog_|sql_log_off|server_id|collation_database")
+"""Those of them that count on the primary: a new connection there is given what the session has."""
+
+IDS = frozenset(("last_insert_id", "lastval"))
+"""What of `Statement.depends` was made on this very connection, and on no other."""
 
 _STAY_ON_PRIMARY = re.compile(r"sql_log_bin|gtid_|timestamp|insert_id|pseudo_|rand_seed|skip_repl")
 """Variables that change what the next statements do and can't be replayed: while one is set, the
@@ -104,6 +112,18 @@ class Prepared(NamedTuple):
     """What the text was read under: sql_mode, character set, collation, schema."""
 
 
+class Start(NamedTuple):
+    """What a session begins with: the same for all that begin alike."""
+
+    entries: dict[str, tuple[int, str]]
+    values: dict[str, str]
+    pins: dict[str, str]
+    of_primary: dict[str, str]
+    version: int
+    difference: list[str]
+    """What brings a new member there."""
+
+
 class Commits(Protocol):
     """Who hears what sessions commit: those that share the process do."""
 
@@ -136,7 +156,10 @@ class State:
         "_commits",
         "_committed",
         "_entries",
+        "_lent",
+        "_of_primary",
         "_position",
+        "_start",
         "_user_locks",
         "_values",
         "_written",
@@ -149,6 +172,7 @@ class State:
         "hearsay",
         "heavy",
         "level_changed",
+        "lost_ids",
         "next_transaction",
         "origin",
         "pins",
@@ -215,9 +239,14 @@ class State:
         """It has set variables of the primary for all: replicas have other values."""
         self.rumoured = False
         """Code may have run since that set user variables: servers do not tell of those that SELECT
-        ... INTO, FETCH and `:=` set in a trigger, a routine or a prepared statement."""
+        ... INTO, FETCH and `:=` set in a trigger, a routine or a prepared statement. Nor of what
+        LAST_INSERT_ID() is since."""
+        self.lost_ids: frozenset[str] = frozenset()
+        """Of IDS, what may have gone with a connection, for all that nobody was told of."""
         self._checked: set[str] = set()
         """User variables that are known all the same."""
+        self._lent: set[str] = set()
+        """What was set for one statement: MariaDB reports with a later one that it is over."""
         self.heavy: set[str] = set()
         """User variables whose values are too large to be brought to replicas."""
         self.suspect = False
@@ -240,7 +269,10 @@ class State:
         self.level_changed = False
         """The level or access of transactions was set while one was open: see `note_switch`."""
         self._entries: dict[str, tuple[int, str]] = {}
+        self._of_primary: dict[str, str] = {}
+        """What sets the variables that only a connection to the primary is given."""
         self._values: dict[str, str] = {}
+        self._start: Start | None = None
 
     def __repr__(self) -> str:
         facts = [f"version={self.version}", f"schema={self.schema!r}"]
@@ -272,10 +304,8 @@ class State:
         return self._written
 
     def _add_up(self) -> None:
-        committed = self._committed
-        texts = [text if isinstance(text, str) else text.decode("ascii") for text in committed]
-        committed.clear()
-        added = parse_position(self.origin.flavor, ",".join(texts))
+        committed, self._committed = self._committed, []
+        added = parse_commits(self.origin.flavor, committed)
         self._position = self._position | added
         self._written = self._written | added
 
@@ -319,6 +349,16 @@ class State:
     def see(self, position: Position) -> None:
         """See a position from now on."""
         self.position = self.position | position
+
+    def fill(self, near: Position | None) -> None:
+        """Close the gaps that others have filled, as far as that is known: `near` is there."""
+        self.position = self.position.filled(near)
+        self._written = self._written.filled(near)
+
+    @property
+    def pieces(self) -> int:
+        """How many intervals it takes to write down what it must see, and what it has written."""
+        return max(self.position.pieces, self._written.pieces)
 
     def see_only(self, position: Position) -> None:
         """See no more than this from now on."""
@@ -408,6 +448,22 @@ class State:
         self.base = common if common.covers(kept) else kept
         self._position = self.asked = self.began = self.origin
 
+    def begin(self, charset: str, told: Values) -> None:
+        """Begin with the schema, and with what the server said that its variables are."""
+        self._start = start = _begun(self.origin.flavor, self.schema, charset, told)
+        self.had_schema = self.schema is not None
+        self.version = start.version
+        self.pins = start.pins.copy()
+        self._entries = start.entries.copy()
+        self._of_primary = start.of_primary.copy()
+        self._values = start.values.copy()
+
+    @property
+    def is_as_begun(self) -> bool:
+        """Whether nothing was set since it began."""
+        start = self._start
+        return start is not None and start.version == self.version
+
     # Learning from the primary.
 
     def has_committed(self, gtids: str | bytes) -> None:
@@ -418,6 +474,17 @@ class State:
             self._commits.note(gtids)
         if len(self._committed) > _MOST_COMMITTED:
             self._add_up()
+
+    def note_write(self, status: int, gtid: bytes) -> None:
+        """Note a write that changed rows, and what it committed; its triggers may have run code.
+
+        `gtid` is empty where it committed nothing yet.
+        """
+        self.status = status
+        self.rumoured = True
+        self._checked.clear()
+        if gtid:
+            self.has_committed(gtid)
 
     def set_variable(self, name: str, value: object) -> None:
         """Note the value that a session system variable now has."""
@@ -435,18 +502,22 @@ class State:
             self._set_transactional(name, str(value).upper())
             return
         if _NEVER_REPLAYED.match(name):
+            if _OF_PRIMARY.match(name):
+                self._of_primary[name] = _assignment(name, value)
             return
         if value == "" and name == "character_set_results":
             value = None  # how trackers spell NULL here
         self._values[name] = "" if value is None else str(value)
-        self._set(name, f"@@SESSION.{quote_identifier(name)}={literal(value)}")
+        self._set(name, _assignment(name, value))
 
     def _set_transactional(self, name: str, value: str) -> None:
         self.level_changed = self.level_changed or bool(self.status & IN_TRANSACTION)
         self._values[TRANSACTIONAL[name]] = value
         if name.endswith("isolation"):
             # Snapshots on replicas are taken under it.
-            self._set(name, f"@@SESSION.{name}={literal(value)}")
+            self._set(name, _assignment(name, value))
+        else:
+            self._of_primary[TRANSACTIONAL[name]] = _assignment(name, value)
 
     def note_switch(self, before: int) -> None:
         """Note that autocommit may have been switched on since the status was this one.
@@ -517,6 +588,7 @@ class State:
                 self.pins.pop("schema", None)
                 self._set("schema", f"USE {quote_identifier(name)}")
             elif self.had_schema:
+                self._start = None
                 self._entries.pop("schema", None)
                 self.pins["schema"] = "its schema was dropped, and a replica can't leave its own"
 
@@ -551,10 +623,14 @@ class State:
                 self.set_variable(name, value)
                 if name not in written and _STAY_ON_PRIMARY.match(name):
                     self._note_bound(name, str(value))
-            elif name in TRANSACTIONAL or not _NEVER_REPLAYED.match(name):
+            elif name in self._of_primary or _is_kept(name):
                 self.unread.add(name)
+            elif _STAY_ON_PRIMARY.match(name) and name not in self._lent:
+                self._note_bound(name, str(value))  # a trigger has set it
         if changes.schema is not None:
             self.set_schema(changes.schema or None)
+            if "collation_database" in self._of_primary:
+                self.unread.add("collation_database")  # it is the schema's now
         if changes.characteristics is not None:
             begun = self.status & IN_TRANSACTION
             self.next_transaction = "" if begun else changes.characteristics
@@ -575,6 +651,7 @@ class State:
             self._checked.clear()
         if changes_globals(statement):
             self.sets_globals = True
+        self._lent |= statement.system_variables_lent
         # A SET that fails changes nothing (MySQL manual, SET Syntax for Variable Assignment).
         if statement.system_variables_written and (succeeded or statement.kind is not Kind.SESSION):
             self._expect_variables(statement)
@@ -613,8 +690,12 @@ class State:
                 self.level_changed = self.level_changed or bool(self.status & IN_TRANSACTION)
                 # A server may know it by another name than the statement.
                 self.unread.add(spelt(name, self.origin.flavor))
-            elif not _NEVER_REPLAYED.match(name):
+            elif name in ("character_set_database", "collation_database"):
+                self.unread.add("collation_database")  # it says all that the other would
+            elif _is_kept(name):
                 self.unread.add(name)
+            elif name in ("last_insert_id", "identity"):
+                self.rumoured = True
         if "character_set_connection" in names:
             self.unread.add("collation_connection")
         if "max_join_size" in names:
@@ -704,9 +785,18 @@ class State:
         self._doubt_all()
 
     def doubt_everything(self) -> None:
-        """Note that nobody told what the session had set when it began."""
+        """Note that nobody told what the session has set."""
         self._doubt_all()
         self.unread.add("*")
+
+    def doubt_beginning(self, repeats: bool) -> None:
+        """Note that nobody told what the session had set when it began.
+
+        `repeats` is whether another connection would begin in the same way: then what nobody could
+        list of this one is no reason not to go on there.
+        """
+        self.doubt_everything()
+        self.hearsay = repeats
 
     def note_failure(self, statement: Statement) -> None:
         """Note that a statement failed, and that nobody told what it had changed before.
@@ -733,11 +823,29 @@ class State:
 
     def forget_hearsay(self) -> None:
         """Go on with what was known before: the connection that could tell is gone."""
+        if self.rumoured:
+            self.lost_ids = IDS
         self.rumoured = False
         self._checked.clear()
         if self.hearsay:
             self.unread_users.clear()
             self.unlisted = self.suspect = self.hearsay = False
+
+    def note_told_lost(self) -> None:
+        """Note that the application is told of the loss of a connection, and of its ids with it."""
+        self.forget_hearsay()
+        self.lost_ids = frozenset()
+
+    def find_id(self) -> None:
+        """Note that LAST_INSERT_ID() was set since a connection was lost with the one before."""
+        self.lost_ids -= {"last_insert_id"}
+
+    def lost_of(self, statement: Statement) -> frozenset[str]:
+        """Return which of the ids that went with a connection a statement asks for."""
+        depends = statement.depends
+        if statement.verb == "EXECUTE" and (statement.name or "") in self._bodies:
+            depends |= self._bodies[statement.name or ""].depends
+        return depends & self.lost_ids
 
     def _doubt_all(self) -> None:
         self.hearsay = False
@@ -782,6 +890,10 @@ class State:
             return "it has temporary tables"
         if self.unprepared:
             return "it has prepared statements"
+        if self.prepared:
+            setting = self._setting()
+            if any(known.setting != setting for known in self.prepared.values()):
+                return "it has statements that were prepared under other settings"
         in_doubt = self.unread_users or self.unlisted or self.suspect
         if self.unread or self.heavy or (in_doubt and not self.hearsay):
             return "what it has set is not known"
@@ -815,9 +927,31 @@ class State:
             or bool(self.unread & {"role", "*"})
         )
 
+    @property
+    def holds_nothing(self) -> bool:
+        """Whether the session has done nothing that others may wait for but what its status tells.
+
+        Nothing but reads, and what sets variables, ran since it began.
+        """
+        return not (
+            self.rumoured
+            or self.suspect
+            or self.unlisted
+            or self.unread
+            or self.pins
+            or self.temporary
+            or self.prepared
+            or self.unprepared
+        )
+
     def restored(self) -> list[str | bytes]:
         """Return the statements that make a new connection to the primary this session."""
-        return [*self.difference(0)[0], *[known.sql for known in self.prepared.values()]]
+        of_primary = [self._of_primary[name] for name in sorted(self._of_primary)]
+        return [
+            *self.difference(0)[0],
+            *([f"SET {','.join(of_primary)}"] if of_primary else []),
+            *[known.sql for known in self.prepared.values()],
+        ]
 
     # What has to be asked.
 
@@ -855,6 +989,9 @@ class State:
         The second value tells whether the member must confirm them before it is sent anything
         escaped by this session.
         """
+        start = self._start
+        if not version and start is not None and start.version == self.version:
+            return start.difference, True
         assignments: list[str] = []
         last: list[str] = []
         others: list[str] = []
@@ -912,6 +1049,30 @@ class State:
     def _names_temporary(self, statement: Statement) -> bool:
         names = {table.name.lower() for table in self.temporary}
         return any(table.name.lower() in names for table in statement.tables)
+
+
+@lru_cache(maxsize=256)
+def _begun(flavor: str, schema: str | None, charset: str, told: Values) -> Start:
+    state = State(empty(flavor), schema)
+    state.set_schema(schema)
+    state.set_variable("character_set_client", charset)
+    for name, value in told.items():
+        state.set_variable(name, value)
+    difference, _ = state.difference(0)
+    return Start(
+        state._entries, state._values, state.pins, state._of_primary, state.version, difference
+    )
+
+
+def _assignment(name: str, value: object) -> str:
+    return f"@@SESSION.{quote_identifier(name)}={literal(value)}"
+
+
+def _is_kept(name: str) -> bool:
+    """Tell whether what a variable is must be known, whatever it was set for."""
+    if name in TRANSACTIONAL or not _NEVER_REPLAYED.match(name):
+        return True
+    return name != "collation_database" and _OF_PRIMARY.match(name) is not None
 
 
 def begins_with(name: str) -> bool:

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from ..cause import Cause, Reason
+from ..cluster.position import Position
 from ..flavors.traits import traits_of
 from ..sql.fingerprint import Fingerprint
 from ..sql.following import shows_data
@@ -19,6 +20,7 @@ from ..sql.statement import Kind, Statement
 from .state import AUTOCOMMIT, State
 
 __all__ = [
+    "Moment",
     "Repeatable",
     "Step",
     "Transaction",
@@ -26,6 +28,7 @@ __all__ = [
     "is_compared",
     "is_lost_with",
     "is_ordered",
+    "switches_on",
 ]
 
 MOST_READS = 64
@@ -64,6 +67,14 @@ class Repeatable(NamedTuple):
     """None for a savepoint, and for a read that is repeated and not compared."""
 
 
+class Moment(NamedTuple):
+    """What the snapshot of a replica has."""
+
+    whole: Position
+    of_others: Position
+    """But for what the replica itself has made: no other server has that."""
+
+
 class Transaction:
     """What the primary does not know of a virtual connection's transaction.
 
@@ -80,6 +91,7 @@ class Transaction:
         "has_savepoint",
         "lost",
         "may_be_over",
+        "moment",
         "on_replica",
         "reads_tables",
         "repeatables",
@@ -106,6 +118,8 @@ class Transaction:
         """How the transaction was lost with its connection: it is over, and not rolled back yet."""
         self.may_be_over = False
         """The primary may have rolled it back with the last error, and has told nothing since."""
+        self.moment: Moment | None = None
+        """Which one its snapshot shows, where it began WITH CONSISTENT SNAPSHOT."""
         self.clear()
 
     def clear(self) -> None:
@@ -133,6 +147,15 @@ class Transaction:
     def note_replica(self) -> None:
         """Note that a snapshot is open for it on a replica."""
         self.on_replica = True
+
+    def note_moment(self, moment: Moment | None) -> None:
+        """Note that its snapshot was taken before any read, and of which moment, if known.
+
+        No other server can show that moment but one where nothing was committed since.
+        """
+        self.note_replica()
+        self.moment = moment
+        self.unverifiable = "it began WITH CONSISTENT SNAPSHOT"
 
     def note_tables(self) -> None:
         """Note that it has read what begins a transaction on MariaDB, too."""
@@ -193,6 +216,7 @@ class Transaction:
         """Bytes of the answers to them."""
         self.unverifiable = ""
         """Why its reads can't be repeated on the primary and compared."""
+        self.moment = None
         self._names: dict[str, bool] = {}
         """The savepoints that were kept, in order, and whether they were set before any read."""
 
@@ -206,6 +230,11 @@ class Transaction:
     def is_open(self) -> bool:
         """Whether there is anything of a transaction that the primary knows nothing of."""
         return bool(self.begin or self.on_replica or self.repeatables)
+
+    @property
+    def is_begun_alone(self) -> bool:
+        """Whether a BEGIN is all that the primary knows nothing of."""
+        return bool(self.begin) and not (self.on_replica or self.repeatables or self.unverifiable)
 
     @property
     def has_begun(self) -> bool:
@@ -227,6 +256,29 @@ class Transaction:
         `bound` is why a read must run on the primary, if it must.
         """
         does = statement.transaction or ""
+        ending = self._step_of_end(does, session) if does else None
+        if ending is not None:
+            return ending
+        autocommit = bool(session.status & AUTOCOMMIT)
+        if (autocommit and not self.begin) or statement.kind is Kind.FOLLOW_READ:
+            return Step.USUAL
+        read_only = self.is_read_only(session)
+        if self.begin and not read_only:
+            return Step.MOVE
+        if does in _SAVEPOINTS:
+            return Step.KEEP if self._can_keep(does, statement.name or "") else Step.MOVE
+        if statement.kind is Kind.READ:
+            # A read elsewhere would begin no transaction where the savepoints of this one are.
+            if bound or self.has_savepoint or session.isolation == "SERIALIZABLE":
+                return Step.MOVE
+            stays = read_only or not (self.verifies and is_compared(statement, session))
+            # What can't be verified any more only loses by moving.
+            stays = stays or bool(self.why_unverifiable())
+            return Step.READ if stays or not self._grows_out(statement) else Step.MOVE
+        return Step.APART if self._is_apart(statement) else Step.MOVE
+
+    def _step_of_end(self, does: str, session: State) -> Step | None:
+        """Tell what becomes of a statement that begins or ends a transaction; None for others."""
         if does.startswith("begin"):
             if self.touched or session.pins:
                 return Step.USUAL
@@ -246,23 +298,7 @@ class Transaction:
                 or completion not in (None, "NO_CHAIN")
             )
             return Step.USUAL if real else Step.END
-        autocommit = bool(session.status & AUTOCOMMIT)
-        if (autocommit and not self.begin) or statement.kind is Kind.FOLLOW_READ:
-            return Step.USUAL
-        read_only = self.is_read_only(session)
-        if self.begin and not read_only:
-            return Step.MOVE
-        if does in _SAVEPOINTS:
-            return Step.KEEP if self._can_keep(does, statement.name or "") else Step.MOVE
-        if statement.kind is Kind.READ:
-            # A read elsewhere would begin no transaction where the savepoints of this one are.
-            if bound or self.has_savepoint or session.isolation == "SERIALIZABLE":
-                return Step.MOVE
-            stays = read_only or not (self.verifies and is_compared(statement, session))
-            # What can't be verified any more only loses by moving.
-            stays = stays or bool(self.why_unverifiable())
-            return Step.READ if stays or not self._grows_out(statement) else Step.MOVE
-        return Step.APART if self._is_apart(statement) else Step.MOVE
+        return None
 
     def leaves_its_level(self, statement: Statement, session: State) -> bool:
         """Tell whether the primary still has for the next transaction what was for this one.
@@ -394,7 +430,7 @@ class Transaction:
     def note_read(self, sql: bytes, answer: Fingerprint | None, read_only: bool) -> None:
         """Note a read that a replica answered; without an answer, that nothing was kept of it."""
         if answer is None:
-            self.unverifiable = "it read what can't be compared"
+            self.unverifiable = self.unverifiable or "it read what can't be compared"
             return
         self.size += answer.size  # of a stream, what came until now
         if read_only and (len(self.repeatables) >= MOST_READS or self.size >= MOST_BYTES):
@@ -481,3 +517,15 @@ def _reads_only(does: str, session: State) -> bool:
 def is_ordered(sql: bytes) -> bool:
     """Tell whether the order of a read's rows may mean something: it has the word ORDER."""
     return _ORDERED.search(sql) is not None
+
+
+_SWITCH = re.compile(
+    rb"\s*SET\s+(?:(?:SESSION|LOCAL)\s+|@@(?:(?:SESSION|LOCAL)\s*\.\s*)?)?autocommit\s*:?=\s*"
+    rb"(?:1|ON|TRUE)[\s;]*",
+    re.IGNORECASE,
+)
+
+
+def switches_on(statement: Statement, sql: bytes) -> bool:
+    """Tell whether a statement switches autocommit on and does nothing else: that commits."""
+    return statement.kind is Kind.SESSION and _SWITCH.fullmatch(sql) is not None

@@ -16,7 +16,7 @@ from .controls import mentions_controls
 from .dialect import Dialect
 from .effects import Effects
 from .lexer import LITERAL, OP, Token, scan, string, tokens
-from .statement import Kind, Statement, because
+from .statement import Kind, Statement, because, changes_rows_alone
 from .templates import representatives
 from .verbs import classify_tokens, is_compound
 
@@ -43,7 +43,7 @@ class Classifier:
         self.templates: dict[str, Statement | None] = {}
         self._digests: dict[tuple[str, Hints], Statement | None] = {}
         self._commented: set[int] = set()
-        """Hashes of the templates with comments that were seen once."""
+        """Hashes of the texts and templates with comments that were seen once."""
 
     def statement(self, sql: str | bytes | bytearray) -> Statement:
         """Classify one text. Raises TypeError for what is no text, and nothing else."""
@@ -52,7 +52,7 @@ class Classifier:
         found = self.texts.get(sql) if isinstance(sql, str | bytes) else None
         if found is None:
             found = self._by_digest(sql)
-            if len(sql) <= _TEXT_LENGTH:
+            if len(sql) <= _TEXT_LENGTH and not self._may_change(sql):
                 if len(self.texts) >= _TEXTS:
                     self.texts.clear()
                 self.texts[sql] = found
@@ -69,18 +69,25 @@ class Classifier:
             pass
         known_as = self.known_as(template)
         if known_as is template:
-            return self._keep(template, self._template(template))
-        try:
-            found = self.templates[known_as]
-        except KeyError:
-            found = self._keep(known_as, self._template(known_as))
-        # A comment that never changes is worth keeping; one that always does would fill all.
-        if hash(template) in self._commented:
-            return self._keep(template, found)
+            found = self._template(template)
+        else:
+            try:
+                found = self.templates[known_as]
+            except KeyError:
+                found = self._keep(known_as, self._template(known_as))
+        return found if self._may_change(template) else self._keep(template, found)
+
+    def _may_change(self, text: str | bytes) -> bool:
+        """Whether it has a comment, and was not seen before with just that one.
+
+        One that never changes is worth keeping; one that always does would fill all.
+        """
+        if not has_comments(text) or hash(text) in self._commented:
+            return False
         if len(self._commented) >= _TEXTS:
             self._commented.clear()
-        self._commented.add(hash(template))
-        return found
+        self._commented.add(hash(text))
+        return True
 
     def known_as(self, template: str) -> str:
         """The template that a template with comments counts as; itself if it has none.
@@ -157,8 +164,10 @@ class Classifier:
                 found = found._replace(hint=said[0], foreign_hints=said[1], bad_hint=said[2])
             elif found.kind is Kind.READ and not (found.functions or found.user_variables_read):
                 found = found._replace(plain=True)
+            elif changes_rows_alone(found):
+                found = found._replace(usual=True)
             if found.verb == "SHOW VARIABLES" or mentions_controls(digest[0]):
-                found = found._replace(controls=True, plain=False)
+                found = found._replace(controls=True, plain=False, usual=False)
             if found.verb in _LITERAL_MATTERS:
                 return self._with_body(text, found)
             if len(digest[0]) <= _DIGEST_LENGTH:
@@ -193,6 +202,7 @@ class Classifier:
                 ),
                 may_write=True,
                 may_change_session=True,
+                usual=False,
             )
         return found
 
@@ -319,6 +329,7 @@ def _several(parts: Iterable[Statement]) -> Statement:
         system_variables_read=_union(part.system_variables_read for part in parts),
         system_variables_written=_union(part.system_variables_written for part in parts),
         system_variables_defaulted=_union(part.system_variables_defaulted for part in parts),
+        system_variables_lent=_union(part.system_variables_lent for part in parts),
         locks=_union(part.locks for part in parts),
         releases=_union(part.releases for part in parts),
         temporary_made=tuple(name for part in parts for name in part.temporary_made),

@@ -45,8 +45,10 @@ def _units(dialect: Dialect) -> re.Pattern[str]:
     )
 
 
-def has_comments(text: str) -> bool:
+def has_comments(text: str | bytes) -> bool:
     """Whether the text may hold a comment. Fast, and may be wrong in strings."""
+    if isinstance(text, bytes):
+        return b"/*" in text or b"--" in text or b"#" in text
     return "/*" in text or "--" in text or "#" in text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 __all__ = ["OLDEST", "Dialect"]
@@ -35,6 +36,7 @@ class Dialect(NamedTuple):
     """The client charset is utf8 (or ASCII): bytes can be read without knowing more."""
 
     @classmethod
+    @lru_cache(maxsize=64)
     def of(
         cls,
         flavor: str,

@@ -13,7 +13,7 @@ from ..cause import Cause, Reason
 from .dialect import Dialect
 from .functions import ANY_SOME, GEOMETRY, SPECIAL, VARYING, builtins_of
 from .lexer import LITERAL, NAME, ODD, OP, SYSVAR, USERVAR, WORD, Token
-from .names import FOLLOWED, MEMBER_BOUND, OF_MEMBER, local_table, name_at
+from .names import FOLLOWED, MEMBER_BOUND, OF_MEMBER, is_each_servers, local_table, name_at
 from .statement import Kind, TableName, because
 from .wordlist import words
 
@@ -165,7 +165,8 @@ class _Walk:
             position += 2
         scope, _, rest = name.partition(".")
         is_global = scope == "global" and bool(rest)
-        if is_global or (scope in ("session", "local") and rest):
+        is_scoped = is_global or (scope in ("session", "local") and bool(rest))
+        if is_scoped:
             name = rest
         if not name or name.endswith("."):
             self._effects.demand(Kind.UNKNOWN, "'@@' without a name")
@@ -180,6 +181,8 @@ class _Walk:
             self._effects.demand(Kind.PRIMARY_READ, f"@@{name} differs between members")
         elif is_global and name not in OF_MEMBER:
             self._effects.demand(Kind.PRIMARY_READ, f"@@GLOBAL.{name} is each server's own")
+        elif not is_scoped and is_each_servers(name):
+            self._effects.demand(Kind.PRIMARY_READ, f"@@{name} is each server's own")
 
     # -- names
 
@@ -315,6 +318,7 @@ class _Walk:
         if name == "LAST_INSERT_ID" and not self._is_op(index + 2, ")"):
             effects.system_written.add("last_insert_id")
             effects.demand(Kind.PRIMARY_READ, "LAST_INSERT_ID(expr) sets the insert id")
+            return
         if name == "DEFAULT" and self._query and self._dialect.flavor == "mariadb":
             effects.demand(Kind.PRIMARY_READ, "DEFAULT() may take a sequence's next value")
         special = SPECIAL.get(name)
@@ -375,8 +379,9 @@ class _Walk:
     def _sequence(self, clause: str) -> None:
         if self._dialect.flavor != "mariadb":
             return
-        self._effects.depends.add("sequence")
-        kind = Kind.WRITE if "NEXT" in clause.upper() else Kind.PRIMARY_READ
+        goes_on = "NEXT" in clause.upper()
+        self._effects.depends.add("sequence" if goes_on else "lastval")
+        kind = Kind.WRITE if goes_on else Kind.PRIMARY_READ
         self._effects.demand(kind, f"{clause} of a sequence")
 
     def _into(self, index: int) -> None:

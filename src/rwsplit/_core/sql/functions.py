@@ -50,7 +50,7 @@ SPECIAL: dict[str, Special] = {
     "ROW_COUNT": Special(_FOLLOW, "row_count"),
     "NEXTVAL": Special(_WRITE, "sequence"),
     "SETVAL": Special(_WRITE, "sequence"),
-    "LASTVAL": Special(_PRIMARY, "sequence"),
+    "LASTVAL": Special(_PRIMARY, "lastval"),
     "MASTER_POS_WAIT": _LOCAL,
     "SOURCE_POS_WAIT": _LOCAL,
     "MASTER_GTID_WAIT": _LOCAL,

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ..cause import Cause, Reason
 
-__all__ = ["Hint", "Kind", "Statement", "TableName", "because"]
+__all__ = ["Hint", "Kind", "Statement", "TableName", "because", "changes_rows_alone"]
 
 
 class Kind(StrEnum):
@@ -95,6 +95,8 @@ class Statement(NamedTuple):
     """Of the session; SET GLOBAL and SET PERSIST are not here."""
     system_variables_defaulted: frozenset[str] = frozenset()
     """Those of them that are set to DEFAULT."""
+    system_variables_lent: frozenset[str] = frozenset()
+    """Those that are set for this statement alone."""
     locks: frozenset[str] = frozenset()
     """What it acquires: `rows`, `tables`, `user`, `handler`, `instance`, `xa`."""
     releases: frozenset[str] = frozenset()
@@ -140,8 +142,40 @@ class Statement(NamedTuple):
     plain: bool = False
     """A read without a hint, one that was not understood included, without user variables, and
     without functions that the catalogue would have to tell of."""
+    usual: bool = False
+    """A write that changes rows, and nothing of its session that the server would not tell: see
+    `changes_rows_alone`."""
 
     @property
     def cause(self) -> Cause:
         """Why it belongs there, as one of a few."""
         return self.reason.cause
+
+
+_OF_ROWS = frozenset({"INSERT", "REPLACE", "UPDATE", "DELETE"})
+
+
+def changes_rows_alone(statement: Statement) -> bool:
+    """Tell whether a write changes rows, and nothing of its session that would not be told.
+
+    A trigger of the table may do more: the server tells that something changed.
+    """
+    return (
+        statement.kind is Kind.WRITE
+        and statement.verb in _OF_ROWS
+        and not (
+            statement.functions
+            or statement.depends
+            or statement.locks
+            or statement.releases
+            or statement.user_variables_written
+            or statement.system_variables_written
+            or statement.system_variables_lent
+            or statement.temporary_made
+            or statement.temporary_dropped
+            or statement.renames
+            or statement.implicit_commit
+            or statement.may_change_session
+            or statement.parts
+        )
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from .boundaries import backup, begin, block, end, lock, savepoint, start_transaction, unlock, xa
 from .definition import (
@@ -254,6 +255,16 @@ def _set_statement(tokens: Tokens, dialect: Dialect) -> Statement:
         reason=inner.reason.reworded(f"SET STATEMENT ... FOR {inner.reason}"),
         user_variables_read=inner.user_variables_read | effects.user_read,
         system_variables_read=inner.system_variables_read | effects.system_read,
+        system_variables_lent=inner.system_variables_lent | _assigned(tokens[2:end]),
+    )
+
+
+def _assigned(tokens: Tokens) -> frozenset[str]:
+    """The names that stand before an `=`."""
+    return frozenset(
+        name.text.lower()
+        for name, sign in pairwise(tokens)
+        if name.kind in (WORD, NAME) and sign.text in ("=", ":=")
     )
 
 

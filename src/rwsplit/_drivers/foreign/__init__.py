@@ -6,15 +6,14 @@ here: how its connections send, read and tell (`Line`), and its cursor classes.
 
 from .connection import ForeignConnection
 from .driver import Driver, application_error
-from .known import driver_of
-from .sources import Factory, Held, Keywords
+from .known import driver_of, unfit
+from .sources import Keywords
 
 __all__ = [
     "Driver",
-    "Factory",
     "ForeignConnection",
-    "Held",
     "Keywords",
     "application_error",
     "driver_of",
+    "unfit",
 ]

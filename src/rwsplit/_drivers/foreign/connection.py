@@ -19,11 +19,11 @@ from ..._core.sql.values import as_text
 from ..._core.tracking import SESSION_STATE_CHANGED
 from ..._core.wire import Capability
 from .. import err
-from ..pymysql import Identity, Setup
+from ..lending import Source
+from ..pymysql import Identity, Setup, is_readable, renamed
 from .driver import Line
 from .exchanges import Exchanges
-from .results import Answered, MadeRows, Renamed
-from .sources import Source
+from .results import Answered, Renamed
 
 __all__ = ["ForeignConnection"]
 
@@ -52,6 +52,10 @@ class ForeignConnection(Exchanges):
     use_unicode = True
     init_command: Any = None
     sql_mode: Any = None
+    read_timeout: float | None = None
+    """How many seconds an answer may take; the driver sees to that."""
+    may_begin_lost = False
+    is_opening = False
     escapes_plainly = False
     """Templates of texts are not handed over."""
 
@@ -88,13 +92,13 @@ class ForeignConnection(Exchanges):
     def connect(self, sock: Any = None) -> None:
         """Connect, and run the set-up; raises PyMySQL's errors."""
         self._drop()
-        self._closed = False
+        was_closed, self._closed = self._closed, False
         self.setup_rows = []
         try:
             self._adopt(self._make())
         except BaseException:
             self._drop()
-            self._closed = True
+            self._closed = was_closed  # one that was lost is none that the application closed
             raise
 
     def _make(self) -> Any:
@@ -116,15 +120,18 @@ class ForeignConnection(Exchanges):
             # Drivers refuse calls from another thread amid a statement: the copy is for those.
             self._number = line.fileno()
             self._wire = socket.socket(fileno=os.dup(self._number))
+            if self.last is not None:
+                line.read_as(self.last)
             self.last = connection
             self.offers = line.offers
             self.follows = line.follows
             self.tracks = Capability.TRACKS_WRITES in line.offers
             self.tells = self.tracks
-            self.server_version = version = connection.get_server_info()
+            self.server_version = version = line.version
             self.flavor = "mariadb" if "mariadb" in version.lower() else "mysql"
-            self.server_thread_id = (connection.thread_id(),)
+            self.server_thread_id = (line.thread,)
             self.server_status = line.status()
+            self.read_timeout = line.read_timeout
         # The application may begin in any state; what reads there must not begin transactions.
         first = _WHO if self.source.is_of_primary else "SET autocommit=1"
         setup = [] if self._setup is None else self._setup.statements(self.flavor)
@@ -136,11 +143,6 @@ class ForeignConnection(Exchanges):
         if self.source.is_of_primary:
             self.user, self.db = map(as_text, self.setup_rows[0][0])
 
-    def pretend(self, flavor: str, version: str) -> None:
-        """Take on what is known of a server that can't be connected to now."""
-        self.flavor, self.server_version, self.tracks = flavor, version, True
-        self._closed = False
-
     def aim(self, options: Mapping[str, Any]) -> None:
         """Lead to another server from the next `connect` on."""
         self.endpoint = options["endpoint"]
@@ -150,7 +152,7 @@ class ForeignConnection(Exchanges):
         self.identity = (self.driver.name, id(self.source))
         return self.identity
 
-    def leave(self) -> None:
+    def leave(self, holds: bool = True) -> None:
         """Keep nothing for another connection."""
         return
 
@@ -171,18 +173,13 @@ class ForeignConnection(Exchanges):
         """Whether a statement may be running there now, as another thread sees it."""
         return self._line is not None and (self._result is None or self.is_reading)
 
-    @property
-    def read_timeout(self) -> float | None:
-        """How many seconds an answer may take; the driver sees to that."""
-        return None
-
     def has_ended(self) -> bool:
         """Tell, without waiting, whether the server has closed this idle connection."""
         if self._line is None or self.due:
             return True
         if self.owed or self.is_reading:
             return False
-        return self._is_readable(0)
+        return is_readable(self._wire)
 
     def note_closed_transaction(self) -> None:
         """Note that no transaction is open there any more."""
@@ -195,7 +192,7 @@ class ForeignConnection(Exchanges):
     @property
     def charset(self) -> Any:
         """The name of the connection's character set."""
-        return self._mine().character_set_name()
+        return self._line_now().charset()
 
     collation: Any = None
 
@@ -206,9 +203,8 @@ class ForeignConnection(Exchanges):
 
     def read_as(self, primary: ForeignConnection) -> None:
         """Make of what comes from the server what another connection makes of it."""
-        mine, theirs = self.wrapped, primary.last
-        if mine is not None and theirs is not None:
-            mine.converter = theirs.converter
+        if self._line is not None and primary.last is not None:
+            self._line.read_as(primary.last)
 
     def encode_as(self, primary: ForeignConnection) -> None:
         """Read and write text in another connection's character set."""
@@ -229,7 +225,7 @@ class ForeignConnection(Exchanges):
 
     def _after_method(self, line: Line) -> None:
         self._result = None
-        self.warnings = line.connection.warning_count()
+        self.warnings = line.warning_count()
         self.server_status = status = line.status()
         self.tells = self.tracks
         if status & SESSION_STATE_CHANGED:
@@ -262,14 +258,14 @@ class ForeignConnection(Exchanges):
         line = self._ready()
         self.writes += 1
         with self._as_house():
-            line.connection.select_db(name.decode() if isinstance(name, bytes) else name)
+            line.select_db(name.decode() if isinstance(name, bytes) else name)
 
     def set_character_set(self, charset: str, collation: str | None = None) -> None:
         """Set the character set, and the collation, of the connection."""
         line = self._ready()
         self.writes += 1
         with self._as_house():
-            line.connection.set_character_set(charset)
+            line.set_character_set(charset)
         self._after_method(line)
         if collation:
             self._run_ours(f"SET NAMES {charset} COLLATE {collation}".encode())
@@ -278,7 +274,7 @@ class ForeignConnection(Exchanges):
         """Check that the server answers."""
         line = self._ready()
         with self._as_house():
-            line.connection.ping()
+            line.ping()
 
     def show_warnings(self) -> Any:
         """Return the warnings of the last statement."""
@@ -294,7 +290,7 @@ class ForeignConnection(Exchanges):
 
     def made_result(self, columns: Sequence[Any], rows: Sequence[tuple[Any, ...]]) -> Answered:
         """Return a result that no server sent."""
-        answer = Answered(MadeRows(columns, rows), _no_rows, self.server_status & ~0x0008)
+        answer = Answered(self.driver.made(columns, rows), _no_rows, self.server_status & ~0x0008)
         answer.affected_rows = len(rows)
         return answer
 
@@ -302,14 +298,8 @@ class ForeignConnection(Exchanges):
         """Write something else in the names of a result's columns."""
         if answer.handle is None:
             return
-        columns = [(_renamed(name, names), *others) for name, *others in answer.handle.describe()]
+        columns = [(renamed(name, names), *others) for name, *others in answer.handle.describe()]
         answer.take(Renamed(answer.handle, columns))
-
-
-def _renamed(name: str, names: Sequence[tuple[str, str]]) -> str:
-    for written, meant in names:
-        name = name.replace(written, meant)
-    return name
 
 
 def _no_rows(handle: Any) -> Sequence[Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from ..._core.wire import Capability
 from .. import err
+from ..lending import Lender
 from .results import Answered
 
-__all__ = ["Driver", "Line", "application_error", "house_error"]
+__all__ = ["Driver", "Line", "application_error", "house_error", "name_of"]
 
 
 class Line(Protocol):
@@ -20,6 +21,12 @@ class Line(Protocol):
 
     connection: Any
     """The driver's own."""
+    version: str
+    """The server's."""
+    thread: int
+    """The number of the server's thread."""
+    read_timeout: float | None
+    """How many seconds an answer may take; None for what nobody tells."""
     offers: Capability
     """What is known of it once it is connected: the server and the library decide, too."""
     follows: str
@@ -49,8 +56,29 @@ class Line(Protocol):
     def report(self) -> bytes:
         """Return what the last answer reported, as the end of an OK packet."""
 
+    def warning_count(self) -> int:
+        """Return how many warnings the last statement left."""
+
     def show_warnings(self) -> Any:
         """Return the warnings of the last statement."""
+
+    def select_db(self, name: str) -> None:
+        """Change the default schema."""
+
+    def set_character_set(self, charset: str) -> None:
+        """Set the character set of the connection."""
+
+    def ping(self) -> None:
+        """Check that the server answers."""
+
+    def encoding(self) -> str:
+        """Return how texts become bytes."""
+
+    def charset(self) -> str:
+        """Return the name of the connection's character set."""
+
+    def read_as(self, other: Any) -> None:
+        """Make of what comes what another of the driver's connections makes of it."""
 
     def is_lost(self, error: Exception) -> bool:
         """Tell whether nothing more can be had from it after this error."""
@@ -62,21 +90,15 @@ class Line(Protocol):
         """Close it."""
 
 
-class Driver(Protocol):
+class Driver(Lender, Protocol):
     """A driver that can be wrapped."""
 
-    name: str
-    module: Any
-    """Has its errors, as PEP 249 names them."""
-    keywords: frozenset[str]
-    """What its `connect` takes."""
     primary_only: frozenset[str]
     """Those that a replica does not share: its state is replayed."""
+    timeouts: tuple[str, ...]
+    """Those that say how many seconds a connect may take; the first is the driver's own."""
 
     def __hash__(self) -> int: ...
-
-    def is_own(self, connection: object) -> bool:
-        """Tell whether a connection is one of this driver."""
 
     def connect(self, keywords: Mapping[str, Any]) -> Any:
         """Make a connection."""
@@ -87,8 +109,32 @@ class Driver(Protocol):
     def closed(self) -> Exception:
         """Return the driver's error of a connection that is closed."""
 
+    def let_pass(self, cls: type) -> None:
+        """Let the driver's cursors take virtual connections of a class for the driver's."""
+
+    def told_by(self, connection: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return keywords that an open connection was made with: where it leads to, and others."""
+
+    def made(self, columns: Sequence[Any], rows: Sequence[tuple[Any, ...]]) -> Any:
+        """Return a result that no server sent, as the driver's cursors read one."""
+
+    def neutral(self, error: Exception) -> tuple[str, tuple[Any, ...]]:
+        """Return the name of PyMySQL's class of an error, and what that would have in it.
+
+        One of a connection that was lost is an OperationalError with a number that says so.
+        """
+
+    def error(self, cls: type[Exception], error: err.MySQLError) -> Exception:
+        """Return an error of one of the driver's classes that says what one of this house says."""
+
     def cursor_class(self, cls: Any) -> Any:
         """Return the subclass of a cursor class that runs its statements through rwsplit."""
+
+
+def name_of(error: Exception) -> str:
+    """Return the name that PEP 249 has for the class of a driver's error."""
+    names = [each.__name__ for each in type(error).__mro__]
+    return next((name for name in names if name in _NAMES), "OperationalError")
 
 
 def house_error(driver: Driver, error: Exception) -> err.MySQLError:
@@ -96,10 +142,7 @@ def house_error(driver: Driver, error: Exception) -> err.MySQLError:
 
     It has the driver's own as `foreign`, for the application to get in the end.
     """
-    names = [each.__name__ for each in type(error).__mro__]
-    name = next((name for name in names if name in _NAMES), "OperationalError")
-    number = getattr(error, "errno", None)
-    args = error.args if number is None else (number, getattr(error, "msg", str(error)))
+    name, args = driver.neutral(error)
     found: err.MySQLError = getattr(err, name)(*args)
     found.foreign = error
     return found
@@ -112,9 +155,7 @@ def application_error(driver: Driver, error: err.MySQLError) -> Exception:
         return known
     if type(error) is err.InterfaceError and error.args == (0, ""):
         return driver.closed()
-    cls = _class_of(driver, type(error))
-    made: Exception = cls.__new__(cls)  # those of rwsplit's own take more than their `args`
-    made.args = error.args
+    made = driver.error(_class_of(driver, type(error)), error)
     made.__dict__.update(error.__dict__)
     made.__cause__ = error.__cause__
     return made

@@ -6,7 +6,6 @@ the application.
 
 from __future__ import annotations
 
-import select
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -17,6 +16,7 @@ from ..._core.sql.fingerprint import Fingerprint
 from ..._core.tracking import SESSION_STATE_CHANGED
 from ..._core.wire import Capability
 from .. import err
+from ..pymysql import is_readable
 from .driver import Driver, Line, house_error
 from .results import Answered, take_in
 
@@ -55,8 +55,7 @@ class Exchanges:
     @property
     def encoding(self) -> str:
         """How texts become bytes."""
-        line = self._line
-        return getattr(line.connection, "encoding", "utf8") if line is not None else "utf8"
+        return "utf8" if self._line is None else self._line.encoding()
 
     @property
     def result(self) -> Any:
@@ -84,11 +83,11 @@ class Exchanges:
                 self._drop()
             raise house_error(self.driver, error) from error
 
-    def _mine(self) -> Any:
-        """Return the driver's connection; raises PyMySQL's error where there is none."""
+    def _line_now(self) -> Line:
+        """Return what drives the connection; raises PyMySQL's error where there is none."""
         if self._line is None:
             raise err.InterfaceError(0, "")
-        return self._line.connection
+        return self._line
 
     # Running statements.
 
@@ -133,17 +132,9 @@ class Exchanges:
         Of those behind it the library may have read a part already, and nobody can tell.
         """
         waits, self._waits = self._waits, False
-        if waits and self._limit is not None and not self._is_readable(self._limit):
+        if waits and self._limit is not None and not is_readable(self._wire, self._limit):
             self._drop()
             raise err.OperationalError(2013, "Lost connection to MySQL server (timed out)")
-
-    def _is_readable(self, seconds: float) -> bool:
-        assert self._wire is not None
-        if not hasattr(select, "poll"):
-            return bool(select.select([self._wire], [], [], seconds)[0])
-        watch = select.poll()
-        watch.register(self._wire, select.POLLIN)
-        return bool(watch.poll(seconds * 1000))
 
     def _take(self, line: Line, unbuffered: bool) -> Any:
         """Take the answer that has begun, and what it tells."""

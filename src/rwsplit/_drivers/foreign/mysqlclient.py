@@ -6,15 +6,17 @@ What it tells of a session, it tells where it is linked with MariaDB's Connector
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
 from typing import Any
 
 from ..._core.session.state import AUTOCOMMIT
 from ..._core.wire import Capability
+from .. import err
+from .cursors import Bound, bound
+from .driver import name_of
 from .native import native_of
-from .results import Answered, Stream
+from .results import Answered, MadeRows, Stream, nobody
 
 __all__ = ["MySQLClient"]
 
@@ -25,6 +27,7 @@ _LOST = frozenset({2000, 2006, 2013, 2014, 2027, 2055, 1053, 1927, 3169, 4031})
 class Line:
     """One connection of mysqlclient."""
 
+    read_timeout: float | None = None
     follows = "character_set_client"  # in which Connector/C reads what comes
 
     def __init__(self, connection: Any, extension: Any) -> None:
@@ -44,6 +47,24 @@ class Line:
         self.receive = connection.read_query_result
         self.fileno: Callable[[], int] = connection.fileno
         self.show_warnings: Callable[[], Any] = connection.show_warnings
+        self.warning_count: Callable[[], int] = connection.warning_count
+        self.version: str = connection.get_server_info()
+        self.thread: int = connection.thread_id()
+        self.select_db: Callable[[str], None] = connection.select_db
+        self.set_character_set: Callable[[str], None] = connection.set_character_set
+        self.ping: Callable[[], None] = connection.ping
+        self.charset: Callable[[], str] = connection.character_set_name
+
+    def encoding(self) -> str:
+        """Return how texts become bytes."""
+        encoding: str = self.connection.encoding
+        return encoding
+
+    def read_as(self, other: Any) -> None:
+        """Make of what comes what another connection makes of it."""
+        converter = other.converter
+        if converter is not None:  # one that is closed has none
+            self.connection.converter = converter
 
     def _untold_status(self) -> int:
         return AUTOCOMMIT if self.connection.get_autocommit() else 0
@@ -70,7 +91,7 @@ class Line:
         converter = connection.converter
         connection.converter = {}
         try:
-            answer = self.take(False, _nobody)
+            answer = self.take(False, nobody)
         finally:
             connection.converter = converter
         handle = answer.handle
@@ -97,10 +118,6 @@ def _rows_again(handle: Any) -> Sequence[Any]:
     return rows
 
 
-def _nobody(error: Exception | None) -> None:
-    pass
-
-
 class MySQLClient:
     """The driver.
 
@@ -116,6 +133,11 @@ class MySQLClient:
         | {"executemany_fallback", "ssl_mode", "ssl", "server_public_key_path", "local_infile"}
         | {"local_infile_dir", "autocommit", "binary_prefix"}
     )
+    why_untold = (
+        "mysqlclient is linked with a library that does not tell what statements change; "
+        "MariaDB's Connector/C does"
+    )
+    timeouts: tuple[str, ...] = ("connect_timeout",)
     primary_only = frozenset(
         {"database", "db", "unix_socket", "init_command", "sql_mode", "autocommit", "cursorclass"}
         | {"local_infile", "local_infile_dir", "read_default_file", "read_default_group"}
@@ -142,21 +164,36 @@ class MySQLClient:
         error: Exception = self.module.OperationalError(2006, "")
         return error
 
+    def let_pass(self, cls: type) -> None:
+        """Do nothing: its cursors do not look."""
+
+    def told_by(self, connection: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return keywords that an open connection was made with: where it leads to, and others."""
+        host = connection.host
+        where = {"host": host, "port": connection.port} if host else {}
+        return where, {"user": connection.user}
+
+    def made(self, columns: Sequence[Any], rows: Sequence[tuple[Any, ...]]) -> MadeRows:
+        """Return a result that no server sent, as the driver's cursors read one."""
+        return MadeRows(columns, rows)
+
+    def neutral(self, error: Exception) -> tuple[str, tuple[Any, ...]]:
+        """Return the name of PyMySQL's class of an error, and what that would have in it."""
+        return name_of(error), error.args
+
+    def error(self, cls: type[Exception], error: err.MySQLError) -> Exception:
+        """Return an error of one of the driver's classes that says what one of this house says."""
+        made = cls.__new__(cls)  # those of rwsplit's own take more than their `args`
+        made.args = error.args
+        return made
+
     def cursor_class(self, cls: Any) -> Any:
         """Return the subclass of a cursor class that runs its statements through rwsplit."""
         base = import_module("MySQLdb.cursors").BaseCursor
-        return bound(cls) if isinstance(cls, type) and issubclass(cls, base) else cls
-
-
-class Bound:
-    """What a cursor of a virtual connection has beside its own class's."""
-
-    _answer: Any = None
-
-    @property
-    def route(self) -> Any:
-        """The route that this cursor's last statement took; None before the first."""
-        return getattr(self._answer, "route", None)
+        if not isinstance(cls, type) or not issubclass(cls, base):
+            return cls
+        streams = any(each.__name__ == "CursorUseResultMixIn" for each in cls.__mro__)
+        return bound(cls, _Streaming if streams else _Querying)
 
 
 class _Querying(Bound):
@@ -170,13 +207,3 @@ class _Streaming(_Querying):
         connection = self._get_db()  # type: ignore[attr-defined]
         with connection.streaming():
             return super()._query(q)  # type: ignore[misc]
-
-
-@lru_cache(maxsize=256)
-def bound(cls: Any) -> Any:
-    """Return the subclass of a cursor class for virtual connections."""
-    if issubclass(cls, Bound):
-        return cls
-    streams = any(each.__name__ == "CursorUseResultMixIn" for each in cls.__mro__)
-    mixin = _Streaming if streams else _Querying
-    return type(cls.__name__, (mixin, cls), {"__module__": cls.__module__, "__doc__": cls.__doc__})

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..._core.sql.fingerprint import Fingerprint
 
-__all__ = ["Answered", "MadeRows", "Renamed", "Stream", "take_in"]
+__all__ = ["Answered", "Field", "MadeRows", "Renamed", "Stream", "nobody", "take_in"]
 
 _MORE_RESULTS = 0x0008
 _VAR_STRING, _LONGLONG = 253, 8
@@ -196,6 +196,10 @@ class MadeRows:
     def discard(self) -> None:
         """Throw away what is left."""
         self._left.clear()
+
+
+def nobody(error: Exception | None) -> None:
+    """Be told of the end of a stream that there is none of."""
 
 
 def take_in(answer: Answered, fingerprint: Fingerprint) -> None:

@@ -11,13 +11,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from typing import Any
+from operator import attrgetter
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 from pymysql.charset import charset_by_name
-from pymysql.connections import MAX_PACKET_LEN, Connection, MySQLResult
+from pymysql.connections import MAX_PACKET_LEN, Connection
 from pymysql.constants import CLIENT, COMMAND, CR, SERVER_STATUS
-from pymysql.protocol import FieldDescriptorPacket
+from pymysql.protocol import MysqlPacket
 
 from ..._core.cluster.endpoint import Endpoint, address
 from ..._core.sql.fingerprint import Fingerprint
@@ -26,9 +27,14 @@ from ..._core.tracking import SESSION_STATE_CHANGED
 from ..._core.wire import Capability
 from .. import err
 from ..sources import Dial, check_dial, check_password, dialed, key_of, protects, token_of
+from .columns import Columns
+from .errors import StaleWire
 from .identity import Identity, Secret, frozen
+from .inbox import Inbox
 from .keywords import DEFAULT_ENCODERS, converters
-from .results import Compared, Fingerprinted, Result, made_result, no_result, rename
+from .packets import read_ok
+from .replies import Last, read_replies
+from .results import LOST_CONNECTION, Result, kinds_of, made_result, no_result, rename
 from .tls import tls_context
 from .wires import HANDSHAKE_FACTS, RESET_CONNECTION, Wire, is_readable
 
@@ -46,14 +52,28 @@ _PIPELINE_BYTES = 64 * 1024
 
 _NO_BACKSLASH_ESCAPES = SERVER_STATUS.SERVER_STATUS_NO_BACKSLASH_ESCAPES
 """The server's sql_mode has that flag."""
-_MOST_COLUMNS = 1000
+_ERROR = 0xFF
+"""The first byte of an error."""
 _MOST_PACKET = 1 << 30
 """No server takes more."""
 
 _NO_CONVERTERS: dict[Any, Any] = {}
 
+_AUTOCOMMIT = SERVER_STATUS.SERVER_STATUS_AUTOCOMMIT
+_STATUS = _AUTOCOMMIT | SERVER_STATUS.SERVER_STATUS_IN_TRANS
+
 _KEPT = ("encoders", "decoders", "use_unicode", "charset", "collation", "encoding", "tails")
 """What the application may have changed of a connection, and keeps when it is led elsewhere."""
+
+
+_MADE_OF = attrgetter(
+    *("host", "port", "unix_socket", "bind_address", "user", "password", "dial"),
+    *("ssl", "_ssl_required", "ctx", "_asked_flags", "_local_infile", "max_allowed_packet"),
+    *("charset", "collation", "encoding", "use_unicode"),
+    *("sql_mode", "init_command", "autocommit_mode"),
+    *("_auth_plugin_map", "server_public_key", "_connect_attrs"),
+)
+"""All that an identity is made of."""
 
 
 class PhysicalConnection(Connection):  # type: ignore[misc]
@@ -69,19 +89,32 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
     offers = Capability.all()
     follows = ""
+    may_begin_lost = True
+    """Whether it is known without a server how a session on it begins: see `pretend`."""
     client_flag: int
     decoders: dict[int, Any]
     use_unicode: bool
     server_status: int
     _result: Any
     _sock: Any
-    _rfile: Any
+    _inbox: Inbox | None = None
+    _next_seq_id = 0
     _read_timeout: float | None
     _current_timeout: float | None
     host_info: str
     user: Any
     password: Any
     db: Any
+    connect_timeout: float
+    ctx: Any = None
+    identity: Identity = ()
+    """What it was connected with: see `take_identity`."""
+    _made_of: Any = None
+    """What that was made of."""
+    _facts: Mapping[str, Any] | None = None
+    """What the handshake told, of a wire that another connection has left."""
+    _kept: tuple[Wire, Callable[[], None]] | None = None
+    """A wire that is taken with the first statement, and what judges it: see `take_along`."""
 
     def __init__(
         self,
@@ -99,8 +132,6 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         self._is_protected = False
         """Nobody reads what goes through the socket that was handed in."""
         self.tails: list[bytes] = []
-        self._columns: dict[bytes, tuple[FieldDescriptorPacket, Any]] = {}
-        self._columns_encoding = ""
         self.replica: str | None = None
         """The name of the replica that it leads to; None for a primary."""
         self.flavor = "mysql"
@@ -119,27 +150,49 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if not hasattr(self, "turn"):
             self.turn: Any = threading.RLock()
             """Held by the thread whose statement runs; all members of a session have the same."""
-        self._result_class: type[MySQLResult] = MySQLResult
+        self._kinds = kinds_of(0)
+        self._result_class = self._kinds.plain
         self.max_packet = _MOST_PACKET
         """So long, in bytes, the server takes no statement; as the set-up tells."""
-        self._wire: Wire | None = None
         self.warnings = 0
         """How many warnings the last answer to a method's own command told of."""
         self.asking = False
         """It runs a question of ours that can be asked again."""
         _connections.add(self)
         self._asked_flags = options.get("client_flag", 0)
-        self.identity: Identity = ()
-        """What it was connected with: see `take_identity`."""
         self.made_at = 0.0
         """When the connection to the server was made (monotonic seconds)."""
-        self._converts = options.get("conv") is None
+        self._converts = self._had_converters = options.get("conv") is None
         """It is to have PyMySQL's own converters."""
         if self._converts:
             options["conv"] = _NO_CONVERTERS
         super().__init__(**{**options, "client_flag": self._asked_flags | _WANTED})
         self._take_converters()
+        self._columns = Columns(self.encoding, self.use_unicode, self.decoders)
+        self._questions_columns = Columns(self.encoding, False, {})
+        """What columns were in the replies to questions of ours."""
         check_password(self.password)
+
+    def another(self, setup: Setup | None = None) -> PhysicalConnection:
+        """Return one of the same keywords, which is not connected yet, as this is not.
+
+        With another set-up, if there is one. What columns were is known to both.
+        """
+        one: PhysicalConnection = object.__new__(type(self))
+        one.__dict__.update(self.__dict__)
+        if setup is not None:
+            one._setup = setup
+        one.tails = []
+        one.setup_rows = []
+        one.turn = threading.RLock()
+        if self._had_converters:
+            one.encoders, one.decoders = converters()
+        else:
+            one.encoders, one.decoders = self.encoders.copy(), self.decoders.copy()
+        one._auth_plugin_map = {**self._auth_plugin_map}
+        one._connect_attrs = {**self._connect_attrs, "_pid": str(os.getpid())}
+        _connections.add(one)
+        return one
 
     def _take_converters(self) -> None:
         """Take PyMySQL's converters, which it sorts for each connection anew."""
@@ -147,17 +200,26 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             self._converts = False
             self.encoders, self.decoders = converters()
 
+    @property
+    def _rfile(self) -> Inbox | None:
+        """What packets are read from."""
+        return self._inbox
+
+    @_rfile.setter
+    def _rfile(self, file: Any) -> None:
+        if file is None or isinstance(file, Inbox):
+            self._inbox = file
+        else:
+            # PyMySQL makes a file of each socket that it begins to use.
+            file.close()
+            self._inbox = Inbox(self._sock)
+
     # Connecting.
 
     def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
         return tls_context(sslp, super()._create_ssl_ctx)
 
     def _get_server_information(self) -> None:
-        if self._wire is not None:
-            self.__dict__.update(self._wire.facts)
-            self._next_seq_id = 1
-            self._read_packet()  # the answer to the reset
-            return
         super()._get_server_information()
         self.flavor = "mariadb" if "MariaDB" in self.server_version else "mysql"
         if isinstance(self._sock, ssl.SSLSocket):
@@ -170,19 +232,14 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         supported = self.server_capabilities & _WANTED
         self.client_flag = (self.client_flag & ~_WANTED) | supported
         self.tracks = supported == _WANTED
-        self._result_class = Result if supported & CLIENT.DEPRECATE_EOF else MySQLResult
+        self._take_kinds()
+
+    def _take_kinds(self) -> None:
+        """Read results by what was agreed on."""
+        self._kinds = kinds_of(self.client_flag)
+        self._result_class = self._kinds.plain
 
     def _request_authentication(self) -> None:
-        if self._wire is None:
-            self._authenticate()
-            return
-        # As PyMySQL leaves them.
-        if isinstance(self.user, str):
-            self.user = self.user.encode(self.encoding)
-        if isinstance(self.db, str):
-            self.db = self.db.encode(self.encoding)
-
-    def _authenticate(self) -> None:
         token, self._token = self._token, None
         if token is None:
             super()._request_authentication()
@@ -212,8 +269,6 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
     def _ask_sources(self, sock: Any) -> Any:
         """Ask the application's functions for the password and the socket, if it has such."""
-        if self._wire is not None:
-            return sock
         # A server that had TLS, or was reached in another way, need not be so now.
         self._secure = self._closed = False
         try:
@@ -238,13 +293,12 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         sock = self._ask_sources(sock)
         self._connecting = True
         patience = self._read_timeout
-        # PyMySQL would wait for ever for a frozen server that accepts connections.
-        self._read_timeout = min(patience or self.connect_timeout, self.connect_timeout)
-        self._patience = patience
+        self._patience, self._read_timeout = patience, self._limit()
         self.setup_rows = []
         self._result = None
         self.owed = 0
         self.made_at = time.monotonic()
+        self._facts = None
         self.due = 0
         try:
             super().connect(sock)
@@ -277,13 +331,20 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         That is what keywords, option files and the application's assignments came to: never the
         name of a file, whose content may be another the next time.
         """
-        self.identity = (
+        made_of = _MADE_OF(self)
+        if made_of != self._made_of:
+            self._made_of = made_of
+            self.identity = self._identity()
+        return self.identity
+
+    def _identity(self) -> Identity:
+        return (
             (self.host, self.port, self.unix_socket, self.bind_address),
             # PyMySQL makes it bytes when it connects.
             self.user.encode(self.encoding) if isinstance(self.user, str) else self.user,
             key_of(self.password if callable(self.password) else Secret(self.password), "password"),
             key_of(self.dial, "dial"),
-            (self.ssl, self._ssl_required, getattr(self, "ctx", None)),
+            (self.ssl, self._ssl_required, self.ctx),
             (self._asked_flags, self._local_infile, self.max_allowed_packet),
             (self.charset, self.collation, self.use_unicode),
             (self.sql_mode, self.init_command, self.autocommit_mode),
@@ -291,37 +352,144 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             frozen(self.server_public_key),
             frozen(self._connect_attrs),
         )
-        return self.identity
 
     def take_over(self, wire: Wire) -> None:
         """Connect through a wire that another connection left behind: no handshake.
 
-        Raises what `connect` raises; the wire is closed then.
+        One round trip for the reset and the set-up. Raises what `connect` raises; the wire is
+        closed then.
         """
-        self._wire = wire
+        self._adopt(wire)
         try:
-            self.connect(wire.sock)
-        finally:
-            self._wire = None
-
-    def leave(self) -> Wire | None:
-        """Close the connection and leave its wire behind, with its session reset.
-
-        None if there is none that is of use to another.
-        """
-        sock = self._sock
-        if sock is None or self.is_reading or self.owed or self.due:
-            return None
-        try:
-            self._write_bytes(RESET_CONNECTION)
-            self._rfile.close()
-        except (err.MySQLError, OSError):
+            self._open(wire, b"")
+            self._begin_as_given()
+        except OSError as error:
             self._force_close()
+            raise self._lost(error) from error
+        except BaseException:
+            self._force_close()
+            raise
+
+    def _begin_as_given(self) -> None:
+        """Run what the keywords want behind the set-up, as PyMySQL does."""
+        if self.sql_mode is not None:
+            with self.cursor() as cursor:
+                cursor.execute("SET sql_mode=%s", (self.sql_mode,))
+        if self.init_command is not None:
+            with self.cursor() as cursor:
+                cursor.execute(self.init_command)
+        if self.autocommit_mode is not None:
+            self.autocommit(self.autocommit_mode)
+
+    def take_along(self, wire: Wire, judge: Callable[[], None]) -> None:
+        """Connect so, in the same round trip as the first statement (`open_with`).
+
+        `judge` looks at what the set-up has brought before anybody sees what that statement did,
+        and raises an error where this is not the server that it should be.
+        """
+        self.__dict__.update(wire.facts)
+        self._kept = wire, judge
+        self._closed = False
+
+    @property
+    def is_opening(self) -> bool:
+        """Whether the next statement takes the set-up along."""
+        return self._kept is not None
+
+    def open_with(self, sql: bytes) -> None:
+        """Send the set-up and a statement, whose result `finish_query` reads.
+
+        Raises StaleWire if the wire is of no use. The statement is to be a read: it may have run.
+        """
+        assert self._kept is not None
+        wire, judge = self._kept
+        self._kept = None
+        try:
+            self._adopt(wire)
+            self._open(wire, self._command_packet(sql))
+            self.due = 1
+            judge()
+        except (err.MySQLError, OSError, ValueError) as error:
+            self._force_close()
+            known = error if isinstance(error, err.MySQLError) else self._lost(error)
+            raise StaleWire(*known.args) from error
+        except BaseException:
+            self._force_close()
+            raise
+        self._next_seq_id = 1
+
+    def query_along(self, sql: bytes, unbuffered: bool = False) -> int:
+        """Run a read so; see `open_with`."""
+        self.open_with(sql)
+        return self.finish_query(unbuffered)
+
+    def _adopt(self, wire: Wire) -> None:
+        """Take the place of the connection that has left a wire."""
+        self.__dict__.update(wire.facts)
+        self._facts = wire.facts
+        self._sock, self._rfile = wire.sock, wire.file
+        self._closed = False
+        # As PyMySQL leaves them.
+        if isinstance(self.user, str):
+            self.user = self.user.encode(self.encoding)
+        if isinstance(self.db, str):
+            self.db = self.db.encode(self.encoding)
+        self.setup_rows = []
+        self._result = None
+        self.owed = self.due = 0
+        self._current_timeout = self._limit()
+        self._sock.settimeout(self._current_timeout)
+
+    def _limit(self) -> float:
+        """Return how many seconds an answer may take while connecting.
+
+        PyMySQL would wait for ever for a frozen server that accepts connections.
+        """
+        return min(self._read_timeout or self.connect_timeout, self.connect_timeout)
+
+    def _open(self, wire: Wire, behind: bytes) -> None:
+        """Reset a wire, if it was not, and set it up; send more behind that."""
+        made = self._made_up()
+        self.writes += 1
+        reset = b"" if wire.was_reset else RESET_CONNECTION
+        self._sock.sendall(reset + made.packets + behind)
+        self._read_setup(made, resets=True)
+
+    @staticmethod
+    def _lost(error: Exception) -> err.OperationalError:
+        """Return what PyMySQL makes of an error of a socket that is of no more use."""
+        return err.OperationalError(CR.CR_SERVER_LOST, f"{LOST_CONNECTION} ({error})")
+
+    def leave(self, holds: bool = True) -> Wire | None:
+        """Close the connection and leave its wire behind.
+
+        None if there is none that is of use to another. `holds` is whether its session may hold
+        what others wait for: then it is reset at once, else by who takes the wire.
+        """
+        if self._kept is not None:
+            wire, _ = self._kept
+            self._kept = None
+            self._closed = True
+            return wire
+        sock, inbox = self._sock, self._inbox
+        if sock is None or inbox is None or self.is_reading or self.owed or self.due:
             return None
-        facts = {name: getattr(self, name) for name in HANDSHAKE_FACTS}
+        if not inbox.is_empty:
+            return None  # nobody has asked for that
+        holds = holds or not self.tracks or self.server_status & _STATUS != _AUTOCOMMIT
+        if holds:
+            try:
+                self._write_bytes(RESET_CONNECTION)
+            except err.MySQLError:
+                self._force_close()
+                return None
+        facts = self._facts
+        if facts is None:
+            facts = {name: getattr(self, name) for name in HANDSHAKE_FACTS}
+        wire = Wire(sock, inbox, facts, holds)
         self._sock = self._rfile = None
         self._closed = True
-        return Wire(sock, facts)
+        return wire
 
     @property
     def tells(self) -> bool:
@@ -361,11 +529,15 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
         Nothing comes unasked but the end of the connection, and MySQL's word of goodbye before it.
         """
-        sock = self._sock
-        if sock is None or self.due:
+        sock, inbox = self._sock, self._inbox
+        if sock is None or inbox is None or self.due:
             return True
-        if self.owed or self.is_reading or not is_readable(sock):
+        if inbox.is_empty and not is_readable(sock):
             return False
+        if self.owed or self.is_reading:
+            return False
+        if not inbox.is_empty:
+            return True
         # With TLS there may be something to read that is of TLS alone.
         sock.settimeout(0)
         try:
@@ -403,22 +575,52 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if not self._connecting or self._setup is None:
             self._set_names(charset, collation)
             return
-        statements = [_names(charset, collation)]
-        if self._wire is not None and self.db:
-            name = self.db if isinstance(self.db, str) else self.db.decode()
-            statements.append(f"USE {quote_identifier(name)}")
-        if self.autocommit_mode is not None and not self.init_command:
-            statements.append(f"SET AUTOCOMMIT = {int(self.autocommit_mode)}")
-        first = len(statements) - 1
-        statements += self._setup.statements(self.flavor)
-        for reply in self.ask_all(statements):
-            if isinstance(reply, err.MySQLError):
-                raise reply
-            self.setup_rows.append(reply.rows)
-        del self.setup_rows[1 : 1 + first]
-        self.tails.clear()
+        made = self._made_up()
+        self._write_bytes(made.packets)
+        if self._current_timeout != self._read_timeout:
+            self._sock.settimeout(self._read_timeout)
+            self._current_timeout = self._read_timeout
+        try:
+            self._read_setup(made, resets=False)
+        except OSError as error:
+            raise self._lost(error) from error
         # What comes now is the application's own, and may take as long as it always may.
         self._read_timeout = self._patience
+
+    def _made_up(self) -> Packets:
+        """Return what makes a fresh session the one that is wanted; made once for each set-up."""
+        setup = self._setup
+        assert setup is not None
+        key = (
+            *(self.flavor, self.charset, self.collation, self.db),
+            *(self.autocommit_mode, self.init_command),
+        )
+        made = setup.made
+        if made is None or made.key != key:
+            first = _names(self.charset, self.collation)
+            if self.autocommit_mode is not None and not self.init_command:
+                first += f",autocommit={int(self.autocommit_mode)}"
+            statements = [first]
+            if self.db:
+                # A reset leaves the one there that was there.
+                name = self.db if isinstance(self.db, str) else self.db.decode(self.encoding)
+                statements.append(f"USE {quote_identifier(name)}")
+            own = len(statements)
+            statements += setup.statements(self.flavor)
+            packets = b"".join(map(self._command_packet, statements))
+            last = Last(), Last()
+            setup.made = made = Packets(key, packets, len(statements), own, last)
+        return made
+
+    def _read_setup(self, made: Packets, resets: bool) -> None:
+        """Read the replies to a set-up, and to the reset before it."""
+        parts_eof = not self.client_flag & CLIENT.DEPRECATE_EOF
+        assert self._inbox is not None
+        replies, self.server_status = read_replies(
+            self._inbox, made.replies + resets, parts_eof, made.last[resets]
+        )
+        self.setup_rows = replies[made.own - 1 + resets :]
+        self.tails.clear()
 
     def _set_names(self, charset: str, collation: str | None) -> None:
         # PyMySQL reads the OK packet and drops it; what it says of the session is wanted.
@@ -436,20 +638,52 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if len(sql) >= MAX_PACKET_LEN - 1:
             self._execute_command(COMMAND.COM_QUERY, sql)
         else:
-            if self._result is not None or self.owed or self.due or self._sock is None:
-                self.finish_previous()
-            self.due = 1
-            self._write_bytes(_HEADER_AND_COMMAND.pack(len(sql) + 1, COMMAND.COM_QUERY) + sql)
-            self._next_seq_id = 1
+            self._send(sql)
         self._affected_rows = rows = self._read_query_result(unbuffered)
         return rows
+
+    def _send(self, sql: bytes) -> None:
+        """Send a statement that fits into one packet."""
+        result = self._result
+        if (
+            (result is not None and (result.unbuffered_active or result.has_next))
+            or self.owed
+            or self.due
+            or self._sock is None
+        ):
+            self.finish_previous()
+        self._result = None
+        self.due = 1
+        self._write_bytes(_HEADER_AND_COMMAND.pack(len(sql) + 1, COMMAND.COM_QUERY) + sql)
+        self._next_seq_id = 1
+
+    def commit(self) -> None:
+        """Commit the transaction."""
+        self._end(b"COMMIT")
+
+    def rollback(self) -> None:
+        """Roll the transaction back."""
+        self._end(b"ROLLBACK")
+
+    def _end(self, sql: bytes) -> None:
+        """Run what is answered with an OK packet and nothing else."""
+        self._send(sql)
+        try:
+            packet = self._read_packet()
+        except err.MySQLError:
+            self.due = 0
+            raise
+        if not packet.is_ok_packet():
+            raise err.OperationalError(CR.CR_COMMANDS_OUT_OF_SYNC, "Command Out of Sync")
+        _, _, self.server_status, warned, tail = read_ok(packet._data)
+        self._take_ok(self.server_status, warned, tail)
 
     def query_for(self, sql: bytes, unbuffered: bool, fingerprint: Fingerprint | None) -> int:
         """Run a statement so, and take its rows into a fingerprint if there is one."""
         if fingerprint is None:
             return self.query(sql, unbuffered)
         self.fingerprint = fingerprint
-        before, self._result_class = self._result_class, Fingerprinted
+        before, self._result_class = self._result_class, self._kinds.fingerprinted
         try:
             return self.query(sql, unbuffered)
         finally:
@@ -480,8 +714,52 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             self._force_close()
             raise
 
+    def receive(self) -> None:
+        """Wait for more from the server; raises OperationalError 2013 if none comes."""
+        inbox = self._inbox
+        try:
+            if self._current_timeout != self._read_timeout:
+                self._sock.settimeout(self._read_timeout)
+                self._current_timeout = self._read_timeout
+            if inbox is not None and inbox.receive():
+                return
+        except OSError as error:
+            self._force_close()
+            raise self._lost(error) from error
+        except BaseException:
+            # A part of a packet may be lost.
+            self._force_close()
+            raise
+        self._force_close()
+        raise err.OperationalError(CR.CR_SERVER_LOST, LOST_CONNECTION)
+
+    def payload(self) -> bytes:
+        """Return what is in the next packet; raises PyMySQL's errors, and the server's."""
+        # What is there as a whole, and in order, needs no more than to be cut out.
+        inbox = self._inbox
+        if inbox is not None:
+            if inbox.at == len(inbox.data):
+                self.receive()
+            data, at = inbox.data, inbox.at
+            begin = at + 4
+            if begin < len(data) and data[at + 3] == self._next_seq_id:
+                size = data[at] | data[at + 1] << 8 | data[at + 2] << 16
+                end = begin + size
+                if size and end <= len(data) and data[begin] != _ERROR:
+                    inbox.at = end
+                    self._next_seq_id = (self._next_seq_id + 1) & 0xFF
+                    return data[begin:end]
+        found: bytes = super()._read_packet()._data
+        return found
+
+    def _read_packet(self, packet_type: Any = MysqlPacket) -> Any:
+        return packet_type(self.payload(), self.encoding)
+
     def _force_close(self) -> None:
         super()._force_close()
+        if self._kept is not None:
+            self._kept[0].drop()
+            self._kept = None
         # What was still to be read is gone with its wire.
         self._result = None
         self.owed = 0
@@ -493,21 +771,21 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         except err.MySQLError:
             self.due = 0
             raise
-        self.warnings = ok.warning_count
-        if ok.server_status & SESSION_STATE_CHANGED:
-            self.tails.append(ok.message)
-        self.due = 0
+        self._take_ok(ok.server_status, ok.warning_count, ok.message)
         return ok
 
-    def column(self, data: bytes) -> tuple[FieldDescriptorPacket, Any]:
-        """Parse a column definition packet; the same statement brings the same ones again."""
-        if self._columns_encoding != self.encoding or len(self._columns) > _MOST_COLUMNS:
-            self._columns_encoding = self.encoding
-            self._columns = {}
-        known = self._columns.get(data)
-        if known is None:
-            field = FieldDescriptorPacket(data, self.encoding)
-            known = self._columns[data] = field, field.description()
+    def _take_ok(self, status: int, warned: int, tail: bytes) -> None:
+        self.warnings = warned
+        if status & SESSION_STATE_CHANGED:
+            self.tails.append(tail)
+        self.due = 0
+
+    @property
+    def columns(self) -> Columns:
+        """What columns were, as it would read them now."""
+        known = self._columns
+        if not known.are_for(self.encoding, self.use_unicode, self.decoders):
+            known = self._columns = Columns(self.encoding, self.use_unicode, self.decoders)
         return known
 
     def _read_query_result(self, unbuffered: bool = False) -> int:
@@ -526,7 +804,8 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
         if result.server_status is not None:
             self.server_status = result.server_status
         self.due -= 1
-        return result.affected_rows  # type: ignore[no-any-return]
+        rows: int = result.affected_rows
+        return rows
 
     def next_result(self, unbuffered: bool = False) -> Any:
         """Read the next result of the last statement."""
@@ -580,12 +859,13 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
         So nothing that the application chose for its own results garbles ours.
         """
-        decoders, use_unicode = self.decoders, self.use_unicode
-        self.decoders, self.use_unicode = {}, False
+        decoders, use_unicode, columns = self.decoders, self.use_unicode, self._columns
+        self.decoders, self.use_unicode, self._columns = {}, False, self._questions_columns
         try:
             return self.run_all(statements)
         finally:
-            self.decoders, self.use_unicode = decoders, use_unicode
+            self._questions_columns = self._columns
+            self.decoders, self.use_unicode, self._columns = decoders, use_unicode, columns
 
     def query_after(self, prelude: Sequence[str | bytes], sql: bytes) -> list[Any]:
         """Send `prelude` and then `sql`; the result of `sql` becomes the connection's result.
@@ -615,7 +895,7 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             self._affected_rows = self._read_query_result(unbuffered=unbuffered)
         else:
             self.fingerprint = fingerprint
-            with self._reading_as(Fingerprinted):
+            with self._reading_as(self._kinds.fingerprinted):
                 self._affected_rows = self._read_query_result(unbuffered=unbuffered)
         return self._affected_rows
 
@@ -646,12 +926,12 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
             reply = self._read_reply()
             return reply if isinstance(reply, err.MySQLError) else None
         fingerprint = self.fingerprint = Fingerprint(ordered)
-        with self._reading_as(Compared):
+        with self._reading_as(self._kinds.compared):
             reply = self._read_reply()
         return reply if isinstance(reply, err.MySQLError) else fingerprint
 
     @contextmanager
-    def _reading_as(self, result_class: type[MySQLResult]) -> Iterator[None]:
+    def _reading_as(self, result_class: type[Result]) -> Iterator[None]:
         before = self._result_class
         self._result_class = result_class
         try:
@@ -791,17 +1071,13 @@ class PhysicalConnection(Connection):  # type: ignore[misc]
 
 
 _connections: WeakSet[PhysicalConnection] = WeakSet()
-_parents_files: list[Any] = []
-"""What a forked child must never close."""
 
 
 def _after_fork() -> None:
     # The sockets are the parent's: two processes that write to one confuse its server.
     for connection in [*_connections]:
-        sock, file = connection._sock, connection._rfile
+        sock = connection._sock
         connection._sock = connection._rfile = None
-        # Closing a file that a thread of the parent was reading would wait for that thread.
-        _parents_files.append(file)
         if sock is not None:
             with suppress(OSError):
                 os.close(sock.detach())
@@ -811,8 +1087,27 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
+class Packets(NamedTuple):
+    """What is sent to set up a fresh session."""
+
+    key: tuple[Any, ...]
+    """What it was made for."""
+    packets: bytes
+    replies: int
+    """So many come."""
+    own: int
+    """So many of them are not to the statements of a `Setup`, and come first."""
+    last: tuple[Last, Last]
+    """What came the last time, without a reset before it and with one."""
+
+
 class Setup:
-    """Statements that make a fresh connection a member: overridden by the shell."""
+    """Statements that make a fresh connection a member: overridden by the shell.
+
+    What was made of them is kept here, for the next connection with the same.
+    """
+
+    made: Packets | None = None
 
     def statements(self, flavor: str) -> Sequence[str]:
         """Return what to send along with SET NAMES, now that the server's flavor is known."""

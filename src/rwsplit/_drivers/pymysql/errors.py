@@ -11,7 +11,11 @@ from pymysql.constants import CR, ER
 from ..._core.wire import Fault, Kind, kind_of
 from .. import err
 
-__all__ = ["error_of", "fault_of", "in_use", "is_of_tls", "lost", "raise_first"]
+__all__ = ["StaleWire", "error_of", "fault_of", "in_use", "is_of_tls", "lost", "raise_first"]
+
+
+class StaleWire(err.OperationalError):  # type: ignore[misc]
+    """A wire that another connection had left is of no use: nobody has seen what ran there."""
 
 
 def in_use() -> err.InterfaceError:
@@ -47,6 +51,8 @@ def fault_of(error: err.MySQLError) -> Fault:
     number = error.args[0] if error.args else 0
     text = str(error.args[-1]) if error.args else ""
     known = Kind.DENIED if is_of_tls(error) else kind_of(number, text)
+    if isinstance(error, StaleWire):
+        return Fault(number, text, Kind.STALE, error)
     return Fault(number, text, Kind.LOST if lost(error) else known, error)
 
 

@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import copy
 import struct
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from pymysql.connections import MAX_PACKET_LEN, TEXT_TYPES, MySQLResult
+from pymysql.connections import MAX_PACKET_LEN, MySQLResult
 from pymysql.constants import CLIENT, CR, ER, FIELD_TYPE, SERVER_STATUS
-from pymysql.converters import through
-from pymysql.protocol import FieldDescriptorPacket
+from pymysql.protocol import FieldDescriptorPacket, MysqlPacket
 
 from ..._core.sql.fingerprint import Fingerprint
 from ..._core.tracking import SESSION_STATE_CHANGED, info_string, read_lenenc
 from .. import err
+from .columns import BINARY_CHARSET, COUNT_PACKET, Columns, Head
+from .compiled import LARGE, compiled_rows
 from .errors import in_use, lost
+from .packets import STATUS_AND_WARNINGS, read_ok
+from .rows import rows_of, skip_rows, split_rows
 
 if TYPE_CHECKING:
-    from pymysql.protocol import MysqlPacket
+    from .inbox import Inbox
 
-__all__ = ["Compared", "Fingerprinted", "Result", "made_result", "no_result", "rename"]
+__all__ = [
+    "LOST_CONNECTION",
+    "Kinds",
+    "Result",
+    "kinds_of",
+    "made_result",
+    "no_result",
+    "rename",
+    "renamed",
+]
 
+_RAN_TOO_LONG = (ER.QUERY_TIMEOUT, ER.STATEMENT_TIMEOUT)
 _MORE_RESULTS = SERVER_STATUS.SERVER_MORE_RESULTS_EXISTS
-_EOF = 0xFE
-_STATUS_AND_WARNINGS = struct.Struct("<HH")
-_LOST_CONNECTION = "Lost connection to MySQL server during query"
+_OK, _EOF, _EOF_BYTE = 0x00, 0xFE, b"\xfe"
+_SHORTEST_OK = 7
+_UNKNOWN_COUNT = 2**64 - 1
+"""What PyMySQL says of how many rows an unbuffered result has."""
+_WARNINGS_AND_STATUS = struct.Struct("<HH")
+LOST_CONNECTION = "Lost connection to MySQL server during query"
 
 
 class Owner(Protocol):
@@ -34,18 +50,21 @@ class Owner(Protocol):
     client_flag: int
     server_status: int
     tails: list[bytes]
-    decoders: dict[int, Any]
+    columns: Columns
     use_unicode: bool
     encoding: str
     turn: Any
     due: int
     replica: str | None
     fingerprint: Fingerprint
-    _rfile: Any
+    _inbox: Inbox | None
+    _next_seq_id: int
+
+    def receive(self) -> None: ...
+
+    def payload(self) -> bytes: ...
 
     def _read_packet(self) -> MysqlPacket: ...
-
-    def column(self, data: bytes) -> tuple[FieldDescriptorPacket, Any]: ...
 
     def kill_socket(self) -> None: ...
 
@@ -57,33 +76,102 @@ class Result(MySQLResult):  # type: ignore[misc]
     """The route taken by the statement, for `cursor.route`."""
     thread = 0
     """The thread that ran the statement, for its cursor."""
-    message: Any
-    rows: Any
+    parts_eof = False
+    """A packet stands between columns and rows (no CLIENT_DEPRECATE_EOF)."""
+    # As PyMySQL's results begin.
+    affected_rows: Any = None
+    insert_id: Any = None
+    server_status: Any = None
+    warning_count = 0
+    message: Any = None
+    field_count = 0
+    description: Any = None
+    rows: Any = None
+    has_next: Any = None
     unbuffered_active = False
     _wire: Any = None
     """What an unbuffered result's rows come from: a connection may be led to another wire."""
+    _take: Callable[[bytes], None] | None = None
+    """What is given each row as it came, if it is wanted."""
+    _ahead: Iterator[Any] = iter(())
+    """Rows of an unbuffered result that have come and that nobody has asked for yet."""
 
     def __init__(self, connection: Owner) -> None:
-        super().__init__(connection)
         self._owner = connection
+        self.connection: Owner | None = connection
+
+    def read(self) -> None:
+        """Read the whole result."""
+        try:
+            if self._take_head():
+                self._read_rowdata_packet()
+                return
+            owner = self._owner
+            data = owner.payload()
+            if data[0] == _OK and len(data) >= _SHORTEST_OK:
+                self._read_ok(data)
+                return
+            packet = MysqlPacket(data, owner.encoding)
+            if packet.is_load_local_packet():
+                self._read_load_local_packet(packet)
+            else:
+                self._read_result_packet(packet)
+        finally:
+            self.connection = None
+
+    def init_unbuffered_query(self) -> None:
+        """Read what comes before the rows."""
+        self._wire = self._owner._inbox
+        if self._take_head():
+            self.affected_rows = _UNKNOWN_COUNT
+            self.unbuffered_active = True
+        else:
+            super().init_unbuffered_query()
+
+    def _take_head(self) -> bool:
+        """Read the columns at once, if they are known."""
+        owner = self._owner
+        inbox = owner._inbox
+        if inbox is None:
+            return False
+        if inbox.at == len(inbox.data):
+            owner.receive()
+        data, at = inbox.data, inbox.at
+        if data[at] != 1:
+            return False  # an OK packet, or an error, is longer than a number of columns
+        head = owner.columns.head(data, at)
+        if head is None or data[at + 3] != owner._next_seq_id:
+            return False
+        inbox.at = at + len(head.data)
+        _, owner._next_seq_id, self.fields, self.converters, self.description = head
+        self.field_count = len(self.fields)
+        if self.parts_eof:
+            owner.payload()
+        return True
 
     def _read_ok_packet(self, packet: MysqlPacket) -> None:
-        super()._read_ok_packet(packet)
+        self._read_ok(packet._data)
+
+    def _read_ok(self, data: bytes) -> None:
+        self.affected_rows, self.insert_id, status, self.warning_count, tail = read_ok(data)
+        self.server_status = status
+        self.has_next = status & _MORE_RESULTS
         owner = self._owner
         if owner.client_flag & CLIENT.SESSION_TRACK:
-            if self.server_status & SESSION_STATE_CHANGED:
-                owner.tails.append(self.message)
-            self.message = info_string(self.message)
+            if status & SESSION_STATE_CHANGED:
+                owner.tails.append(tail)
+            tail = info_string(tail)
+        self.message = tail
 
-    def _check_packet_is_eof(self, packet: MysqlPacket) -> bool:
-        data = packet._data
+    def _is_end(self, data: bytes) -> bool:
+        """Tell whether this is the packet behind the rows, and take in what it says."""
         # A row that starts with 0xFE holds a string of 16 MB or more, so it is never this short.
         if data[0] != _EOF or len(data) >= MAX_PACKET_LEN:
             return False
         at = 3
         if data[1] or data[2]:
             at = read_lenenc(data, read_lenenc(data, 1)[1])[1]
-        status, self.warning_count = _STATUS_AND_WARNINGS.unpack_from(data, at)
+        status, self.warning_count = STATUS_AND_WARNINGS.unpack_from(data, at)
         self.server_status = status
         self.has_next = status & _MORE_RESULTS
         owner = self._owner
@@ -92,9 +180,50 @@ class Result(MySQLResult):  # type: ignore[misc]
             owner.tails.append(data[at + 4 :])
         return True
 
-    def init_unbuffered_query(self) -> None:
-        super().init_unbuffered_query()
-        self._wire = self._owner._rfile
+    def _next_rows(self) -> Iterable[Any] | None:
+        """Return the rows that have come whole; None if what comes next has to be looked at."""
+        owner = self._owner
+        inbox = owner._inbox
+        if inbox is None:
+            raise err.OperationalError(CR.CR_SERVER_LOST, LOST_CONNECTION)
+        width = len(self.converters)
+        while True:
+            if len(inbox.data) - inbox.at >= LARGE and self._take is None:
+                made = compiled_rows(inbox.data, inbox.at, owner._next_seq_id, self.converters)
+                if made is not None and made[2]:
+                    inbox.at, owner._next_seq_id, rows = made
+                    return rows
+            values: list[Any] = []
+            inbox.at, owner._next_seq_id, has_null = split_rows(
+                inbox.data, inbox.at, owner._next_seq_id, width, values, self._take
+            )
+            if values:
+                return self._rows_of(values, has_null)
+            if not inbox.lacks_rest:
+                return None
+            owner.receive()
+
+    def _rows_of(self, values: list[Any], has_null: bool) -> Iterable[Any]:
+        return rows_of(values, self.converters, has_null)
+
+    def _read_rowdata_packet(self) -> None:
+        rows: list[Any] = []
+        owner = self._owner
+        inbox = owner._inbox
+        while True:
+            found = self._next_rows()
+            if found is not None:
+                rows.extend(found)
+                assert inbox is not None
+                if inbox.data[inbox.at + 4 : inbox.at + 5] != _EOF_BYTE:
+                    continue
+            data = owner.payload()
+            if self._is_end(data):
+                break
+            rows.append(self._read_row_from_packet(MysqlPacket(data, owner.encoding)))
+        self.connection = None
+        self.affected_rows = len(rows)
+        self.rows = tuple(rows)
 
     def _read_rowdata_packet_unbuffered(self) -> Any:
         if not self.unbuffered_active:
@@ -110,37 +239,54 @@ class Result(MySQLResult):  # type: ignore[misc]
     def _read_row(self) -> Any:
         owner = self._owner
         if self._is_cut_off():
-            raise self._gone(err.OperationalError(CR.CR_SERVER_LOST, _LOST_CONNECTION))
+            raise self._gone(err.OperationalError(CR.CR_SERVER_LOST, LOST_CONNECTION))
         owner.due = 1
-        try:
-            packet = owner._read_packet()
-        except err.MySQLError as error:
-            owner.due = 0
-            self.unbuffered_active = self._is_cut_off()
-            gone = self._gone(error)
-            if gone is error:
-                raise
-            raise gone from error
-        if self._check_packet_is_eof(packet):
-            self.unbuffered_active = False
-            self.connection = self.rows = row = None
-        else:
+        row = self._made(None)
+        if row is None:
             try:
-                row = self._read_row_from_packet(packet)
-            except Exception:
-                owner.due = 0  # a value that can't be decoded: the next row still can
-                raise
-            self.affected_rows = 1
-            self.rows = (row,)
+                packet = self._read_on()
+            except err.MySQLError as error:
+                owner.due = 0
+                self.unbuffered_active = self._is_cut_off()
+                gone = self._gone(error)
+                if gone is error:
+                    raise
+                raise gone from error
+            if packet is not None and self._is_end(packet._data):
+                self.unbuffered_active = False
+                self.connection = self.rows = None
+                owner.due = 0
+                return None
+            row = self._made(packet)
+        self.affected_rows = 1
+        self.rows = (row,)
         owner.due = 0
         return row
+
+    def _read_on(self) -> MysqlPacket | None:
+        """Read ahead; what comes next is returned if it is none of the rows that are made so."""
+        rows = self._next_rows()
+        if rows is None:
+            return self._owner._read_packet()
+        self._ahead = iter(rows)
+        return None
+
+    def _made(self, packet: MysqlPacket | None) -> Any:
+        """Make a row of its packet, or return the next that was read ahead; None if none was."""
+        try:
+            if packet is None:
+                return next(self._ahead, None)
+            return self._read_row_from_packet(packet)
+        except Exception:
+            self._owner.due = 0  # a value that can't be converted: the next row still can
+            raise
 
     def _is_cut_off(self) -> bool:
         """Tell whether the wire that its rows were to come from is of no more use."""
         owner = self._owner
         if owner.due:
             owner.kill_socket()  # an interrupt left a part of a packet unread
-        return owner._rfile is None or owner._rfile is not self._wire
+        return owner._inbox is None or owner._inbox is not self._wire
 
     def _gone(self, error: err.MySQLError) -> err.MySQLError:
         """Return what to raise for rows that will not come."""
@@ -168,7 +314,7 @@ class Result(MySQLResult):  # type: ignore[misc]
                 return
             owner.due = 1
             try:
-                super()._finish_unbuffered_query()
+                self._skip_rest()
             except err.MySQLError:
                 owner.due = 0
                 self.unbuffered_active = self._is_cut_off()
@@ -177,25 +323,38 @@ class Result(MySQLResult):  # type: ignore[misc]
         finally:
             owner.turn.release()
 
+    def _skip_rest(self) -> None:
+        owner = self._owner
+        inbox = owner._inbox
+        assert inbox is not None
+        self._ahead = iter(())
+        while self.unbuffered_active:
+            inbox.at, owner._next_seq_id = skip_rows(inbox.data, inbox.at, owner._next_seq_id)
+            try:
+                is_last = self._is_end(owner.payload())
+            except err.OperationalError as error:
+                if error.args[0] not in _RAN_TOO_LONG:
+                    raise
+                is_last = True  # as good as finished
+            if is_last:
+                self.unbuffered_active = False
+                self.connection = None
+
     def _get_descriptions(self) -> None:
         owner = self._owner
-        read_packet = owner._read_packet
-        decoders = owner.decoders
-        encoding = owner.encoding if owner.use_unicode else None
-        fields = []
-        columns = []
-        descriptions = []
-        for _ in range(self.field_count):
-            field, description = owner.column(read_packet()._data)
-            fields.append(field)
-            descriptions.append(description)
-            converter = decoders.get(field.type_code)
-            if converter is through:
-                converter = None
-            columns.append((_column_encoding(field, encoding), converter))
-        self.fields = fields
-        self.converters = columns
-        self.description = tuple(descriptions)
+        columns, inbox = owner.columns, owner._inbox
+        assert inbox is not None
+        data, begin = inbox.data, inbox.at - COUNT_PACKET
+        found = [columns.field(owner.payload()) for _ in range(self.field_count)]
+        fields = [field for field, _, _ in found]
+        converters = [converter for _, _, converter in found]
+        description = tuple([described for _, described, _ in found])
+        if inbox.data is data and begin >= 0 and data[begin] == 1:
+            number = owner._next_seq_id
+            columns.keep(Head(data[begin : inbox.at], number, fields, converters, description))
+        self.fields, self.converters, self.description = fields, converters, description
+        if self.parts_eof:
+            owner.payload()
 
 
 class Fingerprinted(Result):
@@ -209,11 +368,15 @@ class Fingerprinted(Result):
 
     def read(self) -> None:
         self.fingerprint = self._owner.fingerprint
+        self._take = self.fingerprint.add
         super().read()
-        self.fingerprint.columns = self.description or ()
+        if self.description:
+            # A comment behind a `;` is answered by a result of its own, which has none.
+            self.fingerprint.columns = self.description
 
     def init_unbuffered_query(self) -> None:
         self.fingerprint = taken = self._owner.fingerprint
+        self._take = taken.add
         taken.is_stream, taken.is_whole = True, False
         super().init_unbuffered_query()
         taken.columns = self.description or ()
@@ -229,21 +392,51 @@ class Fingerprinted(Result):
 class Compared(Fingerprinted):
     """A result that is only wanted for its fingerprint."""
 
+    def _rows_of(self, values: list[Any], has_null: bool) -> Iterable[Any]:
+        return [None] * (len(values) // len(self.converters))
+
     def _read_row_from_packet(self, packet: MysqlPacket) -> Any:
         self.fingerprint.add(packet._data)
         return None
 
 
-def _column_encoding(field: FieldDescriptorPacket, encoding: str | None) -> str | None:
-    """Tell how a column's bytes become text; None leaves them bytes (PyMySQL's own rule)."""
-    if encoding is None or field.type_code == FIELD_TYPE.JSON:
-        return encoding
-    if field.type_code not in TEXT_TYPES:
-        return "ascii"
-    return None if field.charsetnr == _BINARY_CHARSET else encoding
+class _OldEnd(Result):
+    """One without CLIENT_DEPRECATE_EOF: its last packet has the status and nothing more."""
+
+    parts_eof = True
+
+    def _is_end(self, data: bytes) -> bool:
+        if data[0] != _EOF or len(data) >= MAX_PACKET_LEN:
+            return False
+        self.warning_count, status = _WARNINGS_AND_STATUS.unpack_from(data, 1)
+        self.server_status = self._owner.server_status = status
+        self.has_next = status & _MORE_RESULTS
+        return True
 
 
-_BINARY_CHARSET = 63
+class _OldFingerprinted(_OldEnd, Fingerprinted):
+    pass
+
+
+class _OldCompared(_OldEnd, Compared):
+    pass
+
+
+class Kinds(NamedTuple):
+    """The classes of a connection's results."""
+
+    plain: type[Result]
+    fingerprinted: type[Fingerprinted]
+    compared: type[Compared]
+
+
+_KINDS = Kinds(Result, Fingerprinted, Compared)
+_OLD_KINDS = Kinds(_OldEnd, _OldFingerprinted, _OldCompared)
+
+
+def kinds_of(client_flag: int) -> Kinds:
+    """Return the classes of results for what client and server have agreed on."""
+    return _KINDS if client_flag & CLIENT.DEPRECATE_EOF else _OLD_KINDS
 
 
 def rename(result: Any, names: Sequence[tuple[str, str]]) -> None:
@@ -253,11 +446,17 @@ def rename(result: Any, names: Sequence[tuple[str, str]]) -> None:
     fields = []
     for known in result.fields:
         field = copy.copy(known)  # the same statement brings the same ones again
-        for written, meant in names:
-            field.name = field.name.replace(written, meant)
+        field.name = renamed(field.name, names)
         fields.append(field)
     result.fields = fields
     result.description = tuple([field.description() for field in fields])
+
+
+def renamed(name: str, names: Sequence[tuple[str, str]]) -> str:
+    """Return a column's name with what was meant in the place of what was written."""
+    for written, meant in names:
+        name = name.replace(written, meant)
+    return name
 
 
 def no_result(server_status: int) -> Any:
@@ -320,7 +519,7 @@ def _made_column(column: tuple[str, bool], encoding: str) -> FieldDescriptorPack
     data = name.encode(encoding)[:250]
     texts = b"\x03def" + b"\x00" * 3 + bytes([len(data)]) + data + b"\x00"
     kind = FIELD_TYPE.VAR_STRING if is_text else FIELD_TYPE.LONGLONG
-    tail = struct.pack("<BHIBHBH", 12, 45 if is_text else _BINARY_CHARSET, 1024, kind, 0, 0, 0)
+    tail = struct.pack("<BHIBHBH", 12, 45 if is_text else BINARY_CHARSET, 1024, kind, 0, 0, 0)
     return FieldDescriptorPacket(texts + tail, encoding)
 
 
