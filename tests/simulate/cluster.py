@@ -141,8 +141,8 @@ class Cluster:
     def last_seen(self) -> Position | None:
         return self.topology.last_seen()
 
-    def note_sample(self, position: Position, asked_at: float | None = None) -> None:
-        self.topology.samples.note(position, self._clock() if asked_at is None else asked_at)
+    def note_sample(self, position: Position, asked_at: float) -> None:
+        self.topology.samples.note(position, asked_at)
 
     def note_served(self, server: Server) -> None:
         self.carry_out(health.serves_again(server, self._clock()))

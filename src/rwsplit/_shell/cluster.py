@@ -302,9 +302,9 @@ class Cluster:
 
     # Where they are.
 
-    def note_sample(self, position: Position, asked_at: float | None = None) -> None:
+    def note_sample(self, position: Position, asked_at: float) -> None:
         """Note where the primary was; `asked_at` is from before it was asked."""
-        self.topology.samples.note(position, monotonic() if asked_at is None else asked_at)
+        self.topology.samples.note(position, asked_at)
 
     def last_seen(self) -> Position | None:
         """Return where the primary was when last seen, so far as this process knows."""

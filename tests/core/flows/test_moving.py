@@ -678,7 +678,7 @@ def test_a_read_committed_snapshot_that_may_be_behind_is_compared(house):
     house.state.set_variable("transaction_isolation", "READ-COMMITTED")
     house.replica("r1", at=5)
     house.replica("r2").unfit = "not in this test"
-    house.cluster.note_sample(house.at(9))
+    house.cluster.note_sample(house.at(9), house.session.clock())
 
     def is_behind(command):
         return ran(rows("a"), [*[rows()] * (len(command.before) - 1), house.told_at(5)])(command)

@@ -603,6 +603,20 @@ def test_an_age_is_measured_by_samples(house):
     reading(house, asks(Exchange, rows("1")), route=route)
 
 
+def test_an_answer_is_as_old_as_its_question(house):
+    """What was committed while the primary's answer was on its way may not be in it."""
+    house.member("r1", at=3)
+
+    def told_late(command):
+        house.clock.now += 2.0
+        return about(house.told_at(3))(command)
+
+    everything = READS._replace(consistency="global")
+    reading(house, asks(Ask, told_late), asks(Exchange, rows("1")), route=everything)
+    bounded = READS._replace(consistency="eventual", max_staleness=1.0)
+    reading(house, asks(Ask, about(house.told_at(3))), asks(Exchange, rows("1")), route=bounded)
+
+
 # Letting go.
 
 
@@ -754,7 +768,7 @@ def test_an_error_of_the_wait_is_raised(house):
 def test_what_others_have_committed_between_its_own_is_waited_for_at_once(house):
     """Each interval takes its time, here and where a replica waits for it."""
     house.member("r1", at=1)
-    house.cluster.note_sample(house.at(100))
+    house.cluster.note_sample(house.at(100), house.session.clock())
     for number in range(2, 120, 2):
         house.state.has_committed(f"{UUID}:{number}".encode())
     served = reading(

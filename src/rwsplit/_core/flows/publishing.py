@@ -156,11 +156,12 @@ class Publishing:
         """
         cluster = self._session.cluster
         if part.may_be_elsewhere(cluster.last_seen()):
+            asked_at = self._session.clock()
             try:
                 now = yield from self._asking.position_aside()
             except Fault:
                 return
-            cluster.note_sample(now)
+            cluster.note_sample(now, asked_at)
             part.take_primary(now)
 
     def looking_at_store(self, decision: Route) -> Flow[Route]:

@@ -174,8 +174,8 @@ class Known(Candidates, Protocol):
     def last_seen(self) -> Position | None:
         """Return where the primary was when last seen."""
 
-    def note_sample(self, position: Position, asked_at: float | None = None) -> None:
-        """Note where the primary was."""
+    def note_sample(self, position: Position, asked_at: float) -> None:
+        """Note where the primary was when it was asked, or since."""
 
     def note_policy(self, policy: Policy) -> None:
         """See to it that a policy finds the figures that it looks at."""
@@ -612,11 +612,12 @@ class Reads:
         heard = cluster.process.look(cluster.last_seen)
         if heard.doubt:
             # Something may have been committed that nobody reported.
+            asked_at = self._clock()
             try:
                 now = yield from self._ask_primary()
             except Away:
                 return None
-            cluster.note_sample(now)
+            cluster.note_sample(now, asked_at)
             cluster.process.settle(heard.doubt, now)
         seen = cluster.last_seen()
         known: Position = heard.position | session.base | session.position
@@ -732,12 +733,13 @@ class Reads:
             session.fill(self._cluster.last_seen())
             self._fill_at = max(2 * session.pieces, _MOST_PIECES)
         if self._must_ask(route):
+            asked_at = self._clock()
             try:
                 now = yield from self._ask_primary()
             except Away:
                 self._go_without(route)
                 return (session.position | needed | self.seen.known()) or None
-            self._cluster.note_sample(now)
+            self._cluster.note_sample(now, asked_at)
             if not session.position_known:
                 session.find_position(now)
             if route.consistency == "global":
