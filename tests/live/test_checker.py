@@ -35,10 +35,12 @@ def record(cluster, stores, tmp_path, seconds, mutation=None, **options):
     """Run the workload in several processes while replicas suffer; returns events and errors."""
     context = multiprocessing.get_context("spawn")
     files = [tmp_path / f"events{number}" for number in range(PROCESSES)]
+    # A busy machine may keep a primary from greeting for longer than the usual 10 s.
+    given = {**cluster.connect_options, "connect_timeout": 60, **options}
     processes = [
         context.Process(
             target=checker.run,
-            args=(number, cluster.connect_options | options, stores, seconds, str(file), mutation),
+            args=(number, given, stores, seconds, str(file), mutation),
         )
         for number, file in enumerate(files)
     ]

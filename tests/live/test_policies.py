@@ -254,14 +254,16 @@ def test_the_one_with_fewer_statements_of_ours_is_taken(cluster, loose):
     where(quick, 10)
     thread = threading.Thread(target=run)
     thread.start()
-    time.sleep(0.5)
+    servers = quick.cluster.servers.values()
+    until = time.monotonic() + 10
+    while not any(server.load.in_use for server in servers) and time.monotonic() < until:
+        time.sleep(0.01)
     seen = where(quick, 30)
     thread.join()
     assert len(seen) == 1
     assert busy[0] not in seen
     assert {*where(quick, 60)} == {*replica_names(cluster)}
-    servers = quick.cluster.servers
-    assert all(server.load.in_use == 0 for server in servers.values())
+    assert all(server.load.in_use == 0 for server in servers)
 
 
 @pytest.mark.parametrize("policy", [*POLICIES])
