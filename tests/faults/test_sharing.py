@@ -468,7 +468,8 @@ def calls_of(connection):
     found = []
 
     def note(frame, event, arg):
-        if event == "call":
+        # What a dictionary compares hangs on where the names lie in it.
+        if event == "call" and frame.f_code.co_name not in ("__eq__", "__hash__"):
             found.append(frame.f_code.co_name)
 
     gc.disable()  # what other tests left would be collected amid the read

@@ -5,6 +5,7 @@ commits to the same rows between the steps and the replicas catch up; each gives
 """
 
 import contextlib
+import time
 
 import pymysql
 import pytest
@@ -601,7 +602,10 @@ def test_a_replica_that_was_late_is_a_fault_under_read_committed(connect, cluste
         cluster.stall(replica)
     other.execute("UPDATE t SET v = 11 WHERE id = 1")
     # This process knows that the primary has more.
-    connection.cluster.note_sample(ask_primary(connection), float("inf"))
+    now = ask_primary(connection)
+    while connection.cluster.last_seen() != now:
+        connection.cluster.note_sample(now, time.monotonic())
+        time.sleep(0.02)
     with connection.consistency("eventual"):
         cursor.execute(ALL)
     assert cursor.fetchall() == ((1, 10), (2, 20))

@@ -122,8 +122,8 @@ def working():
 
 
 @pytest.fixture
-def here(connect, table, cluster, working):
-    """The publisher's connection."""
+def here(no_others, connect, table, cluster, working):
+    """The publisher's connection; how late replicas were in earlier tests is forgotten."""
     options = {**cluster.connect_options, "autocommit": True}
     connecting["here"] = partial(rwsplit.connect, **options)
     ours.install(there)

@@ -126,7 +126,7 @@ def routines(cluster, table):
 @pytest.mark.parametrize("write", WRITES, ids=lambda name: name.replace(" ", "-"))
 def test_every_way_of_writing_is_read_back(cluster, connect, routines, write):
     """With the replicas late, a read after the write is right, whatever wrote."""
-    connection = connect(max_wait=5.0)
+    connection = connect(max_wait=0.5)
     cursor = connection.cursor()
     cursor.execute("SELECT v FROM t WHERE id = 1")
     assert cursor.route.role == "replica"

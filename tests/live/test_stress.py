@@ -5,6 +5,7 @@ import gc
 import json
 import os
 import resource
+import signal
 import threading
 import time
 from pathlib import Path
@@ -110,6 +111,15 @@ def test_200_threads_read_while_replicas_are_killed(cluster, row):
     assert not made.pool._idle
 
 
+def wait_for_end(child, seconds=60):
+    """Wait until a process has ended; one that hangs is killed, and has told nothing."""
+    until = time.monotonic() + seconds
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > until:
+            os.kill(child, signal.SIGKILL)
+        time.sleep(0.01)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_8_forked_processes_read_while_replicas_are_killed(cluster, row):
     options = options_of(cluster)
@@ -145,7 +155,7 @@ def test_8_forked_processes_read_while_replicas_are_killed(cluster, row):
     kills = kill_in_turn(cluster, until)
     told = []
     for reading, child in zip(pipes, children, strict=True):
-        os.waitpid(child, 0)
+        wait_for_end(child)
         told.append(json.loads(os.read(reading, 65536) or "null"))
         os.close(reading)
     assert None not in told, "a child failed"

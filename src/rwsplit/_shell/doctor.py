@@ -101,13 +101,14 @@ def _examined(connection: Any, driver: str, heard: _Heard) -> Found:
 def _replica(connection: Any, replica: Server, asks: bool) -> str:
     """Tell of a replica whether it is reached with this account, and serves."""
     name = replica.endpoint.name
-    state, why = replica.state(monotonic()), replica.unfit
+    why = replica.unfit
     if asks and not why:
         cursor = connection.cursor()
         cursor.execute(f"SELECT 1 /* rwsplit: replica={name} */")
         cursor.fetchall()
         route = cursor.route
         why = "" if route.endpoint == name else str(route.reason)
+    state = replica.state(monotonic())  # that which the read has found
     told = f"replica {name}: {state}"
     return f"! {told}: {why}" if why or state != "usable" else told
 

@@ -24,6 +24,7 @@ from .._core.sql.values import as_text
 from .._drivers import err
 from .._drivers.pymysql import PhysicalConnection, lost
 from .account import Account
+from .forking import handshakes
 from .log import logger, words
 from .parity import Parity, filters_of
 from .sharing import end_abandoned
@@ -220,7 +221,8 @@ class Monitor:
 
 def _connect(account: Account, endpoint: Endpoint) -> PhysicalConnection:
     connection = account.connection(None, account.probe_options(endpoint))
-    connection.connect()
+    with handshakes:
+        connection.connect()
     return connection
 
 
