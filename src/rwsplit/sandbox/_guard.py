@@ -14,10 +14,13 @@ import shutil
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 _LOOK_SECONDS = 0.5
+_END = b"end\n"
+"""The order to end all servers, and itself."""
 
 
 class Guard:
@@ -60,7 +63,10 @@ class Guard:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.close()
+        # A process that the owner forked may hold the pipe open: its end would not be noticed.
+        with suppress(OSError):
+            process.stdin.write(_END)
+            process.stdin.close()
         process.wait()
         process.stdout.close()
 
@@ -121,6 +127,8 @@ def _main(folder: str, owner: int) -> None:
                 break
             *orders, pending = (pending + received).split(b"\n")
             for order in orders:
+                if order == _END.strip():
+                    return
                 os.write(1, json.dumps(servers.obey(json.loads(order))).encode() + b"\n")
     finally:
         servers.kill()
