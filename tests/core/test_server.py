@@ -13,6 +13,7 @@ from rwsplit._core.cluster.load import Load, Usual
 from rwsplit._core.cluster.place import UNTOLD_SECONDS
 from rwsplit._core.cluster.position import GtidSet
 from rwsplit._core.cluster.server import FULL_SECONDS, Server
+from rwsplit._core.session.seen import Seen
 from tests.core.strategies import gtid_sets
 
 UUID = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
@@ -62,7 +63,7 @@ def test_what_reads_tell_is_known_as_what_is_noted_is(steps):
     server, known = made(), 0
     for at, (told, number) in enumerate(steps):
         if told:
-            server.told(tail(number), float(at))
+            server.told(tail(number), float(at), float(at))
         else:
             server.note_position(upto(number), float(at))
         known = max(known, number)
@@ -89,7 +90,7 @@ def test_one_that_came_back_with_less_serves_nobody_until_it_has_that_again(had,
 
 
 def test_what_was_lost_is_not_told_by_an_old_packet(server):
-    server.told(tail(9), NOW)
+    server.told(tail(9), NOW, NOW)
     assert not server.reset_position(upto(4), upto(9), NOW)
     assert server.position == upto(4)
     assert server.let_go(upto(3), NOW) == upto(3)
@@ -106,35 +107,51 @@ def test_a_server_is_the_same_one_if_it_has_what_it_had(server):
 
 
 def test_what_a_read_tells_while_its_replica_advances_may_be_less_than_it_saw(server):
-    assert not server.told(tail(1), NOW)
-    assert not server.told(tail(1), NOW)
+    assert not server.told(tail(1), NOW, NOW)
+    assert not server.told(tail(1), NOW, NOW)
     then = NOW + UNTOLD_SECONDS
-    assert server.told(tail(1), then)
-    assert server.told(tail(1), then + 100.0)
-    assert not server.told(tail(2), then + 100.0)
+    assert server.told(tail(1), then, then)
+    assert server.told(tail(1), then + 100.0, then + 100.0)
+    assert not server.told(tail(2), then + 100.0, then + 100.0)
     assert server.has(upto(2))
 
 
+def test_a_thread_that_was_kept_from_bringing_an_answer_tells_of_when_it_asked(server):
+    """What came to it long ago may be from amid what the replica then applied."""
+    server.told(tail(1), NOW, NOW)
+    late = NOW + 9.0
+    assert not server.told(tail(1), NOW + UNTOLD_SECONDS / 2, late)
+    server.told(tail(2), NOW + 1.0, NOW + 1.0)
+    assert not server.told(tail(1), NOW, late)
+    assert server.tail == tail(2)
+    seen = Seen(GtidSet())
+    seen.saw("r", server.server, b"", NOW + 1.0, None)
+    assert not seen.was_told(*server.news)
+    server.told(tail(3), late, late)
+    assert seen.was_told(*server.news)
+    assert seen.tail == tail(3)
+
+
 def test_a_packet_that_tells_of_no_position_changes_nothing(server):
-    assert not server.told(b"", NOW)
-    assert not server.told(tail(1), NOW)
+    assert not server.told(b"", NOW, NOW)
+    assert not server.told(tail(1), NOW, NOW)
     then = NOW + UNTOLD_SECONDS
-    assert not server.told(bytes([0, 3, 5, 1, 0]), then)
-    assert server.told(tail(1), then)
+    assert not server.told(bytes([0, 3, 5, 1, 0]), then, then)
+    assert server.told(tail(1), then, then)
     assert server.has(upto(1))
 
 
 def test_a_read_that_changed_the_session_may_have_seen_more_than_it_told(server):
     changed = bytes([2, 2, 1]) + b"1"
-    assert not server.told(tail(1), NOW)
+    assert not server.told(tail(1), NOW, NOW)
     then = NOW + UNTOLD_SECONDS
-    assert not server.told(tail(1, changed), then)
-    assert server.told(tail(1), then)
+    assert not server.told(tail(1, changed), then, then)
+    assert server.told(tail(1), then, then)
 
 
 def test_what_a_packet_tells_is_known_since_it_came(server):
     server.note_position(upto(1), NOW)
-    server.told(tail(2), NOW + 5)
+    server.told(tail(2), NOW + 5, NOW + 5)
     assert server.has(upto(2))
     assert server.noted_at == NOW + 5
 

@@ -244,6 +244,7 @@ class Mishaps:
         """Put everything right."""
         self._is_over = True
         world = self._world
+        world.clock.rest()
         primary = world.primary
         if not primary.is_up:
             primary.start()

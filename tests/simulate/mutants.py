@@ -197,7 +197,7 @@ _OF_OUTCOMES = (
     ),
 )
 _OF_OTHERS = (
-    Mutant("a write is marked", ((Publishing, "beginning_write", no_flow),), STALE, seed=362),
+    Mutant("a write is marked", ((Publishing, "beginning_write", no_flow),), STALE, seed=1137),
     Mutant(
         "what was committed is published",
         ((Publishing, "publishing", no_flow),),

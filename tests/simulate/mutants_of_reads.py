@@ -46,9 +46,14 @@ def _keeps_what_was_known(place: Place, position: Any, expected: Any, now: float
     return True
 
 
-def _tells_all(place: Place, tail: bytes, now: float) -> bool:
-    _told(place, tail, now)
+def _tells_all(place: Place, tail: bytes, sent_at: float, now: float) -> bool:
+    _told(place, tail, sent_at, now)
     return True
+
+
+def _tells_of_now(place: Place, tail: bytes, sent_at: float, now: float) -> bool:
+    place.news = 0.0, place.news[1]
+    return _told(place, tail, now, now)
 
 
 def _never_brings_state(reads: Reads, member: Any, *rest: Any, **more: Any) -> Doing:
@@ -146,7 +151,7 @@ OF_READS = (
         "a replica serves once it has what must be seen",
         ((Chooser, "serves", returns(True)),),
         STALE,
-        seed=7,
+        seed=5,
     ),
     Mutant("a wait must succeed", ((reading, "_check_wait", returns(None)),), STALE, seed=24),
     Mutant(
@@ -193,10 +198,16 @@ OF_READS = (
         seed=2922,
     ),
     Mutant(
+        "and it counts from when it was asked for",
+        ((Place, "told", _tells_of_now),),
+        ("monotonic",),
+        kept="what a thread brought late counted as told just now",
+    ),
+    Mutant(
         "that lasts a moment",
         ((place, "UNTOLD_SECONDS", 0.0), (seen, "UNTOLD_SECONDS", 0.0)),
         STALE,
-        seed=2854,
+        seed=3074,
     ),
     Mutant(
         "reads on the primary count",

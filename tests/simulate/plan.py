@@ -72,6 +72,7 @@ class Plan(NamedTuple):
 
     :param others: when other processes commit, seconds after the beginning.
     :param store: whether session ids are kept outside of the process.
+    :param busy: whether threads wait for a processor, so that some answers come to them late.
     """
 
     seed: int
@@ -81,6 +82,7 @@ class Plan(NamedTuple):
     mishaps: tuple[Mishap, ...]
     others: tuple[float, ...]
     store: bool = False
+    busy: bool = False
 
 
 _TASTES = (
@@ -162,6 +164,7 @@ def make_plan(seed: int, goes_wrong: tuple[str, ...] = _GOES_WRONG) -> Plan:
     return Plan(
         *(seed, flavor, dice.choice((1, 2, 2, 3)), clients),
         *(tuple(sorted(mishaps)), _others(dice, length), dice.random() < 0.5),
+        Random(f"busy {seed}").random() < 0.25,
     )
 
 

@@ -149,6 +149,7 @@ class Roads:
     def _leave(self, snapshot: Any, verb: str) -> Flow[Answer]:
         self._session.stir()
         self.taken += 1
+        posted_at = self._session.clock()
         member, lost = None, False
         try:
             if snapshot.close():
@@ -158,11 +159,11 @@ class Roads:
             lost = True
         finally:
             snapshot.release()
-        return self._straight.left(verb, member, lost)
+        return self._straight.left(verb, member, lost, posted_at)
 
     def _read(self, member: Any, statement: Any, sql: bytes, unbuffered: bool) -> Flow[Reply]:
         connection: Connection = member.connection
-        since = self._session.clock() if connection.read_timeout else 0.0
+        since = self._session.clock()
         failed: tuple[Any, Fault] | None = None
         self.taken += 1
         try:
@@ -171,7 +172,7 @@ class Roads:
             failed = member, fault
         else:
             result = connection.result
-            route = self._straight.read(member, statement, sql, result)
+            route = self._straight.read(member, statement, sql, result, since)
             if not isinstance(route, Fault):
                 return self._result_of(Answer(route, result))
             failed = member, route

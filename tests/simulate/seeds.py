@@ -12,6 +12,13 @@ KEPT: dict[str, Plan] = {
         Plan(seed=12, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
         shares=False, waits=True, timeout=None, steps=(Step(0.004, "read"),) * 150),), mishaps=(),
         others=tuple(round(0.02 + 0.013 * number, 4) for number in range(80))),
+    "what a thread brought late counted as told just now":
+        Plan(seed=1, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
+        shares=False, waits=True, timeout=None, steps=(Step(0.07, "read"),) * 20),
+        ClientPlan(level="session", shares=False, waits=True, timeout=None,
+        steps=(Step(0.004, "read"),) * 200)),
+        mishaps=tuple(Mishap(0.2 + 0.3 * number, "stall", 1, 0.05) for number in range(8)),
+        others=tuple(round(0.02 + 0.013 * number, 4) for number in range(200)), busy=True),
     "what was lost had to come back":
         Plan(seed=899, flavor="mysql", replicas=1, clients=(ClientPlan(level="session",
         shares=False, waits=True, timeout=10.0, steps=(Step(0.0177, "write", "lost behind"),)),),

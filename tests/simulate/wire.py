@@ -151,7 +151,8 @@ class Call:
 
     def _answered(self, answer: Any) -> None:
         if self._wire.is_open:
-            self._clock.at(self._dice.uniform(0.0001, 0.001), self._finish, answer)
+            late = self._clock.wait()
+            self._clock.at(late + self._dice.uniform(0.0001, 0.001), self._finish, answer)
 
     def _finish(self, answer: Any) -> None:
         if self._is_over:

@@ -48,7 +48,7 @@ class World:
     ) -> None:
         self.plan, self.flavor = plan, plan.flavor
         self.goes_straight = goes_straight
-        self.clock = Clock()
+        self.clock = Clock(Random(plan.seed) if plan.busy else None)
         self.dice = Random(plan.seed ^ 0x5EED)
         self.transcript: list[Line] = []
         self.commits: list[Commit] = []

@@ -142,7 +142,7 @@ class Roads:
     ) -> Any:
         """Run a free read on the member whose turn it is; `run` sends it there."""
         connection, straight = member.connection, self._straight
-        since = self._session.clock() if connection.read_timeout else 0.0
+        since = self._session.clock()
         failed: tuple[Any, Fault] | None = None
         if len(sql) < connection.max_packet:
             try:
@@ -155,7 +155,7 @@ class Roads:
                 failed = member, fault_of(error)
             else:
                 result = connection.result
-                route = straight.read(member, statement, sql, result)
+                route = straight.read(member, statement, sql, result, since)
                 if not isinstance(route, Fault):
                     result.route = route
                     return result
@@ -223,6 +223,7 @@ class Roads:
     def _leave(self, snapshot: Any, verb: str) -> Answer:
         """End a transaction that has only read; the reply is read when it is needed."""
         self._session.stir()
+        posted_at = self._session.clock()
         member, lost = None, False
         try:
             if snapshot.close():
@@ -232,7 +233,7 @@ class Roads:
             lost = True
         finally:
             snapshot.release()
-        return self._straight.left(verb, member, lost)
+        return self._straight.left(verb, member, lost, posted_at)
 
     # By the journey.
 

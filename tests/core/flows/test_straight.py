@@ -173,7 +173,7 @@ def test_what_a_free_read_told_is_what_the_next_must_see(house):
     tail = reports(gtids=f"{UUID}:1-6")
     member.connection.tails.append(tail)
     route = house.straight.read(
-        member, house.statement(READ), READ.encode(), member.connection.result
+        member, house.statement(READ), READ.encode(), member.connection.result, 0.0
     )
     assert route.endpoint == "r1"
     assert house.session.seen.at == "r1"
@@ -187,7 +187,7 @@ def test_a_free_read_that_changed_its_session_is_none(house):
     member.connection.result = Result([("1",)], server_status=SESSION_STATE_CHANGED)
     member.connection.tails.append(reports(changed=True))
     fault = house.straight.read(
-        member, house.statement(READ), READ.encode(), member.connection.result
+        member, house.statement(READ), READ.encode(), member.connection.result, 0.0
     )
     assert isinstance(fault, Fault)
     assert fault.number == 1792
@@ -773,7 +773,7 @@ def test_a_transaction_that_has_only_read_ends_straight(reading):
     snapshot = reading.session.snapshot
     assert reading.straight.leaves("COMMIT") is snapshot
     assert reading.session.snapshot is None
-    answer = reading.straight.left("COMMIT", snapshot.member, lost=False)
+    answer = reading.straight.left("COMMIT", snapshot.member, lost=False, posted_at=reading.clock())
     assert answer.route.role == "none"
     assert reading.journey.reads.unsettled is snapshot.member
     assert not reading.session.transaction.is_open
@@ -781,14 +781,14 @@ def test_a_transaction_that_has_only_read_ends_straight(reading):
 
 def test_a_member_that_is_lost_with_its_end_is_dropped(reading):
     snapshot = reading.straight.leaves("ROLLBACK")
-    reading.straight.left("ROLLBACK", snapshot.member, lost=True)
+    reading.straight.left("ROLLBACK", snapshot.member, lost=True, posted_at=reading.clock())
     assert reading.members.lost == ["r1"]
     assert reading.journey.reads.unsettled is None
 
 
 def test_what_was_ended_for_being_idle_owes_nothing(reading):
     reading.straight.leaves("COMMIT")
-    reading.straight.left("COMMIT", None, lost=False)
+    reading.straight.left("COMMIT", None, lost=False, posted_at=reading.clock())
     assert reading.journey.reads.unsettled is None
 
 

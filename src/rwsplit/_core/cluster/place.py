@@ -39,6 +39,7 @@ class Place:
         "floor_at",
         "late",
         "look_at",
+        "news",
         "noted_at",
         "server",
         "tail",
@@ -65,7 +66,9 @@ class Place:
         self._gtids: str | None = None
         """What it told, as text."""
         self.advanced_at = 0.0
-        """When a read last told something new (monotonic seconds)."""
+        """When something new that a read told came here (monotonic seconds)."""
+        self.news = 0.0, b""
+        """When that read was sent (monotonic seconds), and what it told."""
         self.advances = False
         """Whether that was a moment ago: see `told`."""
         self._timeouts = self._looks = 0
@@ -127,11 +130,12 @@ class Place:
         self._read_tail()
         return self._position is not None and self._position.covers(position)
 
-    def told(self, tail: bytes, now: float) -> bool:
+    def told(self, tail: bytes, sent_at: float, now: float) -> bool:
         """Take in what a read told that has just ended; True if the read saw no more than that.
 
         MySQL shows a commit a moment before it tells of it. So what a read tells while a replica
-        advances may be less than it has seen.
+        advances may be less than it has seen. A thread may have to wait for long before it brings
+        an answer here: all that is sure is that the server gave it after the read was sent.
         """
         gtids = self._gtids
         if tail != self.tail:
@@ -142,16 +146,20 @@ class Place:
             self.tail = tail
             if self.advances:
                 since = self.advanced_at
-                if now < since + UNTOLD_SECONDS:
+                if sent_at < since + UNTOLD_SECONDS:
                     return False
                 self.advances = False
                 self.advances = since != self.advanced_at  # another thread saw it advance
             return not self.advances
+        if sent_at < self.news[0]:
+            return False  # who asked later knows more, or will with the next read
         # In this order, as other threads look without a lock.
         self.advanced_at = now
         self.advances = True
         self._gtids = gtids
         self.tail = tail
+        self.news = sent_at, tail
+        self.late = False
         return False
 
     def _read_tail(self) -> None:

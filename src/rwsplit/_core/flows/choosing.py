@@ -306,7 +306,7 @@ class Chooser:
         if seen.at is None or not self._session.traits.reads_tell or not self._is_by():
             return False
         replica = self._cluster.servers[seen.at]
-        return seen.was_told(replica.advanced_at, replica.tail)
+        return seen.was_told(*replica.news)
 
     def _is_by(self) -> bool:
         """Tell whether the connection of the last read is open still."""

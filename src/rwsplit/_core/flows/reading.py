@@ -240,6 +240,8 @@ class Reads:
         """Of how many intervals the session's position has its gaps closed."""
         self.unsettled: Any = None
         """A member whose snapshot was ended, and that was not heard since."""
+        self._posted_at = 0.0
+        """When it was told to (monotonic seconds)."""
         self.was_abreast = False
         """Whether the replica of the last read had what was known of the primary before it."""
         self.began: list[Any] = []
@@ -341,7 +343,7 @@ class Reads:
                 continue
             replica, wait, is_trial, moves = choice
             name = replica.endpoint.name
-            start = self._clock() if wait else 0.0
+            start = self._clock()
             fresh = name not in self._members
             others = len(self._cluster.candidates) - len(tried) - 1
             if fresh and others > 0 and not replica.has_room(self._clock()):
@@ -407,7 +409,7 @@ class Reads:
                     if reading.begin:
                         yield from self.ending(used)
                     return self._refused(used, changed, reading, waited, retries + 1, deadline)
-                told = self._learn(replica, used)
+                told = self._learn(replica, used, start)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
                 if moves:
@@ -590,7 +592,7 @@ class Reads:
         changed = self.changed_session(member, reading.sql or b"")
         if changed is not None:
             return self.failed_on(member, changed, reading, began)
-        self._learn(member.replica, member)
+        self._learn(member.replica, member, began)
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
             self.saw(member, told=False)
@@ -627,19 +629,23 @@ class Reads:
         """End the transaction that is open on a member; its reply is read when it is needed."""
         if self._members.get(member.name) is not member:
             return
+        posted_at = self._clock()
         try:
             yield from Post(member, "COMMIT")
         except Fault:
-            self.note_ended(member, lost=True)
+            self.note_ended(member, lost=True, posted_at=posted_at)
         else:
-            self.note_ended(member, lost=False)
+            self.note_ended(member, lost=False, posted_at=posted_at)
 
-    def note_ended(self, member: Any, lost: bool) -> None:
-        """Note that a member was told to end what is open there, or was lost with that."""
+    def note_ended(self, member: Any, lost: bool, posted_at: float) -> None:
+        """Note that a member was told to end what is open there, or was lost with that.
+
+        `posted_at` is from before it was sent.
+        """
         if lost:
             self._members.lose(member.name)
         else:
-            self.unsettled = member
+            self.unsettled, self._posted_at = member, posted_at
 
     def ending_snapshot(self) -> Flow[None]:
         """End the snapshot of the session's transaction, if it is still open."""
@@ -665,7 +671,7 @@ class Reads:
             return
         replica = member.replica
         assert replica is not None
-        if self._learn(replica, member) and self.seen.at == member.name:
+        if self._learn(replica, member, self._posted_at) and self.seen.at == member.name:
             self.seen.ended(replica.tail)
 
     def waiting_for(self, position: Position, seconds: float) -> Flow[bool]:
@@ -991,12 +997,15 @@ class Reads:
         self._members.lose(member.name)
         return Fault(READ_ONLY_TRANSACTION, "it changes the session", Kind.READ_ONLY)
 
-    def _learn(self, replica: Server, member: Any) -> bool:
-        """Take in what a read told of its replica; False if it may have seen more than it told."""
+    def _learn(self, replica: Server, member: Any, sent_at: float) -> bool:
+        """Take in what a read told of its replica; False if it may have seen more than it told.
+
+        `sent_at` is from before it was sent.
+        """
         tails = member.connection.tails
         told = False
         if tails:
-            told = replica.told(tails[-1], self._clock()) and self._state.traits.reads_tell
+            told = replica.told(tails[-1], sent_at, self._clock()) and self._state.traits.reads_tell
             tails.clear()
         if replica.rests_until:
             self._cluster.note_served(replica)

@@ -89,8 +89,10 @@ class Straight:
         cluster, reads = self._cluster, self._reads
         chooser = reads.chooser
         cluster.used = True
+        if chooser.aside or reads.unsettled is not None:
+            return None
         usable = cluster.candidates if not cluster.refresh_at else cluster.usable()
-        if not usable or chooser.aside or reads.unsettled is not None:
+        if not usable:
             return None
         turn = next(cluster.turns)
         members, seen = self._members, session.seen
@@ -130,8 +132,13 @@ class Straight:
         replica, self._unopened = self._unopened, None
         return replica if replica is not None and goes_along(sql) else None
 
-    def read(self, member: Member, statement: Statement, sql: bytes, result: Any) -> Any:
-        """Take in that a free read was answered; returns its route, or the fault that it is."""
+    def read(
+        self, member: Member, statement: Statement, sql: bytes, result: Any, sent_at: float
+    ) -> Any:
+        """Take in that a free read was answered; returns its route, or the fault that it is.
+
+        `sent_at` is from before it was sent.
+        """
         session = self._session
         tails = member.connection.tails
         tail, seen_when = b"", 0.0
@@ -143,7 +150,7 @@ class Straight:
                 if changed is not None:
                     return changed
                 now = session.clock()
-                if not replica.told(tail, now):
+                if not replica.told(tail, sent_at, now):
                     tail, seen_when = b"", now
             tails.clear()
         elif self._reads_tell:
@@ -437,11 +444,14 @@ class Straight:
             return None
         return session.take_snapshot()
 
-    def left(self, verb: str, ended: Member | None, lost: bool) -> Answer:
-        """Take in that it has ended, on this member where it was open still."""
+    def left(self, verb: str, ended: Member | None, lost: bool, posted_at: float) -> Answer:
+        """Take in that it has ended, on this member where it was open still.
+
+        `posted_at` is from before its end was sent.
+        """
         session, journey = self._session, self._journey
         if ended is not None:
-            journey.reads.note_ended(ended, lost)
+            journey.reads.note_ended(ended, lost, posted_at)
         journey.moving.end_here()
         return journey.moving.skip(session.language.statement(verb), Step.END, quiet=True)
 

@@ -114,7 +114,10 @@ class Seen:
 
     def saw_freely(self, name: str, server: str, tail: bytes, when: float, by: object) -> None:
         """Do so for a read that was free: nothing else has been seen."""
-        self.stayed = self.stayed + 1 if name == self.at else 0
+        if name == self.at:
+            self.stayed += 1
+        elif self.stayed:  # else it is due as always
+            self.stayed, self.due = 0, int(self._stay)
         self.at, self.server, self.tail, self.when, self.by = name, server, tail, when, by
 
     def saw_all(self, position: Position, late: bool = False) -> None:
@@ -156,12 +159,13 @@ class Seen:
         self._stay = min(self._stay * _GROWTH, _LONGEST_STAY)
         self.stayed, self.due = 0, int(self._stay)
 
-    def was_told(self, advanced_at: float, tail: bytes) -> bool:
+    def was_told(self, sent_at: float, tail: bytes) -> bool:
         """Tell whether the replica of the last read has told by now what that read saw.
 
-        `tail` is what it told last, and `advanced_at` when that was new (monotonic seconds).
+        `tail` is the last news from there, and `sent_at` when the read was sent that brought it
+        (monotonic seconds): threads do not bring them in the order in which they were told.
         """
-        if self.at is None or not self.when or advanced_at < self.when + UNTOLD_SECONDS:
+        if self.at is None or not self.when or sent_at < self.when + UNTOLD_SECONDS:
             return False
         self.tail = tail
         return True
