@@ -40,13 +40,16 @@ def pytest_runtest_makereport():
 
 
 def pytest_collection_modifyitems(items):
-    """Let one worker of pytest-xdist run all tests of a flavor: they share its servers."""
+    """Let one worker of pytest-xdist run all of a file's tests of a flavor, which share its servers.
+
+    Each worker has servers of its own.
+    """
     for item in items:
         params = item.callspec.params.values() if hasattr(item, "callspec") else ()
         named = [flavor for flavor in FLAVORS if f"{flavor}_cluster" in item.fixturenames]
         flavors = {*named, *[each for each in params if isinstance(each, str) and each in FLAVORS]}
         if len(flavors) == 1:
-            item.add_marker(pytest.mark.xdist_group(flavors.pop()))
+            item.add_marker(pytest.mark.xdist_group(f"{flavors.pop()} {item.path}"))
 
 
 @pytest.fixture

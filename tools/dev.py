@@ -130,7 +130,7 @@ def test(arguments: list[str]) -> None:
     if arguments:
         run(PYTHON, "-m", "pytest", *arguments)
         return
-    # A flavor's tests share its servers; two workers have the two flavors side by side.
+    # Most tests wait for servers, half of the time: two workers keep two processors busy.
     code = subprocess.run([PYTHON, "-m", "pytest", "-n", "2", "--dist", "loadgroup"]).returncode
     if code == TESTS_FAILED:
         run_again()
