@@ -40,7 +40,7 @@ def pytest_runtest_makereport():
 
 
 def pytest_collection_modifyitems(items):
-    """Let one worker of pytest-xdist run all of a file's tests of a flavor, which share its servers.
+    """Let one worker of pytest-xdist run all tests of a flavor in a file: they share its servers.
 
     Each worker has servers of its own.
     """

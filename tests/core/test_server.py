@@ -98,6 +98,19 @@ def test_what_was_lost_is_not_told_by_an_old_packet(server):
     assert server.position == upto(3)
 
 
+def test_what_a_thread_brings_late_of_before_a_crash_is_not_there(server):
+    server.told(tail(9), NOW, NOW)
+    assert not server.reset_position(upto(4), upto(9), NOW + 2.0)
+    for number in (9, 12):
+        assert not server.told(tail(number), NOW + 1.0, NOW + 3.0)
+        assert server.position == upto(4)
+    seen = Seen(GtidSet())
+    seen.saw("r", server.server, b"", NOW, None)
+    assert not seen.was_told(*server.news)
+    assert not server.told(tail(9), NOW + 3.0, NOW + 4.0)
+    assert server.position == upto(9)
+
+
 def test_a_server_is_the_same_one_if_it_has_what_it_had(server):
     server.server = UUID
     assert server.has_gone_on(UUID, upto(3), upto(4))

@@ -314,7 +314,7 @@ def test_a_new_connection_must_do_while_the_primary_is_away(house):
 
 def test_what_was_told_behind_a_new_connection_tells_nothing_of_the_old_one(house):
     house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), house.member("r1"))
-    house.replica("r1").news = house.clock() + 1, b""
+    house.replica("r1").news = house.clock() + 1, b"told"
     house.member("r1")
     assert not house.chooser.was_told()
 
@@ -342,14 +342,14 @@ def test_what_reads_have_seen_must_be_had(house):
 def test_who_was_told_long_enough_ago_has_told_all(house):
     house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), None)
     assert not house.chooser.was_told()
-    house.replica("r1").news = house.clock() + 1, b""
+    house.replica("r1").news = house.clock() + 1, b"told"
     assert house.chooser.was_told()
 
 
 def test_mariadb_tells_nothing():
     house = House("mariadb")
     house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), None)
-    house.replica("r1").news = house.clock() + 1, b""
+    house.replica("r1").news = house.clock() + 1, b"told"
     assert not house.chooser.was_told()
 
 

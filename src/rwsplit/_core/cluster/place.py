@@ -68,7 +68,7 @@ class Place:
         self.advanced_at = 0.0
         """When something new that a read told came here (monotonic seconds)."""
         self.news = 0.0, b""
-        """When that read was sent (monotonic seconds), and what it told."""
+        """When that read was sent (monotonic seconds), and what it told; empty for nothing."""
         self.advances = False
         """Whether that was a moment ago: see `told`."""
         self._timeouts = self._looks = 0
@@ -112,6 +112,8 @@ class Place:
         self._position = position
         self.noted_at = now
         self.tail = self._parsed_tail = b""
+        # What threads still bring of before is no news, and all else is.
+        self._gtids, self.news = None, (now, b"")
 
     def has_gone_on(self, server: str, before: Position | None, position: Position) -> bool:
         """Tell whether a server is the one that was known here, with what it had and more."""

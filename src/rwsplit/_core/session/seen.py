@@ -165,7 +165,7 @@ class Seen:
         `tail` is the last news from there, and `sent_at` when the read was sent that brought it
         (monotonic seconds): threads do not bring them in the order in which they were told.
         """
-        if self.at is None or not self.when or sent_at < self.when + UNTOLD_SECONDS:
+        if self.at is None or not (self.when and tail) or sent_at < self.when + UNTOLD_SECONDS:
             return False
         self.tail = tail
         return True
