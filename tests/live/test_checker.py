@@ -90,7 +90,13 @@ def _make_suffer(cluster, seconds, processes):
 def test_no_read_is_too_old(cluster, counters, tmp_path, driver):
     # It takes ten times as long to connect over TLS: all its time, with that many.
     count = PROCESSES // 2 if driver == "connector" else PROCESSES
-    events, errors = record(cluster, counters, tmp_path, SECONDS, count=count, driver=driver)
+    for _ in range(3):
+        pid = cluster.primary.pid
+        events, errors = record(cluster, counters, tmp_path, SECONDS, count=count, driver=driver)
+        if cluster.primary.pid == pid:
+            break
+        # A server of MariaDB crashed by itself, once in hundreds of runs: that is another test's.
+        print(f"the primary died amid {len(events)} events: {errors}")
     reads = [event for event in events if event.kind == "read"]
     print(f"{len(events)} events, {len(reads)} of them reads")
     assert not errors
