@@ -86,6 +86,16 @@ def _ours(cluster: Sandbox, **options: Any) -> Any:
     return rwsplit.connect(**{"autocommit": True, **cluster.connect_options, **options})
 
 
+def _with_one(cluster: Sandbox, **options: Any) -> Any:
+    """Connect with the replica alone that the plain side has.
+
+    A server that is asked all the time answers faster, and costs its client less, than two in turn:
+    one in ten here.
+    """
+    first = cluster.replicas[0]
+    return _ours(cluster, replicas=[f"{first.host}:{first.port}"], **options)
+
+
 def _ratios(plain: Call, ours: Call, rounds: int, times: int) -> tuple[float, float]:
     """The ratios of client CPU and of wall time."""
     found: tuple[list[float], list[float]] = ([], [])
@@ -146,7 +156,7 @@ def _reading(cursor: Any, number: int = 7) -> Call:
 
 def _statements(cluster: Sandbox, rounds: int) -> Iterator[Line]:
     replica, primary = _plain(cluster, cluster.replicas[0]), _plain(cluster, cluster.primary)
-    ours, numbers = _ours(cluster), count()
+    ours, numbers = _with_one(cluster), count()
     reader, writer, cursor = replica.cursor(), primary.cursor(), ours.cursor()
     on_replicas = []
 
@@ -189,14 +199,14 @@ def _statements(cluster: Sandbox, rounds: int) -> Iterator[Line]:
     )
     share = sum(on_replicas) / len(on_replicas)
     yield Line("its share on replicas", f"{share:.0%}", "at least 95%", share >= 0.95)
-    asks = _ours(cluster, consistency="global").cursor()
+    asks = _with_one(cluster, consistency="global").cursor()
     yield _road("global read", _reading(reader), _reading(asks), rounds, 150, 1.6)
     yield _transactions(cluster, rounds)
 
 
 def _transactions(cluster: Sandbox, rounds: int) -> Line:
     plain = _plain(cluster, cluster.replicas[0], autocommit=False)
-    ours = _ours(cluster, autocommit=False)
+    ours = _with_one(cluster, autocommit=False)
 
     def run(connection: Any) -> Call:
         first, second = _reading(connection.cursor(), 5), _reading(connection.cursor(), 6)
@@ -215,7 +225,7 @@ def _transactions(cluster: Sandbox, rounds: int) -> Line:
 def _sessions(cluster: Sandbox, rounds: int) -> Iterator[Line]:
     replica, primary = _plain(cluster, cluster.replicas[0]), _plain(cluster, cluster.primary)
     reader, writer = replica.cursor(), primary.cursor()
-    cursor = _ours(cluster, session_id="bench").cursor()
+    cursor = _with_one(cluster, session_id="bench").cursor()
     _reading(cursor)()
     yield _road("read, session id in memory", _reading(reader), _reading(cursor), rounds, 300, 1.10)
     yield _road(
@@ -236,7 +246,7 @@ def _connects(cluster: Sandbox, rounds: int) -> Iterator[Line]:
 
         return run
 
-    ours = visit(lambda: _ours(cluster))
+    ours = visit(lambda: _with_one(cluster))
     for what, options, most in (
         ("without TLS", {"ssl_disabled": True}, 1.0),
         ("with TLS", {}, 0.1),
@@ -332,24 +342,27 @@ def _memory(cluster: Sandbox) -> Iterator[Line]:
             writer.execute(WRITE, (8,))
 
         for what, warm, run in (
-            ("SET", 3000, lambda number: cursor.execute(f"SET @v{number % 10} = {number}")),
+            ("SET", 12_000, lambda number: cursor.execute(f"SET @v{number % 10} = {number}")),
             ("text", 12_000, lambda number: cursor.execute(f"SELECT {number}, 'a'")),
-            ("session id", MOST_ENTRIES + 1000, write_as),
+            ("session id", 2 * MOST_ENTRIES + 1000, write_as),
         ):
             yield _flat(what, run, warm)
 
 
-def _flat(what: str, run: Callable[[int], object], warm: int, more: int = 3000) -> Line:
+def _flat(what: str, run: Callable[[int], object], warm: int, more: int = 6000) -> Line:
     """Fill what is bounded to its bound, and see that it grows no more."""
     tracemalloc.start()
     for number in range(warm):
         run(number)
-    gc.collect()
-    before = tracemalloc.get_traced_memory()[0]
-    for number in range(warm, warm + more):
-        run(number)
-    gc.collect()
-    grown = (tracemalloc.get_traced_memory()[0] - before) / more
+    # Some caches are emptied when they are full: what counts is the most that there is.
+    highest = [0, 0]
+    for window in range(2):
+        for number in range(warm + window * more, warm + (window + 1) * more):
+            run(number)
+            if not number % 100:
+                gc.collect()
+                highest[window] = max(highest[window], tracemalloc.get_traced_memory()[0])
+    grown = (highest[1] - highest[0]) / more
     tracemalloc.stop()
     said = f"memory that each {what} adds, beyond the first {warm:,}"
     return _at_most(said, max(grown, 0.0), 20.0, " bytes")

@@ -6,7 +6,7 @@ import gc
 import statistics
 from collections.abc import Callable
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import rwsplit
 from rwsplit._drivers.pymysql import PhysicalConnection
@@ -124,16 +124,23 @@ class RoundTrips:
 
     def __enter__(self) -> RoundTrips:
         self._write = write = PhysicalConnection._write_bytes
+        self._open = opening = PhysicalConnection._open
 
         def counting(connection: PhysicalConnection, data: bytes) -> None:
             self.count += 1
             write(connection, data)
 
+        def counting_too(connection: PhysicalConnection, wire: Any, behind: bytes) -> None:
+            self.count += 1  # a wire that was left behind: its set-up, and what goes along
+            opening(connection, wire, behind)
+
         PhysicalConnection._write_bytes = counting
+        PhysicalConnection._open = counting_too
         return self
 
     def __exit__(self, *exc_info: object) -> None:
         PhysicalConnection._write_bytes = self._write
+        PhysicalConnection._open = self._open
 
     def of(self, run: Callable[[], object], times: int) -> float:
         """Return the round trips of one call, the mean of several."""
