@@ -77,4 +77,4 @@ def test_a_program_sees_what_it_sees_on_one_server(driver, pair):
         alone = plain(driver, {**single.connect_options, "replicas": ()}, autocommit=True)
         return ours, alone, driver.module.Error
 
-    state.search(pair, connect)
+    state.search(pair, connect, state.SECONDS / 2)

@@ -147,8 +147,8 @@ _ABOUT = re.compile("found_rows|row_count|warning|error", re.IGNORECASE)
 TABLE = re.compile(r"\b(FROM|INTO|UPDATE) ((shop|other)\.)?(t|tt|no_such|triggered)\b")
 
 
-def search(pair, connect=with_pymysql):
-    until = time.monotonic() + SECONDS
+def search(pair, connect=with_pymysql, seconds=SECONDS):
+    until = time.monotonic() + seconds
     failed = []
 
     @LAWS
