@@ -182,6 +182,22 @@ def test_what_a_free_read_told_is_what_the_next_must_see(house):
     assert house.session.followed.last is member
 
 
+def test_what_an_earlier_stream_told_is_not_what_the_next_one_shows(house):
+    member = house.members["r1"]
+    member.connection.result = rows("1")
+    member.connection.result.unbuffered_active = True
+    house.clock.now += 1.0
+    told = reports(gtids=f"{UUID}:1-6")
+    for _ in range(2):
+        member.connection.tails.append(told)
+        house.straight.read(
+            member, house.statement(READ), READ.encode(), member.connection.result, house.clock()
+        )
+        assert house.session.seen.is_untold
+        assert not house.session.seen.was_told(*house.replica().news)
+        house.clock.now += 1.0
+
+
 def test_a_free_read_that_changed_its_session_is_none(house):
     member = house.members["r1"]
     member.connection.result = Result([("1",)], server_status=SESSION_STATE_CHANGED)

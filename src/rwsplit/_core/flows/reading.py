@@ -409,12 +409,14 @@ class Reads:
                     if reading.begin:
                         yield from self.ending(used)
                     return self._refused(used, changed, reading, waited, retries + 1, deadline)
-                told = self._learn(replica, used, start)
+                result = used.connection.result
+                ended = result is None or not result.unbuffered_active
+                told = self._learn(replica, used, start if ended else 0.0) and ended
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
                 if moves:
                     self.seen.stay()
-                return Served(used, route.reason, waited, retries, used.connection.result)
+                return Served(used, route.reason, waited, retries, result)
             retries += 1
 
     def _leaving(self, route: Route) -> Flow[_Home | None]:
@@ -592,11 +594,12 @@ class Reads:
         changed = self.changed_session(member, reading.sql or b"")
         if changed is not None:
             return self.failed_on(member, changed, reading, began)
-        self._learn(member.replica, member, began)
+        result = member.connection.result
+        self._learn(member.replica, member, 0.0 if result.unbuffered_active else began)
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
             self.saw(member, told=False)
-        return Served(member, route.reason, waited, 0, member.connection.result)
+        return Served(member, route.reason, waited, 0, result)
 
     def _wanted(self, route: Route, needed: Position | None) -> Position:
         """Return all that a replica is to wait for before it serves a read."""
@@ -1000,7 +1003,8 @@ class Reads:
     def _learn(self, replica: Server, member: Any, sent_at: float) -> bool:
         """Take in what a read told of its replica; False if it may have seen more than it told.
 
-        `sent_at` is from before it was sent.
+        `sent_at` is from before it was sent; 0 while its end is to come: what there is then an
+        earlier one has told.
         """
         tails = member.connection.tails
         told = False

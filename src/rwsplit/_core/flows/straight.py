@@ -145,7 +145,11 @@ class Straight:
         if tails:
             replica = member.replica
             tail = tails[-1]
-            if tail != replica.tail or replica.advances:
+            if result.unbuffered_active:
+                # Its own end is still to come: this is what an earlier stream has told.
+                replica.told(tail, 0.0, session.clock())
+                tail, seen_when = b"", session.clock()
+            elif tail != replica.tail or replica.advances:
                 changed = self._reads.changed_session(member, sql)
                 if changed is not None:
                     return changed
