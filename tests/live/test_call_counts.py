@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 import rwsplit
-from rwsplit.sandbox import Sandbox
-from rwsplit.sandbox.pytest_plugin import FLAVORS, wanted
+from rwsplit.sandbox.pytest_plugin import FLAVORS
+from tests.servers import servers_of_its_own
 
 HERE = str(Path(rwsplit.__file__).parent)
 READ = "SELECT v FROM t WHERE id = %s"
@@ -42,9 +42,7 @@ MOST = {
 @pytest.fixture(scope="module", params=FLAVORS)
 def cluster(request):
     """One of these tests' own: a replica with transactions that others left takes more calls."""
-    if not wanted(request.param):
-        pytest.skip(f"RWSPLIT_TEST_FLAVORS leaves {request.param} out")
-    with Sandbox(request.param, replicas=2) as sandbox:
+    with servers_of_its_own(request.param) as sandbox:
         yield sandbox
 
 

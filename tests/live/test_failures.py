@@ -7,8 +7,8 @@ import time
 import pytest
 
 import rwsplit
-from rwsplit.sandbox import Sandbox
-from rwsplit.sandbox.pytest_plugin import FLAVORS, wanted
+from rwsplit.sandbox.pytest_plugin import FLAVORS
+from tests.servers import servers_of_its_own
 
 from .workload import Workload
 
@@ -32,9 +32,7 @@ def links(cluster):
 @pytest.fixture(params=FLAVORS)
 def own(request):
     """Servers of the test's own: their roles change."""
-    if not wanted(request.param):
-        pytest.skip(f"RWSPLIT_TEST_FLAVORS leaves {request.param} out")
-    with Sandbox(request.param, replicas=2) as sandbox:
+    with servers_of_its_own(request.param) as sandbox:
         yield sandbox
 
 

@@ -5,8 +5,8 @@ import time
 import pytest
 
 import rwsplit
-from rwsplit.sandbox import Sandbox
-from rwsplit.sandbox.pytest_plugin import FLAVORS, wanted
+from rwsplit.sandbox.pytest_plugin import FLAVORS
+from tests.servers import servers_of_its_own
 
 READ = "SELECT v FROM t WHERE id = 1"
 
@@ -14,9 +14,7 @@ READ = "SELECT v FROM t WHERE id = 1"
 @pytest.fixture(params=FLAVORS)
 def failover(request):
     """Servers of its own: one of them is lost."""
-    if not wanted(request.param):
-        pytest.skip(f"RWSPLIT_TEST_FLAVORS leaves {request.param} out")
-    with Sandbox(request.param, replicas=2) as sandbox:
+    with servers_of_its_own(request.param) as sandbox:
         yield sandbox
 
 

@@ -72,6 +72,8 @@ def _smaller(plan: Plan) -> Iterator[Plan]:
             each: ClientPlan = client._replace(steps=steps)
             clients = (*plan.clients[:number], each, *plan.clients[number + 1 :])
             yield plan._replace(clients=clients)
+    if plan.busy:
+        yield plan._replace(busy=False)
     if plan.replicas > 1:
         yield plan._replace(replicas=plan.replicas - 1)
 

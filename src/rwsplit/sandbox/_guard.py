@@ -1,8 +1,8 @@
 """The guard: a small process that runs the servers, and ends them when their owner ends.
 
 It is run as a program, by its path, and imports nothing of rwsplit. The owner writes one JSON line
-for each order and reads one in answer. When the owner closes the pipe or dies, however it dies, the
-guard kills the servers and removes their folder.
+for each order and reads one in answer. When the owner says that it ends, closes the pipe or dies,
+however it dies, the guard kills the servers and removes their folder.
 """
 
 from __future__ import annotations
@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import Any
 
 _LOOK_SECONDS = 0.5
-_END = b"end\n"
-"""The order to end all servers, and itself."""
 
 
 class Guard:
@@ -65,7 +63,7 @@ class Guard:
         assert process.stdout is not None
         # A process that the owner forked may hold the pipe open: its end would not be noticed.
         with suppress(OSError):
-            process.stdin.write(_END)
+            process.stdin.write(b'"end"\n')
             process.stdin.close()
         process.wait()
         process.stdout.close()
@@ -126,10 +124,10 @@ def _main(folder: str, owner: int) -> None:
             if not received:
                 break
             *orders, pending = (pending + received).split(b"\n")
-            for order in orders:
-                if order == _END.strip():
+            for order in map(json.loads, orders):
+                if order == "end":
                     return
-                os.write(1, json.dumps(servers.obey(json.loads(order))).encode() + b"\n")
+                os.write(1, json.dumps(servers.obey(order)).encode() + b"\n")
     finally:
         servers.kill()
         shutil.rmtree(folder, ignore_errors=True)

@@ -343,7 +343,7 @@ class Reads:
                 continue
             replica, wait, is_trial, moves = choice
             name = replica.endpoint.name
-            start = self._clock()
+            start = now
             fresh = name not in self._members
             others = len(self._cluster.candidates) - len(tried) - 1
             if fresh and others > 0 and not replica.has_room(self._clock()):
