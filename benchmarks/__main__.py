@@ -7,8 +7,6 @@ import platform
 
 import pymysql
 
-from rwsplit.sandbox import Sandbox
-
 from . import (
     budgets,
     causal,
@@ -22,7 +20,7 @@ from . import (
     statements,
     transactions,
 )
-from .measure import render
+from .measure import render, servers_apart
 
 
 def main() -> None:
@@ -35,7 +33,7 @@ def main() -> None:
     budgets.show(budgets.of_process())
     print(classify.table(), end="\n\n", flush=True)
     for flavor in arguments.flavor or ("mysql", "mariadb"):
-        with Sandbox(flavor, replicas=2) as cluster:
+        with servers_apart(flavor) as cluster:
             print(f"{flavor} {cluster.version}, a primary and two replicas on loopback:\n")
             budgets.show(budgets.of_cluster(cluster, arguments.rounds))
             print(lag.table(cluster), end="\n\n", flush=True)

@@ -27,7 +27,7 @@ from rwsplit._stores.base import MOST_ENTRIES
 from rwsplit.sandbox import Sandbox
 
 from . import classify, statements
-from .measure import RoundTrips, fill
+from .measure import RoundTrips, fill, servers_apart
 
 __all__ = ["Line", "of_cluster", "of_process", "show"]
 
@@ -416,7 +416,7 @@ def main() -> None:
     arguments = parser.parse_args()
     show(of_process())
     for flavor in arguments.flavor or ("mysql", "mariadb"):
-        with Sandbox(flavor, replicas=2) as cluster:
+        with servers_apart(flavor) as cluster:
             print(f"{flavor} {cluster.version}:\n")
             show(of_cluster(cluster, arguments.rounds))
 

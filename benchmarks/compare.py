@@ -22,7 +22,7 @@ from typing import Any
 
 from rwsplit.sandbox import Sandbox
 
-from .measure import fill
+from .measure import fill, servers_apart
 
 ROADS = Path(__file__).with_name("roads.py")
 
@@ -112,7 +112,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         trees = tree_of(arguments.old, folder), tree_of(arguments.new, folder)
         for flavor in arguments.flavor or ("mysql", "mariadb"):
-            with Sandbox(flavor, replicas=2) as cluster:
+            with servers_apart(flavor) as cluster:
                 table = compared(trees, cluster, arguments.rounds)
                 print(f"{flavor} {cluster.version}:\n\n{table}\n", flush=True)
 

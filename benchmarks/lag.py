@@ -15,7 +15,7 @@ from typing import Any
 import rwsplit
 from rwsplit.sandbox import Sandbox
 
-from .measure import fill
+from .measure import fill, servers_apart
 
 __all__ = ["table"]
 
@@ -108,7 +108,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=2.0, help="of each cell (2)")
     arguments = parser.parse_args()
     for flavor in arguments.flavor or ("mysql", "mariadb"):
-        with Sandbox(flavor, replicas=2) as cluster:
+        with servers_apart(flavor) as cluster:
             print(table(cluster, arguments.seconds), end="\n\n", flush=True)
 
 

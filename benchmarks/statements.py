@@ -12,7 +12,7 @@ import pymysql
 import rwsplit
 from rwsplit.sandbox import Sandbox
 
-from .measure import Row, compare, fill
+from .measure import Row, compare, fill, run_anywhere
 
 _READ = "SELECT v FROM bench WHERE id = %s"
 _WRITE = "UPDATE bench SET v = v + 1 WHERE id = %s"
@@ -168,6 +168,7 @@ def _throughput(cluster: Sandbox, index: int) -> float:
 
 
 def _work(cluster: Sandbox, index: int, number: int, results: Any) -> None:
+    run_anywhere()
     replica = cluster.replicas[number % len(cluster.replicas)]
     connection = _ours(cluster) if index else _plain(cluster, replica)
     cursor = connection.cursor()
