@@ -409,6 +409,8 @@ class Run:
 
     def _allow_deadlock(self) -> None:
         """Roll both sides back, if the primary would now answer otherwise to what was read."""
+        # PyMySQL keeps what the last statement that succeeded has affected.
+        rows = getattr(self.plain, "_affected_rows", None)
         if not self._log.is_unverifiable:
             if not self._log.disturbed:
                 raise Difference("error 1213, and nobody else has committed")
@@ -419,6 +421,8 @@ class Run:
         self._roll_back()
         for connection in (self.ours, self.plain):
             connection.rollback()
+        if rows is not None:
+            self.plain._affected_rows = rows
         self._rerun_since_read = self._refused = True
         self._log.note("ROLLBACK", (), 0)
 
@@ -563,6 +567,15 @@ FOUND = {
             "SELECT id, v FROM t ORDER BY id",
             "UPDATE t SET v = v + 1 WHERE id = 1",
             "UPDATE t SET v = v + 1 WHERE id = 1",
+        ],
+    ),
+    "what was refused for a stream leaves the count of rows": (
+        {"autocommit": False},
+        [
+            "stream 1: SELECT id, v FROM t ORDER BY id",
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+            "conn.begin()",
+            "conn.affected_rows()",
         ],
     ),
     "what is asked about a stored function uses up no level": (
