@@ -206,8 +206,12 @@ class Dialing:
         version = "8.0.40" if flavor == "mysql" else "10.11.9-MariaDB"
 
         def work(answer: Done) -> None:
-            position = parse_position(flavor, model.told.text)
-            history = parse_history(flavor, model.told.history)
+            if flavor == "mysql":
+                has = ",".join(filter(None, (model.owned(), model.told.text)))
+                history = position = told_position(flavor, has)
+            else:
+                position = parse_position(flavor, model.told.text)
+                history = parse_history(flavor, model.told.history)
             told = model.identity, begun_with(flavor), not model.is_writable
             answer(PrimaryFacts(flavor, version, history, position, "", *told))
 

@@ -207,7 +207,7 @@ OF_READS = (
         "that lasts a moment",
         ((place, "UNTOLD_SECONDS", 0.0), (seen, "UNTOLD_SECONDS", 0.0)),
         STALE,
-        seed=105108,
+        seed=21966,
     ),
     Mutant(
         "reads on the primary count",

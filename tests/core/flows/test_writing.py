@@ -354,6 +354,16 @@ def test_an_error_under_autocommit_begins_nothing(house):
     assert not house.session.in_transaction
 
 
+@pytest.mark.parametrize(
+    ("status", "may"), [(AUTOCOMMIT, False), (AUTOCOMMIT | IN_TRANSACTION, True), (0, True)]
+)
+def test_a_deadlock_may_be_the_end_of_a_transaction_alone(house, status, may):
+    house.set_status(status)
+    with pytest.raises(Fault):
+        house.run(on_primary(house, WRITE), asks(Exchange, fails(1213)), asks(ReportLate))
+    assert house.session.transaction.may_be_over is may
+
+
 def test_where_nobody_tells_what_a_failure_has_changed_all_is_in_doubt(house):
     with pytest.raises(Fault):
         house.run(on_primary(house, WRITE), asks(Exchange, fails(1062)), asks(ReportLate, False))

@@ -7,7 +7,14 @@ import re
 from ..cluster.position import GtidList, GtidSet, Position, parse_position
 from ..sql.values import as_text
 
-__all__ = ["POSITION_SQL", "SHOWN_SQL", "shown_position", "told_position", "wait_sql"]
+__all__ = [
+    "POSITION_SQL",
+    "SHOWN_SQL",
+    "shown_position",
+    "told_position",
+    "wait_sql",
+    "without_owners",
+]
 
 # MySQL shows what a transaction wrote before `gtid_executed` has its GTID (tried: to one read in
 # forty behind busy writers). Until then the GTID is in `gtid_owned`, which is looked at first: none
@@ -24,6 +31,9 @@ POSITION_SQL = {
     },
 }
 """By role and flavor, the statement that asks a server where it is."""
+
+READ_ONLY_SQL = "SELECT IF(@@GLOBAL.innodb_read_only,1,@@GLOBAL.read_only) LIMIT 1"
+"""Asks a server whether applications may not write there: 0 or 1."""
 
 
 # A replica shows what it has applied before gtid_executed or gtid_slave_pos has it (tried: to one
@@ -65,6 +75,16 @@ def told_position(flavor: str, text: str | bytes | None) -> Position:
 
 
 _OWNER = re.compile(r"#\d+")
+_OWNER_BYTES = re.compile(rb"#\d+")
+
+
+def without_owners(said: bytes) -> bytes:
+    """Return GTIDs without the number of the thread that owns one.
+
+    >>> without_owners(b"3e11fa47-71ca-11e1-9e33-c80aa9429562:23#17")
+    b'3e11fa47-71ca-11e1-9e33-c80aa9429562:23'
+    """
+    return _OWNER_BYTES.sub(b"", said)
 
 
 def wait_sql(position: Position, seconds: float) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from .defaults import DEFAULTS, packed
 from .names import spelt
+from .positions import without_owners
 
 __all__ = [
     "ASK_CHANGED",
@@ -38,7 +39,8 @@ _PRIMARY = {
         "@@SESSION.max_allowed_packet,@@GLOBAL.gtid_mode IN ('ON','ON_PERMISSIVE'),"
         "IF(@@GLOBAL.log_bin,1,0),@@GLOBAL.server_uuid,"
         "IF(@@GLOBAL.innodb_read_only,'ON',@@GLOBAL.read_only),{values},"
-        "'',@@GLOBAL.gtid_executed"
+        # With what is shown already and not told of yet: see `POSITION_SQL`.
+        "'',CONCAT_WS(',',NULLIF(@@GLOBAL.gtid_owned,''),@@GLOBAL.gtid_executed)"
     ),
     "mariadb": (
         "@@SESSION.max_allowed_packet,1,IF(@@GLOBAL.log_bin,1,0),@@GLOBAL.server_id,"
@@ -89,7 +91,8 @@ class OfReplica(NamedTuple):
 
 def told_by_primary(rows: Sequence[Sequence[str | bytes]]) -> OfPrimary:
     """Read the answer to ASK_PRIMARY."""
-    return OfPrimary(*_parts(rows))
+    told = OfPrimary(*_parts(rows))
+    return told._replace(history=without_owners(told.history)) if b"#" in told.history else told
 
 
 def told_by_replica(rows: Sequence[Sequence[str | bytes]]) -> OfReplica:

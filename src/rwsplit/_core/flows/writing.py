@@ -223,7 +223,12 @@ class Writing:
         state, number = session.state, fault.number
         if can_write(statement):
             state.lose_position()
-        if may_end_transaction(number):
+        one_of_its_own = (
+            bool(status & AUTOCOMMIT)
+            and not (status & IN_TRANSACTION or was_first)
+            and not runs_more(statement)
+        )
+        if may_end_transaction(number) and not one_of_its_own:
             session.transaction.doubt(True)
         session.followed.note_failed(session.primary, statement, number)
         unread = number == PARSE_ERROR and not runs_more(statement)
