@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from rwsplit._core.flavors.positions import POSITION_SQL, SHOWN_SQL
+from rwsplit._core.flavors.positions import POSITION_SQL, READ_ONLY_SQL, SHOWN_SQL
 
 from .replies import Changes, Field, Reply
 from .server import Server
@@ -149,6 +149,10 @@ class Variables:
         """Tell all that is shown: MariaDB logs it first."""
         return self._one(self.server.shown.text)
 
+    def ask_read_only(self) -> Reply:
+        """Tell whether nobody may write here."""
+        return self._one(str(int(not self.server.is_writable)))
+
     def ask_variables(self, columns: str) -> Reply:
         """Tell system variables."""
         names = _COLUMN.findall(columns)
@@ -194,6 +198,7 @@ QUESTIONS = (
     (re.escape(POSITION_SQL["primary"]["mysql"]), "ask_whole_position"),
     (re.escape(POSITION_SQL["primary"]["mariadb"]), "ask_whole_position"),
     (re.escape(SHOWN_SQL["mariadb"]), "ask_shown"),
+    (re.escape(READ_ONLY_SQL), "ask_read_only"),
     (re.escape(POSITION_SQL["replica"]["mysql"]), "ask_position"),
     (re.escape(POSITION_SQL["replica"]["mariadb"]), "ask_position"),
     (r"SELECT FOUND_ROWS\(\),ROW_COUNT\(\) LIMIT 1", "ask_counts"),

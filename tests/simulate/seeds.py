@@ -515,11 +515,4 @@ KEPT: dict[str, Plan] = {
         max_snapshot=0.05)), mishaps=(Mishap(0.3969, "fail primary", 1, 0.483), Mishap(0.4025,
         "store empty", 2, 0.819), Mishap(0.4604, "kill primary", 3, 0.723)), others=(0.3431,),
         store=True, busy=True),
-    "what a replica made as the next primary counted as its own":
-        Plan(seed=1, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
-        shares=False, waits=True, timeout=None, steps=(Step(0.001, "read"),) * 900,
-        provided=False, session_id=None, autocommit=True, transactions="verify",
-        max_snapshot=5.0),), mishaps=(Mishap(0.195, "stall", 0, 0.3), Mishap(0.2, "switch over",
-        1, 0.1)), others=tuple(round(0.1 + 0.003 * number, 4) for number in range(200)),
-        store=False, busy=False),
 }

@@ -3,8 +3,7 @@
 import pytest
 
 from rwsplit._core.cause import Cause
-from rwsplit._core.cluster.position import parse_position
-from rwsplit._core.flavors.positions import POSITION_SQL
+from rwsplit._core.flavors.positions import POSITION_SQL, READ_ONLY_SQL
 from rwsplit._core.flows.answer import EMPTY, Underway
 from rwsplit._core.flows.command import (
     Ask,
@@ -581,29 +580,32 @@ def test_a_consistent_snapshot_moves_to_a_primary_that_has_the_same(house):
     run(house, WRITE, *begins_at(house, 5), asks(Exchange, member=house.primary))
 
 
-OWN = "4f22fa47-71ca-11e1-9e33-c80aa9429562"
-
-
-def opens_with_its_own(house, known):
-    """Open a snapshot that has what r1 has made itself, too; `known` is known for that."""
+def opens_with_its_own(house):
+    """Open a snapshot that has what r1 has made itself, too."""
+    own = "4f22fa47-71ca-11e1-9e33-c80aa9429562"
     house.set_status(AUTOCOMMIT)
-    house.replica("r1", at=5).errant = parse_position("mysql", known)
+    house.replica("r1", at=5).server = own
     house.replica("r2").unfit = "not in this test"
-    told = rows(f"{house.at(5)},{OWN}:1-3".encode())
+    told = rows(f"{house.at(5)},{own}:1-3".encode())
     takes = asks(Exchange, ran(before=[told, OK, told]))
     run(house, MOMENT, asks(Open), takes, asks(WatchSnapshot))
 
 
+def tells_read_only(answer):
+    return asks(Ask, [rows(answer)], statements=[READ_ONLY_SQL])
+
+
 def test_what_a_replica_made_itself_is_not_looked_for_on_the_primary(house):
-    opens_with_its_own(house, f"{OWN}:1-3")
-    run(house, WRITE, *begins_at(house, 5), asks(Exchange, member=house.primary))
+    opens_with_its_own(house)
+    writes = [*begins_at(house, 5), tells_read_only("0"), asks(Exchange, member=house.primary)]
+    run(house, WRITE, *writes)
 
 
-def test_what_a_replica_may_have_made_as_the_next_primary_must_be_on_the_primary(house):
-    opens_with_its_own(house, f"{OWN}:1-2")
-    rolls_back = asks(Ask, [rows()], statements=[ROLLBACK])
+def test_what_a_replica_made_may_be_lacking_on_the_primary_of_before(house):
+    opens_with_its_own(house)
+    refuses = asks(Ask, [OK], statements=[ROLLBACK])
     with pytest.raises(Fault) as caught:
-        run(house, WRITE, *begins_at(house, 5), rolls_back)
+        run(house, WRITE, *begins_at(house, 5), tells_read_only("1"), refuses)
     assert caught.value.number == 1213
 
 

@@ -10,7 +10,7 @@ from math import inf, isfinite
 from .failover import another_answers, decide, doubt_replicas
 from .fitness import why_unfit
 from .orders import Interrupt, LeftOut, Order, Say, Then, WarnOnce
-from .position import GtidSet, Position, includes
+from .position import Position, includes
 from .probe import Miss, Missed, Probe
 from .server import Server
 from .topology import Topology
@@ -72,30 +72,9 @@ def _note_primary(
         topology.settled_at = 0.0
         orders.append(Then.COUNT_ARRIVAL)
     if probe.is_writable:
-        _note_errant(topology, probe)
         orders += _look_for_strays(topology, probe.asked_at)
         topology.primary_is_up = True
     return orders
-
-
-def _note_errant(topology: Topology, probe: Probe) -> None:
-    """Learn what replicas have made themselves, and the primary that was looked at since lacks.
-
-    What a replica has made behind its last look it may have made as the next primary.
-    """
-    for server in topology.replicas:
-        looked = server.looked
-        if (
-            looked is None
-            or looked.asked_at + looked.seconds > probe.asked_at
-            or not isinstance(looked.position, GtidSet)
-            or not isinstance(probe.history, GtidSet)
-        ):
-            continue
-        own = looked.position - looked.position.without(looked.server)
-        errant = own - probe.history if own else own
-        if errant != server.errant:
-            server.errant = errant
 
 
 def _look_for_strays(topology: Topology, asked_at: float) -> list[Order]:

@@ -10,7 +10,7 @@ from math import inf
 
 from ..tracking import only_gtid, parse, state_block
 from .pauses import MOST_TIMES, growing
-from .position import Position, empty, parse_position
+from .position import Position, parse_position
 
 __all__ = ["UNTOLD_SECONDS", "Place"]
 
@@ -34,7 +34,6 @@ class Place:
         "_timeouts",
         "advanced_at",
         "advances",
-        "errant",
         "flavor",
         "floor",
         "floor_at",
@@ -51,9 +50,6 @@ class Place:
         """`mysql` or `mariadb`, as the primary is."""
         self.server = ""
         """Its own name for itself: on MySQL its UUID."""
-        self.errant: Position = empty(flavor)
-        """What it has made itself while another was the primary (FLUSH and ANALYZE have GTIDs on
-        MySQL): no other server will ever have that."""
         self.floor: Position | None = None
         """What the replica had before it came back with less; it serves nobody until it has that
         again. None while nothing was lost."""

@@ -32,6 +32,9 @@ POSITION_SQL = {
 }
 """By role and flavor, the statement that asks a server where it is."""
 
+READ_ONLY_SQL = "SELECT IF(@@GLOBAL.innodb_read_only,1,@@GLOBAL.read_only) LIMIT 1"
+"""Asks a server whether applications may not write there: 0 or 1."""
+
 
 # A replica shows what it has applied before gtid_executed or gtid_slave_pos has it (tried: to one
 # read in four thousand, and in eighty). What has begun to be applied is in MySQL's gtid_owned; what

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..cause import Cause, Reason
 from ..cluster.position import GtidSet
-from ..flavors.positions import POSITION_SQL, told_position
+from ..flavors.positions import POSITION_SQL, READ_ONLY_SQL, told_position
 from ..session.followed import FOUND_ROWS
 from ..session.route import LEVELS, Destination, Route
 from ..session.session import Session
@@ -389,8 +389,10 @@ class Moving:
         snapshot = self._session.snapshot
         assert snapshot is not None
         whole = told_position(self._session.primary.connection.flavor, before.rows[0][0])
-        errant = snapshot.member.replica.errant
-        return Moment(whole, whole - errant if isinstance(whole, GtidSet) and errant else whole)
+        own = snapshot.member.replica.server
+        if isinstance(whole, GtidSet) and own:
+            return Moment(whole, whole.without(own))
+        return Moment(whole, whole)
 
     # Moving and ending.
 
@@ -451,7 +453,14 @@ class Moving:
         session.cluster.counts["moved transactions"] += 1
         now = told_position(flavor, replies[1].rows[0][0])
         # A primary that has less is another one: what was read was lost with the one before.
-        return moment.whole.covers(now) and now.covers(moment.of_others)
+        if not (moment.whole.covers(now) and now.covers(moment.of_others)):
+            return False
+        if now.covers(moment.whole):
+            return True
+        # What the replica has made itself may be the next primary's, and this the one of before.
+        replies = yield from self._on_primary(Ask(primary, [READ_ONLY_SQL]))
+        raise_first(replies)
+        return not int(replies[0].rows[0][0])
 
     def _verifying(self, begin: list[bytes]) -> Flow[None]:
         """Repeat the transaction's reads on the primary, and compare."""

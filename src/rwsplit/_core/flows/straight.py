@@ -162,7 +162,8 @@ class Straight:
         if member.replica.rests_until:
             self._cluster.note_served(member.replica)
         if session.must_see and (statement.tables or statement.verb != "SELECT"):
-            session.seen.saw_freely(member.name, member.replica, tail, seen_when, member)
+            server = member.replica.server
+            session.seen.saw_freely(member.name, server, tail, seen_when, member)
         session.followed.note_read(member, statement, result)
         return member.known_routes.get(statement.reason) or member.taken(statement.reason)
 
