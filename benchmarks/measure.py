@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -30,30 +30,30 @@ class Row(NamedTuple):
 
 
 @contextmanager
-def servers_apart(flavor: str, replicas: int = 2) -> Iterator[Sandbox]:
+def servers_apart(flavor: str) -> Iterator[Sandbox]:
     """Run servers on all processors but the first, and this process on that, where Linux can.
 
     An answer costs its client half as much when the scheduler puts both ends of the connection on
     one processor. It does so for a while, and mostly for a side that talks to one server alone.
     """
     every = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    if len(every) < 2:
-        with Sandbox(flavor, replicas=replicas) as cluster:
-            yield cluster
-        return
-    os.sched_setaffinity(0, every[1:])
+    _run_on(every[1:])
     try:
-        with Sandbox(flavor, replicas=replicas) as cluster:
-            os.sched_setaffinity(0, every[:1])
+        with Sandbox(flavor, replicas=2) as cluster:
+            _run_on(every[:1])
             yield cluster
     finally:
-        os.sched_setaffinity(0, every)
+        _run_on(every)
 
 
 def run_anywhere() -> None:
     """Let this process, one of several, run on each processor again."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, range(os.cpu_count() or 1))
+    _run_on(range(os.cpu_count() or 1))
+
+
+def _run_on(processors: Sequence[int]) -> None:
+    if processors and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, processors)
 
 
 def fill(cluster: Sandbox, table: str, rows: int) -> None:

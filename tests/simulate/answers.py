@@ -141,9 +141,7 @@ class Variables:
 
     def ask_whole_position(self) -> Reply:
         """Tell it with what is shown already, and not told of yet."""
-        server = self.server
-        owned = server.owned() if server.flavor == "mysql" else ""
-        return self._one(",".join(filter(None, (owned, server.told.text))))
+        return self._one(self.server.whole())
 
     def ask_shown(self) -> Reply:
         """Tell all that is shown: MariaDB logs it first."""

@@ -207,8 +207,7 @@ class Dialing:
 
         def work(answer: Done) -> None:
             if flavor == "mysql":
-                has = ",".join(filter(None, (model.owned(), model.told.text)))
-                history = position = told_position(flavor, has)
+                history = position = told_position(flavor, model.whole())
             else:
                 position = parse_position(flavor, model.told.text)
                 history = parse_history(flavor, model.told.history)

@@ -129,6 +129,11 @@ class Server:
             return ""
         return ",".join(f"{c.source}:{c.number}#17" for c in self.shown.log[-50:] if c.bit & late)
 
+    def whole(self) -> str:
+        """What it says that it has, with what is shown already and not told of yet."""
+        owned = self.owned() if self.flavor == "mysql" else ""
+        return ",".join(filter(None, (owned, self.told.text)))
+
     # Replicating.
 
     def sent(self) -> list[Commit]:

@@ -21,7 +21,7 @@ from rwsplit._core.flows.command import (
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
 from rwsplit._core.session.transaction import MOST_READS
 from rwsplit._core.sql.fingerprint import Fingerprint
-from rwsplit._core.wire import Fault
+from rwsplit._core.wire import Fault, UnknownOutcome
 
 from .harness import OK, House, Result, asks, did, fails, lost, ran, read_only, rows
 
@@ -607,6 +607,16 @@ def test_what_a_replica_made_may_be_lacking_on_the_primary_of_before(house):
     with pytest.raises(Fault) as caught:
         run(house, WRITE, *begins_at(house, 5), tells_read_only("1"), refuses)
     assert caught.value.number == 1213
+
+
+def test_a_begin_that_moves_ends_what_an_error_may_have_left(house):
+    house.session.transaction.doubt(True)
+    opens_at(house, 5)
+    house.primary.connection.server_status = AUTOCOMMIT | IN_TRANSACTION  # as BEGIN's answer tells
+    with pytest.raises(Fault) as caught:
+        run(house, WRITE, *begins_at(house, 5), asks(Exchange, lost(), member=house.primary))
+    assert caught.value.is_lost
+    assert not isinstance(caught.value, UnknownOutcome)
 
 
 def test_savepoints_move_with_a_consistent_snapshot(house):

@@ -9,6 +9,7 @@ from ..sql.values import as_text
 
 __all__ = [
     "POSITION_SQL",
+    "READ_ONLY_SQL",
     "SHOWN_SQL",
     "shown_position",
     "told_position",
@@ -70,12 +71,13 @@ def told_position(flavor: str, text: str | bytes | None) -> Position:
     >>> told_position("mysql", b"3e11fa47-71ca-11e1-9e33-c80aa9429562:23#17")
     GtidSet('3e11fa47-71ca-11e1-9e33-c80aa9429562:23')
     """
-    said = as_text(text or "") or ""
-    return parse_position(flavor, _OWNER.sub("", said) if "#" in said else said)
+    said = text or b""
+    return parse_position(
+        flavor, without_owners(said if isinstance(said, bytes) else said.encode())
+    )
 
 
-_OWNER = re.compile(r"#\d+")
-_OWNER_BYTES = re.compile(rb"#\d+")
+_OWNER = re.compile(rb"#\d+")
 
 
 def without_owners(said: bytes) -> bytes:
@@ -84,7 +86,7 @@ def without_owners(said: bytes) -> bytes:
     >>> without_owners(b"3e11fa47-71ca-11e1-9e33-c80aa9429562:23#17")
     b'3e11fa47-71ca-11e1-9e33-c80aa9429562:23'
     """
-    return _OWNER_BYTES.sub(b"", said)
+    return _OWNER.sub(b"", said) if b"#" in said else said
 
 
 def wait_sql(position: Position, seconds: float) -> str:

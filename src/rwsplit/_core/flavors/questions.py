@@ -92,7 +92,7 @@ class OfReplica(NamedTuple):
 def told_by_primary(rows: Sequence[Sequence[str | bytes]]) -> OfPrimary:
     """Read the answer to ASK_PRIMARY."""
     told = OfPrimary(*_parts(rows))
-    return told._replace(history=without_owners(told.history)) if b"#" in told.history else told
+    return told._replace(history=without_owners(told.history))
 
 
 def told_by_replica(rows: Sequence[Sequence[str | bytes]]) -> OfReplica:

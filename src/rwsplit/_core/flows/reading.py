@@ -410,8 +410,7 @@ class Reads:
                         yield from self.ending(used)
                     return self._refused(used, changed, reading, waited, retries + 1, deadline)
                 result = used.connection.result
-                ended = result is None or not result.unbuffered_active
-                told = self._learn(replica, used, start if ended else 0.0) and ended
+                told = self._learn(replica, used, start, result)
                 if route.shows_data and route.consistency != "eventual":
                     self.saw(used, told and not reading.begin)
                 if moves:
@@ -595,7 +594,7 @@ class Reads:
         if changed is not None:
             return self.failed_on(member, changed, reading, began)
         result = member.connection.result
-        self._learn(member.replica, member, 0.0 if result.unbuffered_active else began)
+        self._learn(member.replica, member, began, result)
         if route.shows_data and route.consistency != "eventual":
             # The snapshot's own end tells.
             self.saw(member, told=False)
@@ -1000,16 +999,19 @@ class Reads:
         self._members.lose(member.name)
         return Fault(READ_ONLY_TRANSACTION, "it changes the session", Kind.READ_ONLY)
 
-    def _learn(self, replica: Server, member: Any, sent_at: float) -> bool:
+    def _learn(self, replica: Server, member: Any, sent_at: float, result: Any = None) -> bool:
         """Take in what a read told of its replica; False if it may have seen more than it told.
 
-        `sent_at` is from before it was sent; 0 while its end is to come: what there is then an
-        earlier one has told.
+        `sent_at` is from before it was sent. While the end of a `result` that streams is to come,
+        what there is an earlier one has told.
         """
         tails = member.connection.tails
         told = False
         if tails:
-            told = replica.told(tails[-1], sent_at, self._clock()) and self._state.traits.reads_tell
+            streams = result is not None and result.unbuffered_active
+            since = 0.0 if streams else sent_at
+            told = replica.told(tails[-1], since, self._clock()) and not streams
+            told = told and self._state.traits.reads_tell
             tails.clear()
         if replica.rests_until:
             self._cluster.note_served(replica)

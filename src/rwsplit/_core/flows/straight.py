@@ -147,8 +147,8 @@ class Straight:
             tail = tails[-1]
             if result.unbuffered_active:
                 # Its own end is still to come: this is what an earlier stream has told.
-                replica.told(tail, 0.0, session.clock())
                 tail, seen_when = b"", session.clock()
+                replica.told(tails[-1], 0.0, seen_when)
             elif tail != replica.tail or replica.advances:
                 changed = self._reads.changed_session(member, sql)
                 if changed is not None:
