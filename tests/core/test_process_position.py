@@ -87,7 +87,7 @@ def test_a_doubt_stays_until_it_is_settled():
     _, doubt, unsure = process.look(nothing)
     assert doubt
     assert not unsure
-    other.hear_doubt(doubt, unsure)
+    other.hear_doubt(doubt, unsure, process)
     assert not other.position_known
     one.lose_position()
     other.find_position(GtidSet.parse(f"{SERVER}:1-5"))
@@ -96,6 +96,39 @@ def test_a_doubt_stays_until_it_is_settled():
     found = process.look(nothing)
     assert not found.doubt
     assert found.position == GtidSet.parse(f"{SERVER}:1-7")
+
+
+def test_who_has_heard_a_doubt_need_not_ask_once_it_is_settled():
+    process, another = begun("mysql"), begun("mysql")
+    state = State(empty("mysql"), None, process)
+    state.hear_doubt(1, False, process)
+    state.hear_no_doubt(another)
+    assert not state.position_known, "another one's word is none"
+    state.hear_no_doubt(process)
+    assert state.position_known
+
+
+@pytest.mark.parametrize("own_first", [True, False])
+def test_a_doubt_of_its_own_is_not_settled_by_hearsay(own_first):
+    process = begun("mysql")
+    state = State(empty("mysql"), None, process)
+    if own_first:
+        state.lose_position()
+    state.hear_doubt(1, False, process)
+    if not own_first:
+        state.lose_position()
+    state.hear_no_doubt(process)
+    assert not state.position_known
+
+
+def test_doubts_heard_from_two_are_settled_by_neither_alone():
+    one, other = begun("mysql"), begun("mysql")
+    state = State(empty("mysql"), None, one)
+    state.hear_doubt(1, False, one)
+    state.hear_doubt(2, False, other)
+    state.hear_no_doubt(one)
+    state.hear_no_doubt(other)
+    assert not state.position_known
 
 
 def test_a_doubt_of_lost_answers_alone_says_so():

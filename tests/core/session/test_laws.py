@@ -134,7 +134,7 @@ ALONE = {
     "a table may have been made": lambda house: house.state.note_hearsay(
         house.statement("UPDATE t SET v = 1")
     ),
-    "what it wrote is not known": lambda house: house.state.hear_doubt(1, False),
+    "what it wrote is not known": lambda house: house.state.hear_doubt(1, False, of=house),
     "what it saw on the primary is not known": lambda house: house.session.seen.read_on_primary(),
     "it wrote something": commit_unheard,
     "reads have seen something": lambda house: house.session.seen.see(house.at(2)),
@@ -273,7 +273,11 @@ class Laws(RuleBasedStateMachine):
 
     @rule(unsure=SWITCH)
     def hear_doubt(self, unsure):
-        self.state.hear_doubt(1, unsure)
+        self.state.hear_doubt(1, unsure, of=self)
+
+    @rule()
+    def hear_no_doubt(self):
+        self.state.hear_no_doubt(of=self)
 
     @rule(number=NUMBERS)
     def find_position(self, number):

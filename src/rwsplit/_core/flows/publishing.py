@@ -145,7 +145,9 @@ class Publishing:
         identity.hear(process.latest)
         position, doubt, unsure = process.look(session.cluster.last_seen)
         if doubt:
-            state.hear_doubt(doubt, unsure)
+            state.hear_doubt(doubt, unsure, process)
+        else:
+            state.hear_no_doubt(process)
         if not self._chooser.all_have(position):
             state.see(position)
 

@@ -155,6 +155,7 @@ class State:
         "_checked",
         "_commits",
         "_committed",
+        "_doubted_by",
         "_entries",
         "_lent",
         "_of_primary",
@@ -218,6 +219,8 @@ class State:
         """Where the primary was when the connection was made, if that is where it begins."""
         self.doubt = 0
         """The number of what made the position unknown, for those who share the process."""
+        self._doubted_by: object = None
+        """Of whom that was heard; None for a doubt of its own."""
         self.position_known = True
         """False after an error that may have come behind a commit, or a write without a GTID."""
         self.position_unsure = False
@@ -405,6 +408,7 @@ class State:
             self.position = self.position | self.began
         self.base = base
         self.position_known = known
+        self._doubted_by = None
         self._written = self.origin
 
     def lose_position(self, unsure: bool = False) -> None:
@@ -414,14 +418,25 @@ class State:
         """
         self.position_unsure = unsure and (self.position_known or self.position_unsure)
         self.position_known = False
+        self._doubted_by = None
         if self._commits is not None:
             self.doubt = self._commits.doubt(unsure)
 
-    def hear_doubt(self, doubt: int, unsure: bool) -> None:
-        """Note that another session of the process does not know what it has committed."""
+    def hear_doubt(self, doubt: int, unsure: bool, of: object) -> None:
+        """Note that another session does not know what it has committed: it shares what is `of`."""
+        if self.position_known:
+            self._doubted_by = of
+        elif self._doubted_by is not of:
+            self._doubted_by = None
         self.position_unsure = unsure and (self.position_known or self.position_unsure)
         self.position_known = False
         self.doubt = doubt
+
+    def hear_no_doubt(self, of: object) -> None:
+        """Note that whoever shares what is `of` knows now what was committed."""
+        if self._doubted_by is of:
+            self._doubted_by = None
+            self.position_known = True
 
     def find_position(self, now: Position) -> None:
         """Note where the primary is, asked because the position was not known."""
@@ -429,6 +444,7 @@ class State:
         self._position = position | now
         self._written = self._written | now
         self.position_known = True
+        self._doubted_by = None
         if self._commits is not None:
             self._commits.settle(self.doubt, now)
 
