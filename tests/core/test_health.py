@@ -203,6 +203,28 @@ def test_an_errant_transaction_keeps_a_replica_out_only_behind_another_look(worl
     assert world.serving() == ["db2", "db3"]
 
 
+def test_what_a_replica_has_made_is_its_own_once_the_primary_was_seen_to_be_the_primary_since(
+    world,
+):
+    world.look_at_all(5)
+    world.probe("db2", gtids(DB1, 5) | gtids(DB2, 3))
+    assert world.server("db2").errant == gtids(DB2, 0)
+    world.probe("db1", gtids(DB1, 6))
+    assert world.server("db2").errant == gtids(DB2, 3)
+    # It is promoted: what it makes now all others will have.
+    world.probe("db2", gtids(DB1, 6) | gtids(DB2, 8), writable=True)
+    world.probe("db1", gtids(DB1, 6), writable=False)
+    assert world.server("db2").errant == gtids(DB2, 3)
+
+
+def test_what_a_replica_made_as_the_primary_of_before_is_not_its_own(world):
+    own = gtids(DB2, 7)
+    world.probe("db1", gtids(DB1, 5) | own)
+    world.probe("db2", gtids(DB1, 5) | own)
+    world.probe("db1", gtids(DB1, 6) | own)
+    assert not world.server("db2").errant
+
+
 def test_who_does_not_advance_while_the_primary_does_is_stalled(world):
     for last in range(1, 8):
         world.probe("db1", gtids(DB1, last))

@@ -3,13 +3,16 @@
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from rwsplit._core.cluster.place import UNTOLD_SECONDS
+from rwsplit._core.cluster.place import UNTOLD_SECONDS, Place
 from rwsplit._core.cluster.position import GtidSet, empty
 from rwsplit._core.session.seen import Seen, Sight
 
 SOURCE = "3e11fa47-71ca-11e1-9e33-c80aa9429562"
 OWN = {"a": "aaaaaaaa-71ca-11e1-9e33-c80aa9429562", "b": "bbbbbbbb-71ca-11e1-9e33-c80aa9429562"}
 ORIGIN = empty("mysql")
+PLACES = {name: Place("mysql") for name in OWN}
+for name, place in PLACES.items():
+    place.errant = GtidSet.parse(f"{OWN[name]}:1-7")
 
 
 def position(number):
@@ -62,7 +65,7 @@ class Machine(RuleBasedStateMachine):
             assert self.has[name] >= self.saw
             self.saw = self.has[name]
             told = b"" if less else at(name, self.has[name])
-            self.seen.saw(name, OWN[name], told, self.now, None)
+            self.seen.saw(name, PLACES[name], told, self.now, None)
 
     @rule()
     def reads_on_the_primary(self):
@@ -120,7 +123,7 @@ TestSeen = Machine.TestCase
 
 def test_a_session_that_was_at_two_untold_places_asks_the_primary():
     seen = Seen(ORIGIN)
-    both = [Sight(name, OWN[name], b"", ORIGIN, on_primary=False) for name in OWN]
+    both = [Sight(name, PLACES[name], b"", ORIGIN, on_primary=False) for name in OWN]
     seen.see_all(both)
     assert seen.on_primary
 
@@ -130,7 +133,7 @@ def test_a_read_is_free_where_nothing_but_the_last_replica_counts():
     assert seen.is_free
     seen.saw_all(position(3))
     assert not seen.is_free
-    seen.saw("a", OWN["a"], at("a", 3), 1.0, None)
+    seen.saw("a", PLACES["a"], at("a", 3), 1.0, None)
     assert seen.is_free
     assert seen.asked_late
     assert seen.known() == position(3)
@@ -138,11 +141,18 @@ def test_a_read_is_free_where_nothing_but_the_last_replica_counts():
 
 def test_another_replica_has_all_that_the_last_read_told_but_for_what_the_first_made():
     seen = Seen(ORIGIN)
-    seen.saw("a", OWN["a"], at("a", 5), 1.0, None)
+    seen.saw("a", PLACES["a"], at("a", 5), 1.0, None)
     assert seen.is_within(at("b", 5))
     assert seen.is_within(at("b", 6))
     assert not seen.is_within(at("b", 4))
     assert not seen.is_within(tail(f"{OWN['b']}:1-7"))
     assert not seen.is_within(b"")
-    seen.saw("a", OWN["a"], b"", 1.0, None)
+    seen.saw("a", PLACES["a"], b"", 1.0, None)
     assert not seen.is_within(at("b", 6))
+
+
+def test_what_a_replica_makes_as_the_next_primary_is_not_its_own_alone():
+    seen = Seen(ORIGIN)
+    seen.saw("a", PLACES["a"], tail(f"{SOURCE}:1-5,{OWN['a']}:1-8"), 1.0, None)
+    assert not seen.is_within(at("b", 5))
+    assert seen.known() == GtidSet.parse(f"{SOURCE}:1-5,{OWN['a']}:8")

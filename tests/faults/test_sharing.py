@@ -176,6 +176,13 @@ def by_what_is_not_fetched(connection, number):
     connection.cursor().execute(f"SELECT 1; UPDATE t SET v = {number} WHERE id = 1")
 
 
+def wait_for(reader, number):
+    """Wait for what is not fetched: the server may not have got there yet."""
+    until = time.monotonic() + 10
+    while value(reader) != number and time.monotonic() < until:
+        assert reader.route.role == "primary"
+
+
 WAYS = [
     *(by_procedure, by_function, by_execute, by_transaction, by_implicit_commit),
     *(by_toggling_autocommit, by_failing_procedure, by_several_statements, by_stream),
@@ -214,6 +221,8 @@ def test_whatever_way_one_connection_commits_the_others_see_it(cluster, connect,
         cluster.stall(replica)
     for number, way in enumerate(WAYS, 1):
         way(writer, number)
+        if way is by_what_is_not_fetched:
+            wait_for(reader, number)
         assert value(reader) == number, (way.__name__, reader.route)
         assert value(writer) == number, (way.__name__, writer.route)
 
@@ -228,10 +237,7 @@ def test_whatever_way_one_commits_the_others_of_its_id_see_it(cluster, connect, 
         cluster.stall(replica)
     way(writer, 1)
     if way is by_what_is_not_fetched:
-        # The server may not have got there yet.
-        until = time.monotonic() + 10
-        while value(reader) != 1 and time.monotonic() < until:
-            assert reader.route.role == "primary"
+        wait_for(reader, 1)
     assert value(reader) == 1, reader.route
     assert value(writer) == 1, writer.route
     for replica in cluster.replicas:

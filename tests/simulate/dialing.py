@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rwsplit._core.cluster import joining
+from rwsplit._core.cluster.errant import note_errant
 from rwsplit._core.cluster.facts import PrimaryFacts
 from rwsplit._core.cluster.position import parse_history, parse_position
 from rwsplit._core.cluster.server import Server
@@ -117,8 +118,13 @@ class Dialing:
                 member.version = version
                 done(member)
 
+            def judge(primary: PrimaryFacts | None) -> None:
+                if primary is not None and primary.history is not None and not primary.read_only:
+                    note_errant(replica, identity, position, primary.history)
+                join(primary is not None)
+
             if joining.is_in_doubt(*what):
-                self._look_at_history(join)
+                self._look_at_history(judge)
             else:
                 join(True)
 
@@ -154,11 +160,11 @@ class Dialing:
         return lost(str(error))
 
     def _look_at_history(self, done: Done) -> None:
-        """Ask the primary which transactions there have been; whether that could be done."""
+        """Ask the primary which transactions there have been; None if it can't be asked."""
         cluster = self._world.cluster
         model = self._world.models[cluster.topology.primary.name]
         if not cluster.topology.primary_is_up or not model.is_up:
-            self._clock.at(0.0, done, False)
+            self._clock.at(0.0, done, None)
             return
         wire = self._world.dial(model)
 
@@ -167,9 +173,9 @@ class Dialing:
             knows = facts.server == cluster.topology.primary_server
             if knows and facts.history is not None:
                 cluster.topology.history = facts.history
-            done(knows)
+            done(facts if knows else None)
 
-        self._call(wire, self._facts_of(model), look, lambda _: done(False))
+        self._call(wire, self._facts_of(model), look, lambda _: done(None))
 
     # To the primary.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rwsplit._core.cluster import failover, fitness, health, place
 from rwsplit._core.cluster.place import Place
-from rwsplit._core.cluster.position import parse_history
+from rwsplit._core.cluster.position import parse_history, parse_position
 from rwsplit._core.cluster.samples import Samples
 from rwsplit._core.cluster.server import Server
 from rwsplit._core.cluster.topology import Topology
@@ -49,6 +49,12 @@ def _keeps_what_was_known(place: Place, position: Any, expected: Any, now: float
 def _tells_all(place: Place, tail: bytes, sent_at: float, now: float) -> bool:
     _told(place, tail, sent_at, now)
     return True
+
+
+def _all_its_own(seen: Seen) -> Any:
+    server = seen.place.server if seen.place is not None else ""
+    on_mysql = server and seen._origin.flavor == "mysql"
+    return parse_position("mysql", f"{server}:1-1000000") if on_mysql else seen._origin
 
 
 def _tells_of_now(place: Place, tail: bytes, sent_at: float, now: float) -> bool:
@@ -208,6 +214,12 @@ OF_READS = (
         ((place, "UNTOLD_SECONDS", 0.0), (seen, "UNTOLD_SECONDS", 0.0)),
         STALE,
         seed=21966,
+    ),
+    Mutant(
+        "what a promoted replica has made counts",
+        ((Seen, "_errant", property(_all_its_own)),),
+        ("monotonic",),
+        kept="what a replica made as the next primary counted as its own",
     ),
     Mutant(
         "reads on the primary count",

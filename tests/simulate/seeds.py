@@ -531,4 +531,11 @@ KEPT: dict[str, Plan] = {
         "START TRANSACTION READ ONLY", 7), Step(0.0109, "write", "lost behind", 0), Step(0.0067,
         "set", "", 3)), provided=False, session_id=None, autocommit=True, transactions="eventual",
         max_snapshot=0.05)), mishaps=(), others=(), store=False, busy=False),
+    "what a replica made as the next primary counted as its own":
+        Plan(seed=1, flavor="mysql", replicas=2, clients=(ClientPlan(level="session",
+        shares=False, waits=True, timeout=None, steps=(Step(0.001, "read"),) * 900,
+        provided=False, session_id=None, autocommit=True, transactions="verify",
+        max_snapshot=5.0),), mishaps=(Mishap(0.195, "stall", 0, 0.3), Mishap(0.2, "switch over",
+        1, 0.1)), others=tuple(round(0.1 + 0.003 * number, 4) for number in range(200)),
+        store=False, busy=False),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 from .._core.cause import Reason
 from .._core.cluster import joining
@@ -238,7 +238,7 @@ def primary_facts(connection: PhysicalConnection) -> PrimaryFacts:
         no_gtids,
         told.server.decode("latin-1"),
         unpacked(VALUES[connection.flavor], told.values.decode("latin-1")),
-        told.read_only not in (b"0", b"OFF", b""),
+        told.is_read_only,
     )
 
 
@@ -309,7 +309,12 @@ class Opening:
         if cluster.has_gtids:
             position = parse_position(cluster.flavor, told.position)
             what = cluster.topology, replica, server, self._before, position
-            knows = not joining.is_in_doubt(*what) or _look_at_history(cluster, self._account)
+            knows = True
+            if joining.is_in_doubt(*what):
+                primary = _look_at_history(cluster, self._account)
+                knows = primary is not None
+                if primary is not None and not primary.read_only:
+                    cluster.watch.note_errant(replica, server, position, primary.history)
             why = joining.why_not(*what, knows, monotonic())
             if why:
                 raise ForeignServer(why)
@@ -363,20 +368,28 @@ def _rows_aside(
         cluster.pool.close(endpoint.name, connection, shelf, holds=False)
 
 
-def _look_at_history(cluster: Cluster, account: Account) -> bool:
-    """Ask the primary which transactions there have been; False if it can't be asked now."""
+class _Primary(NamedTuple):
+    """What the primary was just seen to be."""
+
+    history: History
+    read_only: bool
+
+
+def _look_at_history(cluster: Cluster, account: Account) -> _Primary | None:
+    """Ask the primary which transactions there have been; None if it can't be asked now."""
     if not cluster.primary_is_up:
-        return False
+        return None
     flavor = cluster.flavor
     try:
         rows = _rows_aside(cluster, account, lambda flavor: [ASK_PRIMARY[flavor]])[-1]
     except err.MySQLError:
-        return False
+        return None
     told = told_by_primary(rows)
     if told.server.decode("latin-1") != cluster.topology.primary_server:
-        return False
-    cluster.watch.take_history(parse_history(flavor, told.history))
-    return True
+        return None
+    history = parse_history(flavor, told.history)
+    cluster.watch.take_history(history)
+    return _Primary(history, told.is_read_only)
 
 
 def _text(value: str | bytes) -> str:

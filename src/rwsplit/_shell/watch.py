@@ -13,6 +13,7 @@ from time import monotonic
 
 from .._core.cluster import failover, health
 from .._core.cluster.endpoint import Endpoint
+from .._core.cluster.errant import note_errant
 from .._core.cluster.facts import PrimaryFacts
 from .._core.cluster.orders import Order, Then
 from .._core.cluster.position import History, Position
@@ -97,6 +98,11 @@ class Watch:
         """Take in which transactions there have been on the primary, which was asked just now."""
         with self._changed:
             self.topology.history = history
+
+    def note_errant(self, replica: Server, name: str, position: Position, history: History) -> None:
+        """Note what is errant of a replica, as the primary was seen to be the primary since."""
+        with self._changed:
+            note_errant(replica, name, position, history)
 
     def primary_failed(self, generation: int) -> None:
         """Note that connecting to the primary failed; the monitor tells when it works again."""

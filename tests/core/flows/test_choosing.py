@@ -3,6 +3,7 @@
 import pytest
 
 from rwsplit._core.cluster.lag import Lag
+from rwsplit._core.cluster.place import Place
 from rwsplit._core.flows.choosing import (
     LOOK_SECONDS,
     NOT_CAUGHT_UP,
@@ -16,6 +17,8 @@ from rwsplit._core.session.seen import FIRST_STAY
 from rwsplit._core.sql.statement import Kind, because
 
 from .harness import UUID, House, reports
+
+PLACE = Place("mysql")
 
 READS = Route(Destination.REPLICA, because(Kind.READ, "it reads"))
 
@@ -237,7 +240,7 @@ def test_a_late_replica_that_is_not_due_is_left_alone(house):
 
 
 def test_a_read_stays_where_the_last_one_saw_what_nobody_told(house):
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), None)
+    house.session.seen.saw("r2", PLACE, b"", house.clock(), None)
     assert {choose(house).replica.endpoint.name for _ in range(4)} == {"r2"}
 
 
@@ -245,7 +248,7 @@ def stays(house, reads=FIRST_STAY):
     """A session whose reads have all run on r1, and told nothing."""
     member = house.member("r1", at=5)
     for _ in range(reads + 1):
-        house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), member)
+        house.session.seen.saw("r1", PLACE, b"", house.clock(), member)
 
 
 def test_who_has_stayed_for_long_moves_to_the_other_in_turn(house):
@@ -265,7 +268,7 @@ def test_who_looks_for_another_in_vain_does_so_ever_more_rarely(house):
     for number in range(200):
         if house.session.seen.is_restless and house.chooser.next_home(READS, 0.0) is None:
             looks.append(number)
-        house.session.seen.saw_freely("r1", "", b"", 0.0, house.members["r1"])
+        house.session.seen.saw_freely("r1", PLACE, b"", 0.0, house.members["r1"])
     assert 2 <= len(looks) <= 8
 
 
@@ -287,47 +290,47 @@ def test_who_moves_is_served_there_once_that_has_caught_up(house):
 
 
 def test_an_eventual_read_goes_anywhere(house):
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), None)
+    house.session.seen.saw("r2", PLACE, b"", house.clock(), None)
     route = READS._replace(consistency="eventual")
     assert {choose(house, route=route).replica.endpoint.name for _ in range(4)} == {"r1", "r2"}
 
 
 def test_where_the_last_replica_is_away_the_primary_is_asked(house):
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), None)
+    house.session.seen.saw("r2", PLACE, b"", house.clock(), None)
     house.replica("r2").unfit = "no"
     assert choose(house) == Lacks(None)
 
 
 def test_behind_a_new_connection_the_primary_is_asked(house):
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), house.member("r2"))
+    house.session.seen.saw("r2", PLACE, b"", house.clock(), house.member("r2"))
     assert choose(house).replica.endpoint.name == "r2"
     house.member("r2")
     assert choose(house) == Lacks(None)
 
 
 def test_a_new_connection_must_do_while_the_primary_is_away(house):
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), house.member("r2"))
+    house.session.seen.saw("r2", PLACE, b"", house.clock(), house.member("r2"))
     del house.members["r2"]
     found = house.chooser.choose(READS, None, (), 0.0, house.clock(), away=True)
     assert found == Chosen(house.replica("r2"), 0.0)
 
 
 def test_what_was_told_behind_a_new_connection_tells_nothing_of_the_old_one(house):
-    house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), house.member("r1"))
+    house.session.seen.saw("r1", PLACE, b"", house.clock(), house.member("r1"))
     house.replica("r1").news = house.clock() + 1, b"told"
     house.member("r1")
     assert not house.chooser.was_told()
 
 
 def test_where_another_has_come_the_primary_is_asked(house):
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), None)
+    house.session.seen.saw("r2", PLACE, b"", house.clock(), None)
     house.cluster.arrivals += 1
     assert choose(house) == Lacks(None)
 
 
 def test_what_the_last_replica_told_is_had_by_another_with_the_same_tail(house):
     tail = reports(gtids=f"{UUID}:1-5")
-    house.session.seen.saw("r2", "r2-uuid", tail, house.clock(), None)
+    house.session.seen.saw("r2", PLACE, tail, house.clock(), None)
     assert not house.chooser.serves(house.replica("r1"), None, READS)
     house.replica("r1").tail = tail
     assert house.chooser.serves(house.replica("r1"), None, READS)
@@ -340,7 +343,7 @@ def test_what_reads_have_seen_must_be_had(house):
 
 
 def test_who_was_told_long_enough_ago_has_told_all(house):
-    house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), None)
+    house.session.seen.saw("r1", PLACE, b"", house.clock(), None)
     assert not house.chooser.was_told()
     house.replica("r1").news = house.clock() + 1, b"told"
     assert house.chooser.was_told()
@@ -348,7 +351,7 @@ def test_who_was_told_long_enough_ago_has_told_all(house):
 
 def test_mariadb_tells_nothing():
     house = House("mariadb")
-    house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), None)
+    house.session.seen.saw("r1", PLACE, b"", house.clock(), None)
     house.replica("r1").news = house.clock() + 1, b"told"
     assert not house.chooser.was_told()
 

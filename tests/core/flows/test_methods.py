@@ -3,6 +3,7 @@
 import pytest
 
 from rwsplit._core.cause import Cause, Reason
+from rwsplit._core.cluster.place import Place
 from rwsplit._core.flows.command import (
     Ask,
     AskAside,
@@ -34,6 +35,8 @@ from .harness import (
     reports,
     rows,
 )
+
+PLACE = Place("mysql")
 
 
 @pytest.fixture
@@ -240,7 +243,7 @@ def test_a_position_that_nobody_told_is_asked(house, why):
     if why == "on the primary":
         house.session.seen.read_on_primary()
     if why == "untold":
-        house.session.seen.saw("r1", "", b"", 1.0, None)
+        house.session.seen.saw("r1", PLACE, b"", 1.0, None)
     assert position(house, asks(AskAside, lambda _: house.at(9))) == house.at(9)
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from rwsplit._core import wire
 from rwsplit._core.cause import Cause
+from rwsplit._core.cluster.place import Place
 from rwsplit._core.flavors.positions import SHOWN_SQL
 from rwsplit._core.flows.choosing import NOT_CAUGHT_UP, QUICKER
 from rwsplit._core.flows.command import (
@@ -25,6 +26,8 @@ from rwsplit._core.tracking import SESSION_STATE_CHANGED
 from rwsplit._core.wire import Fault
 
 from .harness import UUID, House, Result, about, asks, fails, lost, ran, reports, rows
+
+PLACE = Place("mysql")
 
 READS = Route(Destination.REPLICA, because(Kind.READ, "it reads"))
 SQL = b"SELECT v FROM t"
@@ -472,7 +475,7 @@ def settled(flavor="mysql"):
     member = house.member("r1", at=5)
     house.member("r2", at=3)
     for _ in range(FIRST_STAY + 2):
-        house.session.seen.saw("r1", "r1-uuid", b"", house.clock(), member)
+        house.session.seen.saw("r1", PLACE, b"", house.clock(), member)
     house.session.seen.moves = 1
     return house
 

@@ -3,6 +3,7 @@
 import pytest
 
 from rwsplit._core.cause import Cause
+from rwsplit._core.cluster.place import Place
 from rwsplit._core.flows.answer import Answer, Underway
 from rwsplit._core.flows.choosing import QUICKER
 from rwsplit._core.flows.command import Ask, AskAside, Claim, Exchange, Look, Mark, Open, Publish
@@ -13,6 +14,8 @@ from rwsplit._core.tracking import SESSION_STATE_CHANGED, Changes
 from rwsplit._core.wire import Fault, Kind
 
 from .harness import OK, UUID, House, Result, Stored, about, asks, fails, lost, reports, rows
+
+PLACE = Place("mysql")
 
 READ = "SELECT v FROM t"
 WRITE = "UPDATE t SET v = 1"
@@ -138,7 +141,7 @@ def test_a_free_read_stays_where_only_its_replica_is_known_to_have_what_was_seen
     house = House()
     house.member("r1", at=5)
     house.member("r2", at=5)
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), house.members["r2"])
+    house.session.seen.saw("r2", PLACE, b"", house.clock(), house.members["r2"])
     assert {reader(house).name for _ in range(4)} == {"r2"}
     # What uses no table shows nothing.
     assert {reader(house, "SELECT 1").name for _ in range(4)} == {"r1", "r2"}
@@ -147,7 +150,7 @@ def test_a_free_read_stays_where_only_its_replica_is_known_to_have_what_was_seen
 def test_a_free_read_does_not_stay_behind_a_new_connection():
     house = House()
     house.member("r1", at=5)
-    house.session.seen.saw("r2", "r2-uuid", b"", house.clock(), house.member("r2", at=5))
+    house.session.seen.saw("r2", PLACE, b"", house.clock(), house.member("r2", at=5))
     assert reader(house) is house.members["r2"]
     house.member("r2")
     assert reader(house) is None
@@ -157,7 +160,7 @@ def test_a_free_read_goes_where_the_last_one_s_tail_was_told():
     house = House()
     house.member("r1", at=5)
     house.member("r2", at=5)
-    house.session.seen.saw("r2", "r2-uuid", b"tail", house.clock(), house.members["r2"])
+    house.session.seen.saw("r2", PLACE, b"tail", house.clock(), house.members["r2"])
     found = {reader(house) for _ in range(4)}
     assert found == {None, house.members["r2"]}
     house.replica("r1").tail = b"tail"
@@ -242,7 +245,7 @@ def test_a_read_that_is_not_free_opens_none(house, why):
 
 
 def test_where_reads_have_seen_something_the_journey_opens_the_next_member(house):
-    house.session.seen.saw("r1", "", b"", house.clock(), house.members["r1"])
+    house.session.seen.saw("r1", PLACE, b"", house.clock(), house.members["r1"])
     house.members.clear()
     assert reader(house) is None
     assert house.straight.unopened(READ.encode()) is None

@@ -2,11 +2,14 @@
 
 import pytest
 
+from rwsplit._core.cluster.place import Place
 from rwsplit._core.cluster.position import GtidSet
 from rwsplit._core.session.identity import AGAIN, Identity
 from rwsplit._core.session.seen import Seen
 from rwsplit._core.session.state import State
 from tests.core.flows.harness import UUID
+
+PLACE = Place("mysql")
 
 
 class Heard:
@@ -219,20 +222,20 @@ def test_under_an_id_a_scope_sets_nothing_aside(process, state):
 
 def test_the_connection_of_the_last_read_is_the_same_behind_a_scope(process, state):
     identity, seen = made(process), Seen(state.origin)
-    seen.saw("r1", "r1-uuid", b"", 1.0, "its member")
+    seen.saw("r1", PLACE, b"", 1.0, "its member")
     identity.enter_scope(Heard(), seen.take(), seen, state)
     assert seen.by is None
-    seen.saw("r1", "r1-uuid", b"", 2.0, "a new one")
+    seen.saw("r1", PLACE, b"", 2.0, "a new one")
     identity.enter_scope(None, seen.take(), seen, state)
     assert (seen.at, seen.by) == ("r1", "a new one")
 
 
 def test_two_visits_to_one_replica_are_seen_one_after_the_other(process, state):
     identity, seen = made(process), Seen(state.origin)
-    seen.saw("r1", "r1-uuid", b"", 1.0, None)
+    seen.saw("r1", PLACE, b"", 1.0, None)
     seen.see(at(5))
     identity.enter_scope(Heard(), seen.take(), seen, state)
-    seen.saw("r1", "r1-uuid", b"", 2.0, None)
+    seen.saw("r1", PLACE, b"", 2.0, None)
     seen.see(at(2))
     identity.enter_scope(None, seen.take(), seen, state)
     assert seen.at == "r1"

@@ -9,11 +9,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from rwsplit._core.cluster.place import Place
 from rwsplit._core.flows.answer import Underway
 from rwsplit._core.session.state import AUTOCOMMIT, IN_TRANSACTION
 from rwsplit._core.setup.options import Choice
 from rwsplit._core.tracking import Changes
 from tests.core.flows.harness import UUID, House, Result, Sharing
+
+PLACE = Place("mysql")
 
 NAMES = st.sampled_from(["time_zone", "sql_mode", "timestamp", "profiling", "sql_log_bin"])
 VALUES = st.sampled_from(["", "0", "1", "ON", "OFF", "UTC"])
@@ -358,7 +361,7 @@ class Laws(RuleBasedStateMachine):
 
     @rule(told=SWITCH, number=NUMBERS)
     def read_on_replica(self, told, number):
-        self.session.seen.saw("r1", "r1-uuid", b"" if told else b"\0", 1.0, None)
+        self.session.seen.saw("r1", PLACE, b"" if told else b"\0", 1.0, None)
 
     @rule()
     def read_on_primary(self):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from math import inf, isfinite
 
+from .errant import note_errant
 from .failover import another_answers, decide, doubt_replicas
 from .fitness import why_unfit
 from .orders import Interrupt, LeftOut, Order, Say, Then, WarnOnce
@@ -72,9 +73,18 @@ def _note_primary(
         topology.settled_at = 0.0
         orders.append(Then.COUNT_ARRIVAL)
     if probe.is_writable:
+        _note_errant(topology, probe)
         orders += _look_for_strays(topology, probe.asked_at)
         topology.primary_is_up = True
     return orders
+
+
+def _note_errant(topology: Topology, probe: Probe) -> None:
+    """Learn what is errant: what replicas had made before the primary was looked at."""
+    for server in topology.replicas:
+        looked = server.looked
+        if looked is not None and looked.asked_at + looked.seconds <= probe.asked_at:
+            note_errant(server, looked.server, looked.position, probe.history)
 
 
 def _look_for_strays(topology: Topology, asked_at: float) -> list[Order]:

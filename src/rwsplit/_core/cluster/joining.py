@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from .errant import are_unknown
 from .position import Position
 from .server import Server
 from .topology import Topology
@@ -15,10 +16,15 @@ __all__ = ["is_in_doubt", "why_not"]
 def is_in_doubt(
     topology: Topology, replica: Server, server: str, before: Position | None, position: Position
 ) -> bool:
-    """Tell whether the primary's history must be looked at first: it may have gone on since."""
+    """Tell whether the primary's history must be looked at first: it may have gone on since.
+
+    Or nobody knows yet whether what the replica has made itself is errant.
+    """
     if replica.was_let_in(server, position, topology.history):
         return False
-    if topology.ahead_by(position, server):
+    if topology.ahead_by(position, server) or are_unknown(
+        replica, server, position, topology.history
+    ):
         return True
     return not (replica.has_gone_on(server, before, position) or topology.belongs(position))
 

@@ -10,7 +10,7 @@ from math import inf
 
 from ..tracking import only_gtid, parse, state_block
 from .pauses import MOST_TIMES, growing
-from .position import Position, parse_position
+from .position import GtidSet, Position, parse_position
 
 __all__ = ["UNTOLD_SECONDS", "Place"]
 
@@ -34,6 +34,7 @@ class Place:
         "_timeouts",
         "advanced_at",
         "advances",
+        "errant",
         "flavor",
         "floor",
         "floor_at",
@@ -50,6 +51,8 @@ class Place:
         """`mysql` or `mariadb`, as the primary is."""
         self.server = ""
         """Its own name for itself: on MySQL its UUID."""
+        self.errant = GtidSet()
+        """What it has made itself, and no other server will ever have: see `errant`."""
         self.floor: Position | None = None
         """What the replica had before it came back with less; it serves nobody until it has that
         again. None while nothing was lost."""
@@ -110,6 +113,9 @@ class Place:
             self.floor_at = now
         self.floor = floor
         self._position = position
+        # Who begins anew gives the same numbers again.
+        if self.errant:
+            self.errant = self.errant & position
         self.noted_at = now
         self.tail = self._parsed_tail = b""
         # What threads still bring of before is no news, and all else is.

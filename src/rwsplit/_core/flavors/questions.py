@@ -80,6 +80,11 @@ class OfPrimary(NamedTuple):
     at: bytes
     history: bytes
 
+    @property
+    def is_read_only(self) -> bool:
+        """Whether applications may not write there."""
+        return self.read_only not in (b"0", b"OFF", b"")
+
 
 class OfReplica(NamedTuple):
     """What a replica answers, as texts."""

@@ -711,7 +711,7 @@ class Reads:
         replica = member.replica
         assert replica is not None
         tail = replica.tail if told else b""
-        self.seen.saw(member.name, replica.server, tail, self._clock(), member)
+        self.seen.saw(member.name, replica, tail, self._clock(), member)
 
     def _must_ask(self, route: Route) -> bool:
         """Tell whether only the primary can say what a read must see."""

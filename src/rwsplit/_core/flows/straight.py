@@ -162,8 +162,7 @@ class Straight:
         if member.replica.rests_until:
             self._cluster.note_served(member.replica)
         if session.must_see and (statement.tables or statement.verb != "SELECT"):
-            server = member.replica.server
-            session.seen.saw_freely(member.name, server, tail, seen_when, member)
+            session.seen.saw_freely(member.name, member.replica, tail, seen_when, member)
         session.followed.note_read(member, statement, result)
         return member.known_routes.get(statement.reason) or member.taken(statement.reason)
 

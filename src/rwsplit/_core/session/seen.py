@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
-from ..cluster.place import UNTOLD_SECONDS
+from ..cluster.place import UNTOLD_SECONDS, Place
 from ..cluster.position import GtidSet, Position, parse_position
 from ..tracking import parse, state_block
 
@@ -38,7 +38,7 @@ class Sight(NamedTuple):
     """What was seen at one place, kept for later."""
 
     at: str | None
-    server: str
+    place: Place | None
     tail: bytes
     position: Position
     on_primary: bool
@@ -57,7 +57,7 @@ class Seen:
     """
 
     __slots__ = (
-        *("_origin", "asked_late", "at", "by", "on_primary", "position", "read_at", "server"),
+        *("_origin", "asked_late", "at", "by", "on_primary", "place", "position", "read_at"),
         *("_stay", "due", "moves", "stayed", "tail", "when"),
     )
 
@@ -67,8 +67,8 @@ class Seen:
         """The replica that the last read ran on; None for none, or the primary."""
         self.by: object = None
         """The session's member there that ran it."""
-        self.server = ""
-        """The identity of its server: what that made itself no other replica will ever have."""
+        self.place: Place | None = None
+        """What is known of it: what that made itself no other replica will ever have."""
         self.tail = b""
         """What that read told of the replica's position, as it came; empty if that may be less than
         it saw."""
@@ -98,7 +98,7 @@ class Seen:
 
     # Reads come and go.
 
-    def saw(self, name: str, server: str, tail: bytes, now: float, by: object) -> None:
+    def saw(self, name: str, place: Place, tail: bytes, now: float, by: object) -> None:
         """Note that a read ran on a replica, which had all that was seen before.
 
         `tail` is empty unless it told all that the read may have seen there; `by` is the member.
@@ -110,15 +110,15 @@ class Seen:
             self.stayed += 1
         else:
             self.stayed, self.due = 0, int(self._stay)
-        self.at, self.server, self.tail, self.when, self.by = name, server, tail, now, by
+        self.at, self.place, self.tail, self.when, self.by = name, place, tail, now, by
 
-    def saw_freely(self, name: str, server: str, tail: bytes, when: float, by: object) -> None:
+    def saw_freely(self, name: str, place: Place, tail: bytes, when: float, by: object) -> None:
         """Do so for a read that was free: nothing else has been seen."""
         if name == self.at:
             self.stayed += 1
         elif self.stayed:  # else it is due as always
             self.stayed, self.due = 0, int(self._stay)
-        self.at, self.server, self.tail, self.when, self.by = name, server, tail, when, by
+        self.at, self.place, self.tail, self.when, self.by = name, place, tail, when, by
 
     def saw_all(self, position: Position, late: bool = False) -> None:
         """Note that reads ran on the primary, which was here afterwards.
@@ -189,51 +189,56 @@ class Seen:
 
     def known(self) -> Position:
         """Return what reads have seen, so far as it was told."""
-        self.position = self.position | _told(self._origin, self.server, self.tail)
+        self.position = self.position | _told(self._origin, self._errant, self.tail)
         return self.position
 
     def is_within(self, tail: bytes) -> bool:
         """Tell whether who told this has all that the last read has told."""
-        return _covers(self._origin, self.server, self.tail, tail)
+        return _covers(self._origin, self._errant, self.tail, tail)
+
+    @property
+    def _errant(self) -> Position:
+        return self._origin if self.place is None else self.place.errant
 
     # Sessions part, and come together.
 
     def take(self) -> Sight:
         """Begin anew with what must not be seen less of; returns what it was before."""
-        sight = Sight(self.at, self.server, self.tail, self.position, self.on_primary, self.by)
-        self._see_only(Sight(None, "", b"", self._origin, on_primary=False))
+        sight = Sight(self.at, self.place, self.tail, self.position, self.on_primary, self.by)
+        self._see_only(Sight(None, None, b"", self._origin, on_primary=False))
         return sight
 
     def see_all(self, every: Iterable[Sight]) -> None:
         """Go on with all that `take` has returned before."""
-        at, server, by, position, on_primary = None, "", None, self._origin, False
+        at, place, by, position, on_primary = None, None, None, self._origin, False
         for sight in every:
-            position = position | sight.position | _told(self._origin, sight.server, sight.tail)
+            errant = self._origin if sight.place is None else sight.place.errant
+            position = position | sight.position | _told(self._origin, errant, sight.tail)
             on_primary = on_primary or sight.on_primary
             if sight.at is not None and not sight.tail:
                 # Nobody told what was seen there: if it was seen at two, the primary is asked, as
                 # no replica has more.
                 on_primary = on_primary or at is not None
-                at, server, by = sight.at, sight.server, sight.by
-        self._see_only(Sight(at, server, b"", position, on_primary, by))
+                at, place, by = sight.at, sight.place, sight.by
+        self._see_only(Sight(at, place, b"", position, on_primary, by))
 
     def _see_only(self, sight: Sight) -> None:
-        self.at, self.server, self.tail, self.position, self.on_primary, self.by = sight
+        self.at, self.place, self.tail, self.position, self.on_primary, self.by = sight
         self.when = self.read_at = 0.0
         self.asked_late = False
 
 
-def _told(origin: Position, server: str, tail: bytes) -> Position:
-    """Return where a read told its replica to be, but for what that replica made itself."""
+def _told(origin: Position, errant: Position, tail: bytes) -> Position:
+    """Return where a read told its replica to be, but for what no other will ever have."""
     gtids = parse(state_block(tail)).gtids if tail else None
     if gtids is None:
         return origin
     told = parse_position(origin.flavor, gtids)
-    return told.without(server) if isinstance(told, GtidSet) and server else told
+    return told - errant if isinstance(told, GtidSet) and errant else told
 
 
 @lru_cache(maxsize=256)
-def _covers(origin: Position, server: str, seen: bytes, tail: bytes) -> bool:
+def _covers(origin: Position, errant: Position, seen: bytes, tail: bytes) -> bool:
     # Replicas that have made something themselves tell other positions all the time.
     told = [parse(state_block(each)).gtids if each else None for each in (seen, tail)]
-    return None not in told and _told(origin, "", tail).covers(_told(origin, server, seen))
+    return None not in told and _told(origin, origin, tail).covers(_told(origin, errant, seen))
