@@ -91,19 +91,22 @@ def test_no_read_is_too_old(cluster, counters, tmp_path, driver):
     # It takes ten times as long to connect over TLS: all its time, with that many.
     count = PROCESSES // 2 if driver == "connector" else PROCESSES
     seconds = SECONDS if driver == "pymysql" else SECONDS / 2
-    for _ in range(3):
+    enough = (20 if driver == "connector" else 50) * seconds
+    for _ in range(5):
         pid = cluster.primary.pid
         events, errors = record(cluster, counters, tmp_path, seconds, count=count, driver=driver)
-        if cluster.primary.pid == pid:
-            break
-        # What it then had not answered is no error of ours.
-        print(f"the primary died amid {len(events)} events: {errors}")
-    reads = [event for event in events if event.kind == "read"]
-    print(f"{len(events)} events, {len(reads)} of them reads")
-    assert not errors
-    assert len(reads) > (20 if driver == "connector" else 50) * seconds
-    violations = checker.check(events)
-    assert not violations, f"{len(violations)}: " + "\n".join(violations[:10])
+        reads = [event for event in events if event.kind == "read"]
+        print(f"{len(events)} events, {len(reads)} of them reads")
+        violations = checker.check(events)
+        assert not violations, f"{len(violations)}: " + "\n".join(violations[:10])
+        if cluster.primary.pid != pid:
+            # What it then had not answered is no error of ours.
+            print(f"the primary died amid them: {errors}")
+            continue
+        assert not errors
+        if len(reads) > enough:
+            return  # a machine that is busy elsewhere has hardly begun
+    pytest.fail("no run of five was whole, and of enough reads")
 
 
 @pytest.mark.parametrize(

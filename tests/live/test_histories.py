@@ -45,11 +45,14 @@ def test_transactions_show_no_anomaly_that_the_plain_primary_does_not(cluster, s
         isolation,
         min(SECONDS, 30),
     )
-    ours = histories.run(cluster, through_rwsplit(cluster), isolation, SECONDS, suffer)
     print(f"plain {plain.done} done, {plain.retried} retried, {plain.anomalies}")
-    print(f"rwsplit {ours.done} done, {ours.retried} retried, {ours.anomalies}")
-    assert set(ours.anomalies) <= set(plain.anomalies), ours.examples
-    assert ours.done > 20 * SECONDS
+    for _ in range(5):
+        ours = histories.run(cluster, through_rwsplit(cluster), isolation, SECONDS, suffer)
+        print(f"rwsplit {ours.done} done, {ours.retried} retried, {ours.anomalies}")
+        assert set(ours.anomalies) <= set(plain.anomalies), ours.examples
+        if ours.done > 20 * SECONDS:
+            return  # a machine that is busy elsewhere has hardly begun
+    pytest.fail("no run of five did enough")
 
 
 @pytest.mark.parametrize("isolation", LEVELS)
