@@ -19,6 +19,12 @@ def gtids(text):
     return GtidSet.parse(text)
 
 
+def made(server, at, primary):
+    """It was seen at a place, and then the primary was seen."""
+    server.note_position(at, NOW)
+    note_errant(server, DB2, at, primary)
+
+
 @pytest.fixture
 def replica():
     return Server(Endpoint("db2", "db2", 3306), "mysql")
@@ -31,7 +37,7 @@ def test_nothing_of_its_own_is_no_question(replica):
 def test_what_it_made_itself_is_one_until_the_primary_was_seen_to_lack_it(replica):
     at, primary = gtids("db1:1-5,db2:1-2"), gtids("db1:1-7")
     assert are_unknown(replica, DB2, at, primary)
-    note_errant(replica, DB2, at, primary)
+    made(replica, at, primary)
     assert replica.errant == gtids("db2:1-2")
     assert not are_unknown(replica, DB2, at, primary)
     more = gtids("db1:1-5,db2:1-3")
@@ -41,25 +47,27 @@ def test_what_it_made_itself_is_one_until_the_primary_was_seen_to_lack_it(replic
 def test_what_it_made_as_the_primary_of_before_the_primary_has(replica):
     at, primary = gtids("db1:1-5,db2:1-9"), gtids("db1:1-7,db2:1-9")
     assert not are_unknown(replica, DB2, at, primary)
-    note_errant(replica, DB2, at, primary)
+    made(replica, at, primary)
     assert not replica.errant
 
 
 def test_what_others_made_is_not_its_own(replica):
-    note_errant(replica, DB2, gtids("db1:1-5,db3:1"), gtids("db1:1-5"))
+    made(replica, gtids("db1:1-5,db3:1"), gtids("db1:1-5"))
     assert not replica.errant
 
 
 def test_tags_are_its_own_too(replica):
-    note_errant(replica, DB2, gtids("db1:1-5,db2:app:1"), gtids("db1:1-5"))
+    made(replica, gtids("db1:1-5,db2:app:1"), gtids("db1:1-5"))
     assert replica.errant == gtids("db2:app:1")
 
 
 def test_a_replica_that_began_anew_gives_the_same_numbers_again(replica):
     at, primary = gtids("db1:1-5,db2:1-3"), gtids("db1:1-5")
-    note_errant(replica, DB2, at, primary)
+    made(replica, at, primary)
     assert not replica.reset_position(gtids("db1:1-4,db2:1"), at, NOW)
     assert replica.errant == gtids("db2:1")
+    note_errant(replica, DB2, at, primary)
+    assert replica.errant == gtids("db2:1"), "it was there before it began anew"
 
 
 def test_mariadb_has_none(replica):
@@ -79,6 +87,6 @@ def test_who_connects_asks_the_primary_once():
     topology.history = gtids("db1:1-9")
     replica, at = topology.servers["db2"], gtids("db1:1-8,db2:1")
     assert joining.is_in_doubt(topology, replica, DB2, None, at)
-    note_errant(replica, DB2, at, topology.history)
+    made(replica, at, topology.history)
     assert not joining.is_in_doubt(topology, replica, DB2, None, at)
     assert not joining.why_not(topology, replica, DB2, None, at, knows=True, now=NOW)

@@ -213,8 +213,11 @@ def test_what_a_replica_has_made_is_its_own_once_the_primary_was_seen_to_be_the_
     assert world.server("db2").errant == gtids(DB2, 3)
     # It is promoted: what it makes now all others will have.
     world.probe("db2", gtids(DB1, 6) | gtids(DB2, 8), writable=True)
-    world.probe("db1", gtids(DB1, 6), writable=False)
+    assert world.topology.primary.name == "db1"
     assert world.server("db2").errant == gtids(DB2, 3)
+    world.probe("db1", gtids(DB1, 6), writable=False)
+    assert world.topology.primary.name == "db2"
+    assert not world.server("db2").errant
 
 
 def test_what_a_replica_made_as_the_primary_of_before_is_not_its_own(world):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rwsplit._core.cluster import joining
@@ -102,7 +103,8 @@ class Dialing:
             position = parse_position(world.flavor, text)
             what = topology, replica, identity, before, position
 
-            def join(knows: bool) -> None:
+            def join(in_doubt: bool, primary: PrimaryFacts | None) -> None:
+                knows = primary is not None or not in_doubt
                 why = joining.why_not(*what, knows, self._clock())
                 if identity == topology.primary_server:
                     why = "it is the primary itself, under another address"
@@ -110,6 +112,8 @@ class Dialing:
                     wire.close()
                     refuse(lost(why))
                     return
+                if primary is not None and primary.history is not None and not primary.read_only:
+                    note_errant(replica, identity, position, primary.history)
                 replica.opening -= 1
                 replica.server = identity
                 connection = Connection(world.flavor, client.plan.timeout)
@@ -118,15 +122,10 @@ class Dialing:
                 member.version = version
                 done(member)
 
-            def judge(primary: PrimaryFacts | None) -> None:
-                if primary is not None and primary.history is not None and not primary.read_only:
-                    note_errant(replica, identity, position, primary.history)
-                join(primary is not None)
-
             if joining.is_in_doubt(*what):
-                self._look_at_history(judge)
+                self._look_at_history(partial(join, True))
             else:
-                join(True)
+                join(False, None)
 
         if not model.is_up:
             self._clock.at(0.0005, refuse, lost("Can't connect", 2003))

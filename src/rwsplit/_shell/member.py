@@ -309,15 +309,13 @@ class Opening:
         if cluster.has_gtids:
             position = parse_position(cluster.flavor, told.position)
             what = cluster.topology, replica, server, self._before, position
-            knows = True
-            if joining.is_in_doubt(*what):
-                primary = _look_at_history(cluster, self._account)
-                knows = primary is not None
-                if primary is not None and not primary.read_only:
-                    cluster.watch.note_errant(replica, server, position, primary.history)
-            why = joining.why_not(*what, knows, monotonic())
+            in_doubt = joining.is_in_doubt(*what)
+            primary = _look_at_history(cluster, self._account) if in_doubt else None
+            why = joining.why_not(*what, primary is not None or not in_doubt, monotonic())
             if why:
                 raise ForeignServer(why)
+            if primary is not None and not primary.read_only:
+                cluster.watch.note_errant(replica, server, position, primary.history)
         replica.server = server
         connection.replica = replica.endpoint.name
         cluster.errands.connections(replica.endpoint.name).add(connection)

@@ -30,9 +30,10 @@ def note_errant(server: Server, name: str, position: Position, history: History)
     :param name: the replica's own.
     :param history: what the primary had that was seen to be the primary since.
     """
-    own = _own(name, position, history)
-    if own and not server.errant.covers(own):
-        server.errant = server.errant | own
+    own, known = _own(name, position, history), server.position
+    if own and isinstance(known, GtidSet) and not server.errant.covers(own):
+        # It may have begun anew since it was there.
+        server.errant = server.errant | own & known
 
 
 def _own(name: str, position: Position, history: History) -> GtidSet:

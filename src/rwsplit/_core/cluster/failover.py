@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .facts import PrimaryFacts
 from .orders import CloseIdle, Interrupt, Order, Then, Warn, WarnOnce
-from .position import beyond, whole
+from .position import GtidSet, beyond, whole
 from .roles import find_primary
 from .server import Server
 from .topology import Topology
@@ -36,6 +36,7 @@ def _promote(topology: Topology, server: Server, now: float) -> list[Order]:
     if server.looked is not None and topology.has_gtids:
         topology.history = whole(server.looked.position, server.looked.history)
     server.suspect, server.ahead = False, None
+    server.errant = GtidSet()  # all others will have that now
     server.stalled = server.is_stray = False
     server.writable_since = 0.0  # it is the primary's to be writable, and no stray's afterwards
     server.unfit = ""
