@@ -146,7 +146,7 @@ class Publishing:
         position, doubt, unsure = process.look(session.cluster.last_seen)
         if doubt:
             state.hear_doubt(doubt, unsure, process)
-        else:
+        elif state.doubted_by is not None:
             state.hear_no_doubt(process)
         if not self._chooser.all_have(position):
             state.see(position)

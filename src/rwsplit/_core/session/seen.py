@@ -189,7 +189,8 @@ class Seen:
 
     def known(self) -> Position:
         """Return what reads have seen, so far as it was told."""
-        self.position = self.position | _told(self._origin, self._errant, self.tail)
+        if self.tail:
+            self.position = self.position | _told(self._origin, self._errant, self.tail)
         return self.position
 
     def is_within(self, tail: bytes) -> bool:

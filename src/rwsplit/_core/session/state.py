@@ -155,7 +155,6 @@ class State:
         "_checked",
         "_commits",
         "_committed",
-        "_doubted_by",
         "_entries",
         "_lent",
         "_of_primary",
@@ -169,6 +168,7 @@ class State:
         "base",
         "began",
         "doubt",
+        "doubted_by",
         "had_schema",
         "hearsay",
         "heavy",
@@ -219,7 +219,7 @@ class State:
         """Where the primary was when the connection was made, if that is where it begins."""
         self.doubt = 0
         """The number of what made the position unknown, for those who share the process."""
-        self._doubted_by: object = None
+        self.doubted_by: object = None
         """Of whom that was heard; None for a doubt of its own."""
         self.position_known = True
         """False after an error that may have come behind a commit, or a write without a GTID."""
@@ -408,7 +408,7 @@ class State:
             self.position = self.position | self.began
         self.base = base
         self.position_known = known
-        self._doubted_by = None
+        self.doubted_by = None
         self._written = self.origin
 
     def lose_position(self, unsure: bool = False) -> None:
@@ -418,24 +418,24 @@ class State:
         """
         self.position_unsure = unsure and (self.position_known or self.position_unsure)
         self.position_known = False
-        self._doubted_by = None
+        self.doubted_by = None
         if self._commits is not None:
             self.doubt = self._commits.doubt(unsure)
 
     def hear_doubt(self, doubt: int, unsure: bool, of: object) -> None:
         """Note that another session does not know what it has committed: it shares what is `of`."""
         if self.position_known:
-            self._doubted_by = of
-        elif self._doubted_by is not of:
-            self._doubted_by = None
+            self.doubted_by = of
+        elif self.doubted_by is not of:
+            self.doubted_by = None
         self.position_unsure = unsure and (self.position_known or self.position_unsure)
         self.position_known = False
         self.doubt = doubt
 
     def hear_no_doubt(self, of: object) -> None:
         """Note that whoever shares what is `of` knows now what was committed."""
-        if self._doubted_by is of:
-            self._doubted_by = None
+        if self.doubted_by is of:
+            self.doubted_by = None
             self.position_known = True
 
     def find_position(self, now: Position) -> None:
@@ -444,7 +444,7 @@ class State:
         self._position = position | now
         self._written = self._written | now
         self.position_known = True
-        self._doubted_by = None
+        self.doubted_by = None
         if self._commits is not None:
             self._commits.settle(self.doubt, now)
 
