@@ -220,6 +220,55 @@ def test_what_a_replica_has_made_is_its_own_once_the_primary_was_seen_to_be_the_
     assert not world.server("db2").errant
 
 
+def test_what_the_next_primary_makes_is_not_its_own_while_the_one_before_is_open_still(world):
+    world.look_at_all(5)
+    world.probe("db2", gtids(DB1, 5) | gtids(DB2, 9), writable=True)
+    world.probe("db1", gtids(DB1, 5))
+    assert world.topology.primary.name == "db1"
+    assert not world.server("db2").errant
+
+
+def test_all_is_its_own_that_a_replica_makes_which_could_be_written_to_all_along(world):
+    world.look_at_all(5)
+    fresh = World()
+    fresh.probe("db2", gtids(DB1, 5) | gtids(DB2, 1), writable=True)
+    fresh.probe("db1", gtids(DB1, 5))
+    server = fresh.server("db2")
+    assert server.shared(gtids(DB1, 5) | gtids(DB2, 7)) == gtids(DB1, 5)
+    fresh.probe("db2", gtids(DB1, 5) | gtids(DB2, 8), writable=False)
+    assert server.errant == gtids(DB2, 8), "it might become the primary now"
+
+
+def test_what_the_primary_has_in_the_end_is_not_errant(world):
+    world.look_at_all(5)
+    world.probe("db2", gtids(DB1, 5) | gtids(DB2, 3))
+    world.probe("db1", gtids(DB1, 6))
+    assert world.server("db2").errant == gtids(DB2, 3)
+    world.probe("db1", gtids(DB1, 6) | gtids(DB2, 2))
+    assert world.server("db2").errant == gtids(DB2, 3) - gtids(DB2, 2)
+
+
+def test_a_replica_that_is_behind_and_has_errant_transactions_serves(world):
+    world.look_at_all(5)
+    for last in range(8, 20):
+        world.now += 0.5
+        world.probe("db1", gtids(DB1, last))
+        world.probe("db2", gtids(DB1, last - 2) | gtids(DB2, 3))
+        assert not world.server("db2").unfit
+        assert world.server("db2").floor is None
+
+
+def test_errant_transactions_that_a_crash_has_cost_keep_nobody_out_for_good(world):
+    world.look_at_all(5)
+    world.probe("db2", gtids(DB1, 5) | gtids(DB2, 3))
+    world.probe("db1", gtids(DB1, 6))
+    for last in range(7, 10):
+        world.probe("db2", gtids(DB1, last - 1))
+        world.now += 0.5
+        world.probe("db1", gtids(DB1, last))
+    assert not world.server("db2").unfit
+
+
 def test_what_a_replica_made_as_the_primary_of_before_is_not_its_own(world):
     own = gtids(DB2, 7)
     world.probe("db1", gtids(DB1, 5) | own)
@@ -615,6 +664,10 @@ def test_the_closest_are_those_that_nobody_is_known_to_be_ahead_of(world):
     assert closest(servers, ends) == (db3.endpoint,)
     db3.note_position(gtids(DB1, 5), 2.0)
     assert closest(servers, ends) == ends  # db2 may have gone on since
+    db2.note_position(gtids(DB2, 3), 2.0)
+    assert closest(servers, ends) == ends
+    db2.errant = gtids(DB2, 3)
+    assert closest(servers, ends) == (db3.endpoint,)
 
 
 def test_all_have_it_where_each_was_seen_to_have_it_last(world):

@@ -383,10 +383,9 @@ def _look_at_history(cluster: Cluster, account: Account) -> _Primary | None:
     except err.MySQLError:
         return None
     told = told_by_primary(rows)
-    if told.server.decode("latin-1") != cluster.topology.primary_server:
-        return None
     history = parse_history(flavor, told.history)
-    cluster.watch.take_history(history)
+    if not cluster.watch.take_history(history, told.server.decode("latin-1")):
+        return None
     return _Primary(history, told.is_read_only)
 
 

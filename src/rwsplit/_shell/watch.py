@@ -94,15 +94,22 @@ class Watch:
         with self._changed:
             self.topology.take_facts(facts)
 
-    def take_history(self, history: History) -> None:
-        """Take in which transactions there have been on the primary, which was asked just now."""
+    def take_history(self, history: History, of: str) -> bool:
+        """Take in which transactions there have been on a server that was asked just now.
+
+        False if it is not the primary.
+        """
         with self._changed:
-            self.topology.history = history
+            is_primary = of == self.topology.primary_server
+            if is_primary:
+                self.topology.history = history
+            return is_primary
 
     def note_errant(self, replica: Server, name: str, position: Position, history: History) -> None:
         """Note what is errant of a replica, as the primary was seen to be the primary since."""
         with self._changed:
-            note_errant(replica, name, position, history)
+            if replica.endpoint.name != self.topology.primary.name:
+                note_errant(replica, name, position, history)
 
     def primary_failed(self, generation: int) -> None:
         """Note that connecting to the primary failed; the monitor tells when it works again."""

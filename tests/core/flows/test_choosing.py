@@ -4,6 +4,7 @@ import pytest
 
 from rwsplit._core.cluster.lag import Lag
 from rwsplit._core.cluster.place import Place
+from rwsplit._core.cluster.position import GtidSet
 from rwsplit._core.flows.choosing import (
     LOOK_SECONDS,
     NOT_CAUGHT_UP,
@@ -384,4 +385,14 @@ def test_the_furthest_is_known_where_one_has_all(house):
     assert house.chooser.furthest() == house.state.origin
     house.replica("r1", at=5)
     house.replica("r2", at=6)
+    assert house.chooser.furthest() == house.at(6)
+
+
+def test_what_a_replica_has_made_itself_puts_it_ahead_of_nobody():
+    house = House()
+    house.replica("r1", at=5)
+    house.replica("r2", at=6)
+    replica = house.cluster.servers["r1"]
+    replica.errant = GtidSet.parse("22222222-0000-0000-0000-000000000000:1-3")
+    replica.note_position(replica.errant, house.clock.now)
     assert house.chooser.furthest() == house.at(6)

@@ -3,7 +3,8 @@
 FLUSH and ANALYZE have GTIDs on MySQL, on a replica, too: nobody must wait for those elsewhere. But
 not all that has a replica's own name is errant. What it made as the primary of before, the primary
 of now has as well; and what it makes as the next one, unheard of, all will have. So that alone is
-errant which a replica had before another server was seen to be the primary, and to lack it.
+errant which a replica had before another server was seen to be the primary, and to lack it. It is
+known of a reporting replica with tables of its own at once, as that could be written to all along.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 from .position import GtidSet, History, Position
 from .server import Server
 
-__all__ = ["are_unknown", "note_errant"]
+__all__ = ["are_unknown", "note_errant", "note_read_only", "note_stray"]
 
 
 def are_unknown(server: Server, name: str, position: Position, history: History) -> bool:
@@ -30,10 +31,34 @@ def note_errant(server: Server, name: str, position: Position, history: History)
     :param name: the replica's own.
     :param history: what the primary had that was seen to be the primary since.
     """
-    own, known = _own(name, position, history), server.position
-    if own and isinstance(known, GtidSet) and not server.errant.covers(own):
-        # It may have begun anew since it was there.
-        server.errant = server.errant | own & known
+    known = server.position
+    if not isinstance(known, GtidSet) or not isinstance(history, GtidSet):
+        return
+    # It may have begun anew since it was there. And one that can be written to, and could not
+    # before, may be the next primary, though the one before can be written to for a while.
+    may_be_next = server.is_writable and server.was_read_only
+    own = _NOTHING if may_be_next else _own(name, position, history)
+    _set(server, ((server.errant | own) & known) - history)
+
+
+def note_stray(server: Server) -> None:
+    """Note that all that it makes is errant as soon as it is made: nobody takes it for the primary.
+
+    It could be written to all along, while another was the primary.
+    """
+    if server.server and server.flavor == "mysql":
+        _set(server, server.errant | GtidSet.parse(f"{server.server}:1-{_LAST}"))
+
+
+def note_read_only(server: Server, position: Position) -> None:
+    """Note that it is none that could be written to all along: what it makes next may count."""
+    if server.errant and isinstance(position, GtidSet):
+        _set(server, server.errant & position)
+
+
+def _set(server: Server, errant: GtidSet) -> None:
+    if errant != server.errant:
+        server.errant = errant
 
 
 def _own(name: str, position: Position, history: History) -> GtidSet:
@@ -45,3 +70,5 @@ def _own(name: str, position: Position, history: History) -> GtidSet:
 
 
 _NOTHING = GtidSet()
+_LAST = (1 << 63) - 2
+"""The largest number of a GTID (MySQL manual, GTID Format and Storage)."""

@@ -70,7 +70,11 @@ def why_unfit(
     if server.unfit == _AHEAD and isinstance(before, GtidSet) and isinstance(history, GtidSet):
         # It was rebuilt, and will never have again what was lost.
         before = server.let_go(before & history, now)
-    if before is not None and _is_lost(topology, server, before):
+    if (
+        before is not None
+        and not probe.position.covers(before)
+        and _is_lost(topology, server, before)
+    ):
         looked = topology.servers[topology.primary.name].looked
         if looked is not None:
             server.let_go(probe.position, now)

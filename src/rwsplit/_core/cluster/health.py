@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from math import inf, isfinite
 
-from .errant import note_errant
+from .errant import note_errant, note_read_only, note_stray
 from .failover import another_answers, decide, doubt_replicas
 from .fitness import why_unfit
 from .orders import Interrupt, LeftOut, Order, Say, Then, WarnOnce
@@ -39,6 +39,8 @@ def note_probe(
     server.reached = True
     server.is_writable = probe.is_writable
     server.was_read_only = server.was_read_only or not probe.is_writable
+    if not probe.is_writable:
+        note_read_only(server, probe.position)
     server.replicates = probe.replicates
     server.load.connected, server.load.running = probe.connected, probe.running
     server.load.note_latency(probe.seconds, now)
@@ -92,6 +94,8 @@ def _look_for_strays(topology: Topology, asked_at: float) -> list[Order]:
     orders: list[Order] = []
     for server in topology.replicas:
         server.is_stray = 0 < server.writable_since < asked_at
+        if server.is_stray and not server.was_read_only:
+            note_stray(server)
         if server.is_stray:
             message = "replica %s is not read-only: what is written there is lost to all others"
             orders.append(WarnOnce(message, (server.endpoint.name,)))

@@ -133,6 +133,11 @@ class Place:
         self._read_tail()
         return self._position
 
+    def shared(self, position: Position) -> Position:
+        """Return what of a position that it told others have, or will have."""
+        errant = self.errant
+        return position - errant if errant and isinstance(position, GtidSet) else position
+
     def has(self, position: Position) -> bool:
         """Tell whether the replica is known to have this position, and all that it once had."""
         self._read_tail()

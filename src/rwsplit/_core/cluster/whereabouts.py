@@ -18,7 +18,7 @@ def closest(servers: Mapping[str, Server], endpoints: tuple[Endpoint, ...]) -> t
     asked again.
     """
     replicas = [(end, servers[end.name]) for end in endpoints]
-    known = [(end, replica.position, replica) for end, replica in replicas]
+    known = [(end, _shared(replica), replica) for end, replica in replicas]
     ahead = [
         end
         for end, position, replica in known
@@ -74,6 +74,11 @@ def have_all(replicas: Iterable[Server], position: Position) -> bool:
         if replica.position is not None and known.noted_at < replica.noted_at:
             latest[where] = replica
     return bool(latest) and all(replica.has(position) for replica in latest.values())
+
+
+def _shared(replica: Server) -> Position | None:
+    position = replica.position
+    return None if position is None else replica.shared(position)
 
 
 def _is_ahead(one: Position | None, other: Position | None) -> bool:

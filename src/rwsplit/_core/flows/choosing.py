@@ -314,8 +314,9 @@ class Chooser:
 
     def furthest(self) -> Position:
         """Return all that the usable replicas are known to have, if one of them has all of it."""
-        known = [self._cluster.servers[end.name].position for end in self._cluster.usable()]
-        positions = [position for position in known if position is not None]
+        replicas = [self._cluster.servers[end.name] for end in self._cluster.usable()]
+        known = [(replica, replica.position) for replica in replicas]
+        positions = [each.shared(position) for each, position in known if position is not None]
         for position in positions:
             if all(position.covers(other) for other in positions):
                 return position

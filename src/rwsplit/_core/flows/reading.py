@@ -438,7 +438,9 @@ class Reads:
         member.note_asked()
         try:
             shown = yield from self._asking.shown(member)
-            return _Home(name, (yield from self._ask_primary()) if shown is None else shown)
+            if shown is None:
+                return _Home(name, (yield from self._ask_primary()))
+            return _Home(name, member.replica.shared(shown))
         except Away:
             return None
         except Fault:
@@ -867,7 +869,8 @@ class Reads:
         at = self.seen.at
         assert at is not None
         if away:
-            self.seen.leave(self._cluster.servers[at].position or self._state.origin)
+            replica = self._cluster.servers[at]
+            self.seen.leave(replica.shared(replica.position or self._state.origin))
             return True
         try:
             self.seen.leave((yield from self._ask_primary()))
