@@ -46,7 +46,7 @@ def note_stray(server: Server) -> None:
 
     It could be written to all along, while another was the primary.
     """
-    if server.server and server.flavor == "mysql":
+    if server.server and isinstance(server.position, GtidSet):
         _set(server, server.errant | GtidSet.parse(f"{server.server}:1-{_LAST}"))
 
 
