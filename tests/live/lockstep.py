@@ -314,6 +314,8 @@ class Log:
         """The steps that make the transaction, with their answers."""
         self.disturbed = False
         """Another connection has committed since."""
+        self._was_autocommit: bool | None = False
+        self._may_be_chained = self._always_chains = False
         self.level = self._of_session = "REPEATABLE READ"
         self._of_next = ""
 
@@ -352,10 +354,21 @@ class Log:
         """
         what = does(step)
         begun = any(does(kept) == "begin" for kept, _ in self.steps)
+        turned_off = self._was_autocommit and not autocommit
+        if status is None and turned_off and not (begun or self._may_be_chained):
+            # Nobody told that those were transactions of their own, which were read before.
+            self.steps = [kept for kept in self.steps if does(kept[0]) == "next"]
+            self.disturbed = False
+        self._was_autocommit = autocommit
+        self._always_chains = self._always_chains or step == "SET completion_type = 1"
+        if what == "end":
+            chains = "CHAIN" in step and "NO CHAIN" not in step
+            self._may_be_chained = chains or self._always_chains
         runs = (what == "read" or step.startswith(_WRITING)) and not self._was_refused(answer)
         uses_up = autocommit and not begun and runs and not self._begins_none(step)
         refused = bool(answer) and isinstance(answer[0], str)
-        if uses_up or (_COMMITS.match(step) and not refused):
+        commits = _COMMITS.match(step) is not None and not refused
+        if uses_up or commits:
             self._of_next = ""
             self.steps = [kept for kept in self.steps if does(kept[0]) != "next"]
         if found := _SESSION.match(step):
@@ -364,7 +377,7 @@ class Log:
             self._of_next = found[2] or self._of_next
         if what == "end":
             self.steps, self.disturbed, self._of_next = [], False, ""
-        elif what == "begin" or (status is not None and not status & IN_TRANSACTION):
+        elif what == "begin" or (commits if status is None else not status & IN_TRANSACTION):
             # A savepoint is there before a transaction is called one.
             leaves = what in ("read", "savepoint", "next") or step.startswith("SET")
             stay = ("next", "savepoint") if leaves and not autocommit else ("next",)

@@ -97,7 +97,8 @@ def check(pair, program, connect=with_pymysql):
             found = run(ours, step, errors)
             if step.sql.startswith("GET DIAGNOSTICS"):
                 calls = any(s.sql.startswith(("CALL", "EXECUTE")) for s in program[:number])
-                if found == ("error", 1235) or (calls and ours.cluster.flavor == "mariadb"):
+                vague = refused or (calls and ours.cluster.flavor == "mariadb")
+                if found == ("error", 1235) or vague:
                     return  # not known behind a question of ours or a routine; it sets a variable
             if found == ("error", 1235) and _ABOUT.search(step.sql):
                 if step.sql.startswith("SET"):
@@ -138,7 +139,9 @@ def _unclear(before, results, step, flavor):
     if "warning" not in text or flavor == "mysql":
         return False
     vague = ("PREPARE", "DO", "GET", "HANDLER", "LOCK", "SHOW VARIABLES", "SELECT @@session_track")
-    if routines or any(earlier.sql.startswith(vague) for earlier in before):
+    # What can't be read under its character set may be a routine, too.
+    unread = any(not earlier.sql.isascii() for earlier in before)
+    if unread or routines or any(earlier.sql.startswith(vague) for earlier in before):
         return not TABLE.search(before[-1].sql)
     return False
 
