@@ -476,3 +476,17 @@ def test_a_closed_connection_does_not_answer_a_ping(driver, wrapped):
     connection.close()
     with pytest.raises(driver.module.Error):
         connection.ping()
+
+
+def test_a_message_in_another_character_set_ends_no_process(driver, wrapped):
+    """mysqlclient leaves a hole in its error's `args` then: whoever touches that is gone."""
+    connection = wrapped(autocommit=True)
+    connection.set_character_set("latin1")
+    for text in ("SELECT * FROM `n\xf6`", "INSERT INTO `n\xf6` VALUES (1)"):
+        for _ in range(2):
+            with pytest.raises(driver.module.Error) as failed:
+                connection.cursor().execute(text)
+            # The connector raises an error of its own, about the message.
+            assert failed.value.args[0] == (1146 if driver.name != "connector" else -1)
+            assert repr(failed.value)
+            assert failed.value.args[1]

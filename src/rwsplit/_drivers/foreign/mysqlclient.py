@@ -15,7 +15,7 @@ from ..._core.wire import Capability
 from .. import err
 from .cursors import Bound, bound
 from .driver import name_of
-from .native import native_of
+from .native import mend, native_of
 from .results import Answered, MadeRows, Stream, nobody
 
 __all__ = ["MySQLClient"]
@@ -104,6 +104,7 @@ class Line:
 
     def is_lost(self, error: Exception) -> bool:
         """Tell whether nothing more can be had from it after this error."""
+        mend(error)
         return bool(error.args) and error.args[0] in _LOST
 
     def close(self) -> None:
@@ -179,6 +180,7 @@ class MySQLClient:
 
     def neutral(self, error: Exception) -> tuple[str, tuple[Any, ...]]:
         """Return the name of PyMySQL's class of an error, and what that would have in it."""
+        mend(error)
         return name_of(error), error.args
 
     def error(self, cls: type[Exception], error: err.MySQLError) -> Exception:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import ctypes
 from typing import Any
 
-__all__ = ["Native", "native_of"]
+__all__ = ["Native", "mend", "native_of"]
 
 _SERVER_STATUS = 30
 """MARIADB_CONNECTION_SERVER_STATUS of `enum mariadb_value`."""
@@ -86,6 +86,27 @@ def native_of(extension: Any, connection: Any) -> Native | None:
     held = capsule()
     found = Native(library, pointer_of(held, name_of(held)))
     return found if found.fits(connection) else None
+
+
+def mend(error: BaseException) -> None:
+    """Give an error a text where mysqlclient has left a hole, which ends the process when touched.
+
+    It reads what the server says as UTF-8; in another character set that fails, and then the second
+    of the error's `args` is no object at all (`_mysql_Exception`, seen in 2.3.2).
+    """
+    args = error.args
+    if len(args) == _NUMBER_AND_TEXT and not _second(id(args)).value:
+        error.args = (args[0], "the server's message is not in UTF-8, and mysqlclient lost it")
+
+
+_NUMBER_AND_TEXT = 2
+
+
+def _second(address: int) -> ctypes.c_void_p:
+    """Return the second of a tuple's items, as the address that CPython keeps of it."""
+    return ctypes.c_void_p.from_address(
+        address + tuple.__basicsize__ + ctypes.sizeof(ctypes.c_void_p)
+    )
 
 
 _libraries: dict[str, Any] = {}
