@@ -490,3 +490,28 @@ def test_a_message_in_another_character_set_ends_no_process(driver, wrapped):
             assert failed.value.args[0] == (1146 if driver.name != "connector" else -1)
             assert repr(failed.value)
             assert failed.value.args[1]
+
+
+METHODS = [
+    *(("show_warnings",), ("select_db", "shop"), ("ping",), ("commit",), ("rollback",)),
+    *(("autocommit", False), ("autocommit", True)),
+]
+
+
+def test_what_methods_leave_of_rows_is_what_the_driver_leaves(driver, wrapped, account):
+    options, _ = account
+    took = []
+    for connection in (driver.alone(**options, autocommit=True), wrapped(autocommit=True)):
+        cursor = connection.cursor()
+        left = []
+        for sql in ("SELECT 1 UNION SELECT 2", "DO 1/0", "SELECT 1/0"):
+            for name, *given in METHODS:
+                cursor.execute(sql)
+                if cursor.description:
+                    cursor.fetchall()
+                getattr(connection, name)(*given)
+                left.append((sql, name, connection.affected_rows(), connection.insert_id()))
+        took.append(left)
+        connection.close()
+    alone, ours = took
+    assert ours == alone

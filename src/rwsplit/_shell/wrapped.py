@@ -218,10 +218,27 @@ class WrappedConnection(GivenConnection):
         super().set_character_set(charset, collation)
         self._note_ok()
 
-    select_db = as_driver(Connection.select_db)
-    ping = as_driver(Connection.ping)
+    @as_driver
+    def show_warnings(self) -> Any:
+        """Return the warnings of the last statement: a statement of its own to the library."""
+        self._affected_rows = -1
+        rows = super().show_warnings()
+        self._affected_rows = len(rows)
+        return rows
+
+    @as_driver
+    def select_db(self, db: Any) -> None:
+        """Change the default schema."""
+        self._affected_rows = -1
+        super().select_db(db)
+
+    @as_driver
+    def ping(self, reconnect: bool = False) -> None:
+        """Check that the primary answers."""
+        self._affected_rows = -1
+        super().ping(reconnect)
+
     cancel = as_driver(Connection.cancel)
     close = as_driver(Connection.close)
-    show_warnings = as_driver(Connection.show_warnings)
     wait_for = as_driver(Seeing.wait_for)
     begin_session = as_driver(Seeing.begin_session)
