@@ -17,6 +17,7 @@ import threading
 import time
 from pathlib import Path
 
+import MySQLdb
 import pytest
 
 import rwsplit
@@ -1023,3 +1024,26 @@ def test_a_wait_that_is_killed_says_so(cluster, connect, stalled):
         time.sleep(0.05)
     thread.join(20)
     assert errors == [1317]
+
+
+@pytest.mark.parametrize("driver", ["pymysql", "mysqlclient"])
+def test_a_write_waits_for_a_primary_that_is_late(cluster, table, tmp_path, driver):
+    """Before the first write of a store the primary is asked, and nobody else can answer."""
+    given = {**cluster.connect_options, "session_id": "late"}
+    store = f"sqlite:///{tmp_path}/sessions.db"
+    if driver == "mysqlclient":
+        wrapped = rwsplit.wrap(MySQLdb, replicas=given.pop("replicas"), session_store=store)
+        connection = wrapped.connect(**given, autocommit=True)
+    else:
+        connection = rwsplit.connect(**given, session_store=store, autocommit=True)
+    with contextlib.closing(connection):
+        cursor = connection.cursor()
+        cluster.freeze(cluster.primary)
+        resuming = threading.Timer(1.8, cluster.thaw, [cluster.primary])
+        resuming.start()
+        try:
+            cursor.execute("INSERT INTO t VALUES (1, 5)")
+        finally:
+            resuming.join()
+        cursor.execute("SELECT v FROM t WHERE id = 1")
+        assert cursor.fetchall() == ((5,),)

@@ -517,7 +517,7 @@ def test_choosing_for_a_block(cluster, connect, stalled):
     assert value(connection) == 1
 
 
-def test_choosing_replicas_for_a_block(connect, row, monkeypatch):
+def test_choosing_replicas_for_a_block(no_others, connect, row, monkeypatch):
     connection = connect(reads="primary", max_wait=5.0)
     assert (value(connection), connection.route.role) == (0, "primary")
     with rwsplit.using(reads="replicas"):

@@ -1,6 +1,7 @@
 """Many threads and processes while replicas are killed; RWSPLIT_TEST_SECONDS is the length."""
 
 import contextlib
+import faulthandler
 import gc
 import json
 import os
@@ -8,6 +9,7 @@ import resource
 import signal
 import threading
 import time
+import traceback
 from pathlib import Path
 
 import pytest
@@ -71,7 +73,7 @@ def open_files():
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="counts what /proc tells")
-def test_200_threads_read_while_replicas_are_killed(cluster, row):
+def test_200_threads_read_while_replicas_are_killed(cluster, no_others, row):
     options = {**options_of(cluster), "pool_size": POOL_SIZE, "program_name": "stress"}
     made = rwsplit.Cluster(
         f"127.0.0.1:{options.pop('port')}",
@@ -120,35 +122,48 @@ def wait_for_end(child, seconds=60):
         time.sleep(0.01)
 
 
+def read_as_child(parent, options, until, writing, notes):
+    """Read in a forked process, by threads and by the parent's connection, and tell how it went.
+
+    What fails, or hangs, leaves its traceback in `notes`.
+    """
+    errors, counts = [], []
+    with contextlib.suppress(BaseException), notes.open("w") as file:
+        faulthandler.dump_traceback_later(until - time.monotonic() + 45, file=file)
+        try:
+            cursor = parent.cursor()
+            cursor.execute("SELECT v FROM t WHERE id = 1")
+            threads = [
+                threading.Thread(target=read_until, args=(until, options, errors, counts))
+                for _ in range(3)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            cursor.execute("SELECT v FROM t WHERE id = 1")
+            pool = parent.cluster.pool
+            surplus = [len(idle) for idle in pool._idle.values() if len(idle) > pool.size]
+            os.write(writing, json.dumps([errors, sum(counts), surplus]).encode())
+        except BaseException:
+            traceback.print_exc(file=file)
+    os._exit(0)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-def test_8_forked_processes_read_while_replicas_are_killed(cluster, row):
+def test_8_forked_processes_read_while_replicas_are_killed(cluster, no_others, row, tmp_path):
     options = options_of(cluster)
     parent = rwsplit.connect(**options)
     parent.cursor().execute("SELECT v FROM t WHERE id = 1")
     rwsplit.connect(**options).close()
     until = time.monotonic() + SECONDS
     pipes, children = [], []
-    for _ in range(PROCESSES):
+    notes = [tmp_path / f"child{number}" for number in range(PROCESSES)]
+    for note in notes:
         reading, writing = os.pipe()
         child = os.fork()
         if child == 0:
-            errors, counts = [], []
-            with contextlib.suppress(BaseException):
-                cursor = parent.cursor()
-                cursor.execute("SELECT v FROM t WHERE id = 1")
-                threads = [
-                    threading.Thread(target=read_until, args=(until, options, errors, counts))
-                    for _ in range(3)
-                ]
-                for thread in threads:
-                    thread.start()
-                for thread in threads:
-                    thread.join()
-                cursor.execute("SELECT v FROM t WHERE id = 1")
-                pool = parent.cluster.pool
-                surplus = [len(idle) for idle in pool._idle.values() if len(idle) > pool.size]
-                os.write(writing, json.dumps([errors, sum(counts), surplus]).encode())
-            os._exit(0)
+            read_as_child(parent, options, until, writing, note)
         os.close(writing)
         pipes.append(reading)
         children.append(child)
@@ -158,7 +173,7 @@ def test_8_forked_processes_read_while_replicas_are_killed(cluster, row):
         wait_for_end(child)
         told.append(json.loads(os.read(reading, 65536) or "null"))
         os.close(reading)
-    assert None not in told, "a child failed"
+    assert None not in told, "\n\n".join([note.read_text() for note in notes])
     print(f"{cluster.flavor}: {sum(count for _, count, _ in told)} reads, {kills} kills")
     assert all(not errors and count and not surplus for errors, count, surplus in told), told
     parent.cursor().execute("SELECT v FROM t WHERE id = 1")

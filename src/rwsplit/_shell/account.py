@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from .._core.cluster.endpoint import Endpoint
@@ -16,6 +16,8 @@ _PRIMARY_ONLY = frozenset(
 )
 """Connect keywords that a replica does not share. Its session state is replayed; a replica may
 never ask for a local file."""
+_ASIDE = " aside"
+"""No endpoint's name."""
 
 
 class Account:
@@ -50,16 +52,32 @@ class Account:
 
     def to(self, endpoint: Endpoint, setup: Setup) -> PhysicalConnection:
         """Return a connection to a replica, which is not connected yet."""
+        return self._another(endpoint.name, endpoint, setup, self.options)
+
+    def aside(self, endpoint: Endpoint, setup: Setup) -> PhysicalConnection:
+        """Return a connection to ask the primary on, beside the session's; not connected yet.
+
+        It has as long to connect as that one: nobody else can answer.
+        """
+        return self._another(_ASIDE, endpoint, setup, self._aside_options)
+
+    def _another(
+        self,
+        kind: str,
+        endpoint: Endpoint,
+        setup: Setup,
+        options: Callable[[Endpoint], dict[str, Any]],
+    ) -> PhysicalConnection:
         shared, primary = self._shared, self._primary
         made_of = (
             *(endpoint, shared["user"], shared["password"], shared["bind_address"]),
             *(primary.charset, primary.collation, primary.connect_timeout),
         )
-        known = self._known.get(endpoint.name)
+        known = self._known.get(kind)
         if known is None or known[0] != made_of:
-            known = made_of, self.connection(None, self.options(endpoint))
+            known = made_of, self.connection(None, options(endpoint))
             known[1].take_identity()
-            self._known[endpoint.name] = known
+            self._known[kind] = known
         connection: PhysicalConnection = known[1].another(setup)
         return connection
 
@@ -78,6 +96,9 @@ class Account:
         options.update(host=endpoint.host, port=endpoint.port, unix_socket=endpoint.unix_socket)
         options["endpoint"] = endpoint
         return options
+
+    def _aside_options(self, endpoint: Endpoint) -> dict[str, Any]:
+        return {**self.options(endpoint), "connect_timeout": self._primary.connect_timeout}
 
     def probe_options(self, endpoint: Endpoint) -> dict[str, Any]:
         """Return the keywords of the monitor's own connection to a server."""

@@ -18,12 +18,16 @@ class LentAccount(Account):
 
     :param physical: drives the connections.
     :param source: makes its connections to all servers but to the primary as its primary.
+    :param aside: makes those on which the primary is asked beside it.
     :param patience: how many seconds the monitor waits for an answer.
     """
 
-    def __init__(self, physical: Callable[..., Any], source: Source, patience: float) -> None:
+    def __init__(
+        self, physical: Callable[..., Any], source: Source, aside: Source, patience: float
+    ) -> None:
         self._physical = physical
         self._source = source
+        self._aside = aside
         self._patience = patience
 
     def connection(self, setup: Setup | None, options: Mapping[str, Any]) -> Any:
@@ -33,6 +37,10 @@ class LentAccount(Account):
     def to(self, endpoint: Endpoint, setup: Setup) -> Any:
         """Return a connection to a replica, which is not connected yet."""
         return self.connection(setup, self.options(endpoint))
+
+    def aside(self, endpoint: Endpoint, setup: Setup) -> Any:
+        """Return a connection to ask the primary on, beside the session's; not connected yet."""
+        return self._physical(self._aside, setup=setup, **self.options(endpoint))
 
     def options(self, endpoint: Endpoint) -> dict[str, Any]:
         """Return what tells a server."""

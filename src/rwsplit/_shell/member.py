@@ -348,15 +348,19 @@ def ask_all_aside(cluster: Cluster, account: Account, questions: Sequence[str]) 
 
 
 def _rows_aside(
-    cluster: Cluster, account: Account, ask: Callable[[str], Sequence[str]]
+    cluster: Cluster,
+    account: Account,
+    ask: Callable[[str], Sequence[str]],
+    hastily: bool = False,
 ) -> list[Any]:
-    """Ask the primary what `ask` returns for its flavor.
+    """Ask the primary what `ask` returns for its flavor, `hastily` where one can do without.
 
     The connection comes from the pool, and goes back: where one is idle there that is one round
     trip.
     """
     endpoint = cluster.primary
-    connection = account.to(endpoint, _Question(ask))
+    connect = account.to if hastily else account.aside
+    connection = connect(endpoint, _Question(ask))
     # A wire to the primary before it would tell where that one was.
     shelf = ("question", cluster.generation)
     cluster.pool.connect(endpoint.name, connection, [shelf], insists=True)
@@ -379,7 +383,7 @@ def _look_at_history(cluster: Cluster, account: Account) -> _Primary | None:
         return None
     flavor = cluster.flavor
     try:
-        rows = _rows_aside(cluster, account, lambda flavor: [ASK_PRIMARY[flavor]])[-1]
+        rows = _rows_aside(cluster, account, lambda flavor: [ASK_PRIMARY[flavor]], hastily=True)[-1]
     except err.MySQLError:
         return None
     told = told_by_primary(rows)

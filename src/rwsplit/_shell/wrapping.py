@@ -135,7 +135,7 @@ class _OfKeywords:
             driver,
             home,
             Keywords(driver, keywords, home),
-            LentAccount(ForeignConnection, Keywords(driver, keywords, home, timeout), timeout),
+            _account(driver, keywords, home, timeout),
             options,
             init_command=init or None,
             cursorclass=keywords.get("cursorclass"),
@@ -168,11 +168,12 @@ class _OfFactory:
         is_pymysql = driver is PYMYSQL
         physical: Any = LentConnection if is_pymysql else ForeignConnection
         others = Factory(driver, function, seconds, is_of_primary=False)
+        aside = Factory(driver, function, _PATIENCE, is_of_primary=False)
         given = Given(
             driver,
             self._primary,
             Factory(driver, function, _PATIENCE, is_of_primary=True),
-            LentAccount(physical, others, seconds),
+            LentAccount(physical, others, aside, seconds),
             options,
             dial=function,
             begins_unknown=True,
@@ -205,7 +206,7 @@ def _wrap_open(driver: Driver, connection: Any, primary: Any, given: Mapping[str
     options = checked_options(own, home.port, driver.keywords)
     keywords = {**told, **keywords}
     timeout = options.replica_connect_timeout
-    account = LentAccount(ForeignConnection, Keywords(driver, keywords, home, timeout), timeout)
+    account = _account(driver, keywords, home, timeout)
     held = Held(driver, connection)
     return connection_class(driver)(
         Given(driver, home, held, account, options, begins_unknown=True)
@@ -228,6 +229,16 @@ def _wrap_open_pymysql(connection: Any, primary: Any, given: Mapping[str, Any]) 
     return GivenConnection(Given(PYMYSQL, home, held, account, options, begins_unknown=True))
 
 
+def _account(
+    driver: Driver, keywords: Mapping[str, Any], home: Endpoint, timeout: float
+) -> LentAccount:
+    """Return how connections of a driver's own keywords connect to all but the primary itself."""
+    given = (keywords.get(name) for name in driver.timeouts)
+    others = Keywords(driver, keywords, home, timeout)
+    aside = Keywords(driver, keywords, home, next(filter(None, given), _PATIENCE))
+    return LentAccount(ForeignConnection, others, aside, timeout)
+
+
 def lender_of(given: Any) -> Lender | None:
     """Return the driver of a module, of its `connect`, or of a connection; None for none."""
     if _is_pymysql(given) or PYMYSQL.is_own(given):
@@ -237,7 +248,7 @@ def lender_of(given: Any) -> Lender | None:
 
 _KNOWN = "PyMySQL, mysqlclient and mysql-connector-python"
 _PATIENCE = 10.0
-"""How many seconds a function may take to connect to the primary."""
+"""How many seconds a connect to the primary may take where the application does not say."""
 _POSITIONAL = ("host", "user", "password", "database", "port", "unix_socket")
 _OWN = frozenset((*Options._fields, "sessionId"))
 

@@ -158,9 +158,16 @@ def test_who_has_a_socket_of_its_own_can_not_be_asked_aside(house):
 
 def test_a_primary_that_is_away_is_not_asked_aside(house):
     house.cluster.topology.primary_is_up = False
+    house.primary.connection.open = False
     with pytest.raises(Fault) as caught:
         house.run(house.journey.asking.position_aside())
     assert caught.value.is_lost
+
+
+def test_a_primary_that_is_late_for_the_monitor_is_asked_aside_all_the_same(house):
+    house.cluster.topology.primary_is_up = False
+    found = house.run(house.journey.asking.position_aside(), asks(AskAside, lambda _: house.at(7)))
+    assert found == house.at(7)
 
 
 # The catalogue.

@@ -119,9 +119,11 @@ class Asking:
         ROW_COUNT(), FOUND_ROWS(), and the rows that it has not read yet.
         """
         session = self._session
-        if session.primary.connection.has_foreign_socket:
+        connection = session.primary.connection
+        if connection.has_foreign_socket:
             return (yield from self.position(session.primary))
-        if session.hold.revives and not session.cluster.primary_is_up:
+        # One that is open is worth a try: a busy primary is late for the monitor, too.
+        if session.hold.revives and not (connection.open or session.cluster.primary_is_up):
             raise Fault(UNREACHABLE, "the primary is away", Kind_.LOST)
         return (yield from AskAside())
 

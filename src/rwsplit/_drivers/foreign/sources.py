@@ -16,7 +16,7 @@ class Keywords:
 
     :param given: by the application, for the primary.
     :param home: the endpoint that those lead to by themselves.
-    :param timeout: how many seconds a connect to a replica may take; None for the primary's source.
+    :param timeout: how many seconds a connect may take; None for the primary's source.
     """
 
     can_repeat = True
