@@ -6,7 +6,6 @@ import hashlib
 import os
 import ssl
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ __all__ = ["tls_context"]
 
 _contexts: dict[Any, ssl.SSLContext] = {}
 _MOST_CONTEXTS = 100
+_unverifying: dict[None, ssl.SSLContext] = {}
+"""The one that verifies nothing, once it is made."""
 
 
 def tls_context(sslp: Any, build: Any) -> ssl.SSLContext:
@@ -33,7 +34,8 @@ def tls_context(sslp: Any, build: Any) -> ssl.SSLContext:
         if len(_contexts) >= _MOST_CONTEXTS:
             _contexts.clear()
         if _context_key(sslp) == key:  # else nobody knows which content was read
-            _contexts[key] = context
+            # All threads have the same: connections of another one share no wires.
+            context = _contexts.setdefault(key, context)
     return context
 
 
@@ -61,8 +63,12 @@ def _content(path: Any) -> bytes | None:
     return seen.digest()
 
 
-@cache
 def _unverified() -> ssl.SSLContext:
+    known = _unverifying.get(None)
+    return _unverifying.setdefault(None, _make_unverified()) if known is None else known
+
+
+def _make_unverified() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
