@@ -1,9 +1,9 @@
 """What every driver must do, whoever makes its connections: be its own, and split."""
 
+import contextlib
 import os
 import threading
 import time
-from contextlib import closing
 
 import MySQLdb
 import pytest
@@ -285,7 +285,7 @@ def test_a_factory_makes_all_connections(driver, cluster, table):
     options = cluster.connect_options
     primary = f"{options['host']}:{options['port']}"
     connect = rwsplit.wrap(make, primary=primary, replicas=options["replicas"], max_wait=5)
-    with closing(driver.shaped(connect())) as connection:
+    with contextlib.closing(driver.shaped(connect())) as connection:
         connection.autocommit(True)
         cursor = connection.cursor()
         cursor.execute("INSERT INTO t VALUES (1, 1)")
@@ -318,7 +318,7 @@ def test_an_open_connection_becomes_the_primary(driver, cluster, table):
     driver.shaped(own).query("SET @before = 41, time_zone = '+05:00'")
     secret = {} if driver.password_is_told else {"password": options["password"]}
     split = rwsplit.wrap(own, replicas=replicas, max_wait=5, **secret)
-    with closing(driver.shaped(split)) as connection:
+    with contextlib.closing(driver.shaped(split)) as connection:
         assert connection.wrapped is own
         cursor = connection.cursor()
         assert rows(cursor, "SELECT @before, @@time_zone") == ((41, "+05:00"),)
@@ -339,7 +339,7 @@ def test_an_open_connection_is_not_asked_about_what_ran_before(driver, cluster, 
     driver.shaped(own).query("INSERT IGNORE INTO t VALUES (1, 1), (1, 2)")
     secret = {} if driver.password_is_told else {"password": options["password"]}
     split = rwsplit.wrap(own, replicas=replicas, **secret)
-    with closing(driver.shaped(split)) as connection:
+    with contextlib.closing(driver.shaped(split)) as connection:
         cursor = connection.cursor()
         with pytest.raises(driver.module.Error, match="1235"):
             cursor.execute(question)
@@ -382,7 +382,7 @@ def test_pymysql_wrapped_is_rwsplits_own(cluster, table):
     options = {**cluster.connect_options}
     module = rwsplit.wrap(pymysql, replicas=options.pop("replicas"), max_wait=5)
     assert module.OperationalError is pymysql.OperationalError
-    with closing(module.connect(**options, autocommit=True)) as connection:
+    with contextlib.closing(module.connect(**options, autocommit=True)) as connection:
         assert type(connection) is rwsplit.Connection
         cursor = connection.cursor()
         cursor.execute("INSERT INTO t VALUES (1, 1)")
@@ -416,7 +416,7 @@ def test_an_open_connection_without_replicas_runs_all_where_it_is(driver, cluste
     options = {**cluster.connect_options}
     del options["replicas"]
     own = driver.connect(options)
-    with closing(driver.shaped(rwsplit.wrap(own))) as connection:
+    with contextlib.closing(driver.shaped(rwsplit.wrap(own))) as connection:
         cursor = connection.cursor()
         cursor.execute("INSERT INTO t VALUES (1, 1)")
         assert rows(cursor, "SELECT COUNT(*) FROM t") == ((1,),)
@@ -512,6 +512,31 @@ def test_what_methods_leave_of_rows_is_what_the_driver_leaves(driver, wrapped, a
                 getattr(connection, name)(*given)
                 left.append((sql, name, connection.affected_rows(), connection.insert_id()))
         took.append(left)
+        connection.close()
+    alone, ours = took
+    assert ours == alone
+
+
+@pytest.mark.parametrize("name", ["select_db", "ping"])
+@pytest.mark.parametrize(
+    "sql", ["INSERT INTO t VALUES (8, @a := 1 / 0)", "INSERT INTO t VALUES (9, @a := 1), (9, 2)"]
+)
+def test_what_methods_leave_of_warnings_is_what_the_driver_leaves(
+    driver, wrapped, account, table, sql, name
+):
+    """A variable that the statement may have set is asked for later: that would clear them."""
+    options, _ = account
+    took = []
+    for connection in (driver.alone(**options, autocommit=True), wrapped(autocommit=True)):
+        connection.autocommit(True)
+        cursor = connection.cursor()
+        with contextlib.suppress(driver.module.Error):
+            cursor.execute("DELETE FROM t WHERE id > 7")
+            cursor.execute(sql)
+        connection.select_db("shop") if name == "select_db" else connection.ping()
+        took.append([row[:2] for row in connection.show_warnings()])
+        cursor.execute("SELECT @a")
+        took[-1].append(cursor.fetchall())
         connection.close()
     alone, ours = took
     assert ours == alone

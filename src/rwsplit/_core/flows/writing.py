@@ -438,7 +438,9 @@ class Writing:
         if session.identity.sharing is not None:
             yield from self._publishing.publishing()
         if state.is_unsettled:
-            warned = bool(primary.connection.warnings)
+            # COM_INIT_DB leaves MySQL's as they are, and not all drivers tell of them then.
+            leaves = what == "USE" and not followed.keeps_warnings
+            warned = leaves or bool(primary.connection.warnings)
             yield from self._learning.settling(keep_warnings=warned)
         return answer
 
