@@ -611,6 +611,8 @@ def commit(connection):
     ids=["read", "write", "write behind a read", "error", "error of a read"],
 )
 def test_methods_leave_to_questions_what_they_leave(cluster, connect, before, by, ask):
+    if cluster.flavor == "mariadb" and "FOUND_ROWS" in ask and not before[0].startswith("SELECT"):
+        pytest.skip("what FOUND_ROWS() is on a fresh connection is anybody's guess there")
     program = [*before, by, ask, "SELECT @c", "SELECT v FROM shop.fa"]
     same(cluster, connect, TABLES, program)
 
