@@ -832,3 +832,24 @@ def test_a_table_that_is_not_there_begins_no_transaction(cluster, connect, other
         assert cursor.fetchone() == (number,)
         connection.commit()
     assert cursor.route.role == "replica"
+
+
+@pytest.mark.parametrize("ends", ["COMMIT", ONE])
+def test_a_transaction_that_a_routine_began_before_it_failed_is_there(cluster, other, ends):
+    """Without a schema MariaDB tells of none: it is in no error, and nothing can be asked."""
+    other.execute("DROP PROCEDURE IF EXISTS fails_within")
+    other.execute(
+        "CREATE PROCEDURE fails_within() BEGIN START TRANSACTION; "
+        "UPDATE shop.t SET v = 11 WHERE id = 1; SIGNAL SQLSTATE '45000'; END"
+    )
+    options = {**cluster.connect_options, "database": None, "autocommit": True}
+    with rwsplit.connect(**options) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
+        with pytest.raises(pymysql.err.MySQLError):
+            cursor.execute("CALL shop.fails_within()")
+        cursor.execute(ends.replace("FROM t", "FROM shop.t"))
+        if ends == ONE:
+            assert cursor.fetchall() == ((11,),)
+            connection.commit()
+    other.execute(ONE)
+    assert other.fetchone() == (11,)

@@ -540,3 +540,33 @@ def test_what_methods_leave_of_warnings_is_what_the_driver_leaves(
         connection.close()
     alone, ours = took
     assert ours == alone
+
+
+@pytest.mark.parametrize("ends", ["COMMIT", "commit", "SELECT v FROM t WHERE id = 1", "BEGIN"])
+def test_a_transaction_that_a_routine_began_before_it_failed_is_there(
+    driver, wrapped, cluster, table, ends
+):
+    """An error tells of no transaction, and these drivers can't ask without harm."""
+    made = [
+        "DROP PROCEDURE IF EXISTS fails_within",
+        "CREATE PROCEDURE fails_within() BEGIN START TRANSACTION; "
+        "INSERT INTO t VALUES (1, 5); SIGNAL SQLSTATE '45000'; END",
+    ]
+    with cluster.connect(cluster.primary, autocommit=True) as other:
+        for sql in made:
+            other.cursor().execute(sql)
+        connection = wrapped()
+        cursor = connection.cursor()
+        rows(cursor, "SELECT 1")
+        with pytest.raises(driver.module.Error):
+            cursor.execute("CALL fails_within()")
+        if ends == "commit":
+            connection.commit()
+        else:
+            cursor.execute(ends)
+        if cursor.description:
+            assert cursor.fetchall() == ((5,),)
+            connection.rollback()
+        sees = other.cursor()
+        sees.execute("SELECT v FROM t")
+        assert sees.fetchall() == (() if ends.startswith("SELECT") else ((5,),))

@@ -262,6 +262,7 @@ def test_an_error_behind_other_results_leaves_all_in_doubt(house):
     house.session.owed.note_pending(True)
     unknown = house.statement("CALL p()")
     house.run(house.journey.learning.late_failure(unknown), asks(ReportLate, False))
+    assert house.session.in_transaction
     assert not house.session.owed.pending
     assert not house.state.position_known
     assert house.state.suspect

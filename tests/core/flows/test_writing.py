@@ -331,6 +331,20 @@ def test_an_error_without_autocommit_may_have_begun_a_transaction(house, sql, nu
     assert house.session.in_transaction is opens
 
 
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize("sql", ["CALL p()", "EXECUTE ps", "BEGIN NOT ATOMIC CALL p(); END"])
+def test_a_routine_that_failed_untold_may_have_begun_a_transaction(house, sql, told):
+    with pytest.raises(Fault):
+        house.run(on_primary(house, sql), asks(Exchange, fails(1644)), asks(ReportLate, told))
+    assert house.session.in_transaction is not told
+
+
+def test_no_trigger_that_failed_untold_has_begun_a_transaction(house):
+    with pytest.raises(Fault):
+        house.run(on_primary(house, WRITE), asks(Exchange, fails(1644)), asks(ReportLate, False))
+    assert not house.session.in_transaction
+
+
 def test_an_error_behind_a_begin_leaves_the_transaction_open(house):
     house.set_status(0)
     house.session.owed.send_first([b"BEGIN"])

@@ -119,10 +119,13 @@ class Learning:
         session = self._session
         session.owed.note_pending(False)
         session.state.lose_position()
-        if not (yield from ReportLate(session.primary, session.state.schema)):
+        told = yield from ReportLate(session.primary, session.state.schema)
+        if not told:
             session.state.note_failure(unknown)
         session.followed.note_error()
         self.learn(unknown)
+        if not told:
+            session.state.note_open()  # a routine may have begun one; the next answer will tell
 
     # What has to be asked.
 

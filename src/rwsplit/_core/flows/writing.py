@@ -17,7 +17,7 @@ from ..session.route import Destination, Route
 from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION, can_write, changes_globals
 from ..sql.catalogue import changes_functions
-from ..sql.following import runs_more, shows_data, shows_tracking
+from ..sql.following import may_begin_unseen, runs_more, shows_data, shows_tracking
 from ..sql.statement import Kind, Statement
 from ..wire import Fault, Member, raise_first
 from .answer import Answer, Underway
@@ -239,7 +239,9 @@ class Writing:
         begins_none = (_begins_none(number, statement) and not was_first) or (
             session.transaction.is_open
         )
-        if (not begins_none or status & IN_TRANSACTION) and not state.status & AUTOCOMMIT:
+        begun_unseen = not told and may_begin_unseen(ran)
+        may_be_open = (not begins_none or status & IN_TRANSACTION) and not state.status & AUTOCOMMIT
+        if may_be_open or begun_unseen:
             # An error does not tell whether a transaction is open now; the next answer will.
             # What leaves one alone that the primary knows nothing of begins none there.
             state.note_open()

@@ -14,6 +14,7 @@ __all__ = [
     "changes_rows",
     "counts_rows",
     "counts_rows_late",
+    "may_begin_unseen",
     "may_count_rows",
     "questions_of",
     "resets_warnings",
@@ -122,6 +123,14 @@ _ABOUT_WARNINGS = frozenset(("warning_count", "error_count"))
 def runs_more(statement: Statement) -> bool:
     """Tell whether other texts are read with this one: a routine, a prepared one, several."""
     return bool(statement.parts or statement.functions) or statement.verb in _READ_MORE
+
+
+def may_begin_unseen(statement: Statement) -> bool:
+    """Tell whether other texts that are read with this one may have begun a transaction.
+
+    No stored function and no trigger can.
+    """
+    return bool(statement.parts) or statement.verb in _RUN_MORE or statement.kind is Kind.UNKNOWN
 
 
 def questions_of(statement: Statement, flavor: str) -> frozenset[str]:
