@@ -342,9 +342,7 @@ def promote_a_replica(own, **how):
         taken = work.wait_until(lambda: work.count(writable, "writes").get(name(own.primary)), 20)
         print(f"{own.flavor}: the first write {taken:.2f} s after the promotion (aim 2 s)")
         # Every thread writes there, and reads what it wrote.
-        work.wait_until(
-            lambda: all(thread.writes[-1][0] > writable for thread in work.threads), SECONDS
-        )
+        work.wait_until(lambda: work.all_wrote(writable), SECONDS)
         time.sleep(1)
         # The old primary comes back with nothing lost, as a replica.
         own.restart(died_with)
@@ -370,7 +368,7 @@ def test_a_frozen_primary_is_replaced(own):
         writable = time.monotonic()
         taken = work.wait_until(lambda: work.count(writable, "writes").get(name(own.primary)), 20)
         print(f"{own.flavor}: the first write {taken:.2f} s after the promotion (aim 2 s)")
-        work.wait_until(lambda: all(thread.writes[-1][0] > writable for thread in work.threads), 20)
+        work.wait_until(lambda: work.all_wrote(writable), 20)
 
 
 def test_a_demoted_primary_is_left_for_the_new_one(own):

@@ -167,6 +167,10 @@ class Workload:
                     found[endpoint] = found.get(endpoint, 0) + 1
         return found
 
+    def all_wrote(self, since: float) -> bool:
+        """Whether every thread has written since then; some may not have before."""
+        return all(thread.writes and thread.writes[-1][0] > since for thread in self.threads)
+
     def wait_until(self, condition: Any, seconds: float = 30.0) -> float:
         """Wait for something to be so; returns how many seconds that took."""
         start = time.monotonic()
