@@ -372,7 +372,10 @@ class Log:
             self._of_next = ""
             self.steps = [kept for kept in self.steps if does(kept[0]) != "next"]
         if found := _SESSION.match(step):
-            self._of_session = found[1]
+            # It holds for the next one, too, whatever was said of that one alone (tried on both).
+            self._of_session, self._of_next = found[1], ""
+            alone = "SET TRANSACTION ISOLATION"
+            self.steps = [kept for kept in self.steps if not kept[0].startswith(alone)]
         if found := _NEXT.match(step):
             self._of_next = found[2] or self._of_next
         if what == "end":

@@ -802,6 +802,17 @@ FOUND = {
         {"autocommit": False},
         ["BEGIN", "conn.show_warnings()", "SELECT ROW_COUNT()", "ROLLBACK"],
     ),
+    "a level of the session holds for the next transaction, whatever was said of that one": (
+        {"autocommit": False},
+        [
+            "SET TRANSACTION ISOLATION LEVEL SERIALIZABLE",
+            "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+            "SELECT id, v FROM t ORDER BY id",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+        ],
+    ),
     "COMMIT that chains begins one like the one that was not sent": (
         {"autocommit": False},
         [
