@@ -338,6 +338,11 @@ class Log:
         """Tell whether the level of a transaction that begins with this is still to come."""
         return self._begins_none(step) or does(step) == "savepoint"
 
+    @property
+    def _has_its_level_to_come(self) -> bool:
+        """Whether nothing so far has settled the level of the transaction."""
+        return all(self._leaves_level(kept) for kept, _ in self.steps)
+
     def _was_refused(self, answer: Any) -> bool:
         """Tell whether a step failed before it ran: that leaves the level to the next one, too."""
         if not answer or not isinstance(answer[0], str):
@@ -372,10 +377,11 @@ class Log:
             self._of_next = ""
             self.steps = [kept for kept in self.steps if does(kept[0]) != "next"]
         if found := _SESSION.match(step):
-            # It holds for the next one, too, whatever was said of that one alone (tried on both).
-            self._of_session, self._of_next = found[1], ""
-            alone = "SET TRANSACTION ISOLATION"
-            self.steps = [kept for kept in self.steps if not kept[0].startswith(alone)]
+            self._of_session = found[1]
+            if self._has_its_level_to_come:
+                # It has this one, whatever was said of it alone (tried on both).
+                self._of_next, alone = "", "SET TRANSACTION ISOLATION"
+                self.steps = [kept for kept in self.steps if not kept[0].startswith(alone)]
         if found := _NEXT.match(step):
             self._of_next = found[2] or self._of_next
         if what == "end":
@@ -387,7 +393,7 @@ class Log:
             self.steps = [kept for kept in self.steps if does(kept[0]) in stay]
             self.disturbed = False
         if what in ("begin", "read", "savepoint", "next"):
-            if what != "next" and all(self._leaves_level(kept) for kept, _ in self.steps):
+            if what != "next" and self._has_its_level_to_come:
                 self.level = self._of_next or self._of_session
             self.steps.append((step, answer))
 
