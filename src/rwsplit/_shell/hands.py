@@ -69,7 +69,7 @@ def hands_of(
             command.generation, command.until, lambda: hold.ended
         ),
         WaitForAnyone: lambda command: cluster.wait_for_anyone(command.until),
-        AskAside: lambda _: ask_aside(cluster, account),
+        AskAside: lambda command: ask_aside(cluster, account, command.hastily),
         AskAllAside: lambda command: ask_all_aside(cluster, account, command.questions),
         WatchSnapshot: lambda command: Snapshot(
             command.member, end, options.max_snapshot, command.consistency

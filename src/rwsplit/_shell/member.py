@@ -335,10 +335,10 @@ class _Question(Setup):
         return self._ask(flavor)
 
 
-def ask_aside(cluster: Cluster, account: Account) -> Position:
+def ask_aside(cluster: Cluster, account: Account, hastily: bool = False) -> Position:
     """Ask the primary where it is, on a connection that the application does not see."""
     question = POSITION_SQL["primary"]
-    ((text,),) = _rows_aside(cluster, account, lambda flavor: [question[flavor]])[-1]
+    ((text,),) = _rows_aside(cluster, account, lambda flavor: [question[flavor]], hastily)[-1]
     return told_position(cluster.flavor, text)
 
 

@@ -170,6 +170,14 @@ def test_a_primary_that_is_late_for_the_monitor_is_asked_aside_all_the_same(hous
     assert found == house.at(7)
 
 
+def test_a_primary_that_is_late_is_not_waited_for_by_who_can_do_without(house):
+    told = asks(AskAside, lambda _: house.at(7), hastily=True)
+    house.run(house.journey.asking.position_aside(hastily=True), told)
+    house.cluster.topology.primary_is_up = False
+    with pytest.raises(Fault):
+        house.run(house.journey.asking.position_aside(hastily=True))
+
+
 # The catalogue.
 
 

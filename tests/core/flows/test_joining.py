@@ -263,7 +263,11 @@ def test_a_mark_stays_whose_write_was_not_answered(house, sharing):
 def test_a_mark_is_ended_where_the_connection_is_lost(house, sharing):
     house.primary.connection.open = False
     house.state.lose_position()
-    ending_mark(house, asks(AskAside, lambda _: house.at(7)), asks(Publish, position=house.at(7)))
+    ending_mark(
+        house,
+        asks(AskAside, lambda _: house.at(7), hastily=True),
+        asks(Publish, position=house.at(7)),
+    )
 
 
 def test_a_mark_is_ended_with_the_transaction_that_is_rolled_back(house, sharing):
@@ -281,7 +285,7 @@ def test_a_mark_of_a_transaction_whose_end_was_not_answered_stays(house, sharing
 def test_a_mark_stays_where_nobody_can_be_asked(house, sharing):
     house.primary.connection.open = False
     house.state.lose_position()
-    ending_mark(house, asks(AskAside, lost(2003, "no")))
+    ending_mark(house, asks(AskAside, lost(2003, "no"), hastily=True))
     assert sharing.is_open
 
 
@@ -290,6 +294,6 @@ def test_what_is_pending_is_read_before_a_mark_is_ended(house, sharing):
     ending_mark(
         house,
         asks(FinishPrevious),
-        asks(AskAside, lambda _: house.at(7)),
+        asks(AskAside, lambda _: house.at(7), hastily=True),
         asks(Publish, position=house.at(7)),
     )

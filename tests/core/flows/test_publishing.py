@@ -112,7 +112,7 @@ def test_what_is_not_known_is_asked(house, sharing):
     run(
         house,
         "publishing",
-        asks(AskAside, lambda _: house.at(9)),
+        asks(AskAside, lambda _: house.at(9), hastily=True),
         asks(Publish, position=house.at(9)),
     )
     assert house.state.position_known
@@ -121,7 +121,7 @@ def test_what_is_not_known_is_asked(house, sharing):
 def test_a_mark_stays_where_the_primary_can_not_be_asked(house, sharing):
     sharing.is_open = True
     house.state.lose_position()
-    run(house, "publishing", asks(AskAside, lost(2003, "no")))
+    run(house, "publishing", asks(AskAside, lost(2003, "no"), hastily=True))
     assert sharing.is_open
     assert sharing.left_open
     assert sharing.published == []
@@ -256,7 +256,7 @@ class Part:
 def test_a_scope_that_may_be_of_another_cluster_asks_the_primary_once(house, elsewhere):
     part = house.identity.part = Part(house, elsewhere)
     house.identity.share_process()
-    script = [asks(AskAside, lambda _: house.at(6))] if elsewhere else []
+    script = [asks(AskAside, lambda _: house.at(6), hastily=True)] if elsewhere else []
     run(house, "hearing", *script)
     assert part.primary == (house.at(6) if elsewhere else None)
     assert house.state.position == house.at(4)
@@ -265,5 +265,5 @@ def test_a_scope_that_may_be_of_another_cluster_asks_the_primary_once(house, els
 def test_a_primary_that_can_not_be_asked_leaves_a_scope_as_it_was(house):
     part = house.identity.part = Part(house, True)
     house.identity.share_process()
-    run(house, "hearing", asks(AskAside, lost(2003, "no")))
+    run(house, "hearing", asks(AskAside, lost(2003, "no"), hastily=True))
     assert part.primary is None

@@ -112,7 +112,7 @@ class Asking:
         raise_first([reply])
         return shown_position(flavor, reply.rows[0][0])
 
-    def position_aside(self) -> Flow[Position]:
+    def position_aside(self, hastily: bool = False) -> Flow[Position]:
         """Ask the primary where it is, on another connection than the application's.
 
         So what the application may ask about its last statement stays as it was: its warnings,
@@ -123,9 +123,10 @@ class Asking:
         if connection.has_foreign_socket:
             return (yield from self.position(session.primary))
         # One that is open is worth a try: a busy primary is late for the monitor, too.
-        if session.hold.revives and not (connection.open or session.cluster.primary_is_up):
+        tries = session.cluster.primary_is_up or (connection.open and not hastily)
+        if session.hold.revives and not tries:
             raise Fault(UNREACHABLE, "the primary is away", Kind_.LOST)
-        return (yield from AskAside())
+        return (yield from AskAside(hastily))
 
     def _keep_warnings(self, counts: Any, shown: Any) -> None:
         """Keep the warnings of the application, which a question of ours has cleared."""

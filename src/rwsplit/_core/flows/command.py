@@ -238,9 +238,15 @@ class WaitForAnyone(Command[None]):
 
 
 class AskAside(Command[Position]):
-    """Ask the primary where it is on a connection that the application does not see."""
+    """Ask the primary where it is on a connection that the application does not see.
 
-    __slots__ = ()
+    `hastily` where one can do without the answer: a primary that is late is then not waited for.
+    """
+
+    __slots__ = ("hastily",)
+
+    def __init__(self, hastily: bool = False) -> None:
+        self.hastily = hastily
 
 
 class AskAllAside(Command[list[Any]]):

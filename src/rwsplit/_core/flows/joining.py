@@ -164,7 +164,7 @@ class Joining:
                 session.in_transaction and not sharing.awaits
             ):
                 if not state.position_known:
-                    state.find_position((yield from self._asking.position_aside()))
+                    state.find_position((yield from self._asking.position_aside(hastily=True)))
                 if (yield from Publish(sharing, state.written or None)):
                     state.published()
             elif not sharing.awaits:

@@ -60,7 +60,7 @@ class Publishing:
             yield from self.beginning_write()
         if not state.position_known:
             try:
-                state.find_position((yield from self._asking.position_aside()))
+                state.find_position((yield from self._asking.position_aside(hastily=True)))
             except Fault:
                 sharing.leave_open()
                 return
@@ -160,7 +160,7 @@ class Publishing:
         if part.may_be_elsewhere(cluster.last_seen()):
             asked_at = self._session.clock()
             try:
-                now = yield from self._asking.position_aside()
+                now = yield from self._asking.position_aside(hastily=True)
             except Fault:
                 return
             cluster.note_sample(now, asked_at)
