@@ -120,6 +120,23 @@ def test_what_a_scope_read_is_not_read_older_behind_it(connect, stalled):
     assert value(connection) == 1
 
 
+def test_what_was_read_on_the_primary_is_not_read_older_behind_a_scope(connect, stalled):
+    """A scope's reads run on a replica that has less: it is not enough to go on there."""
+    alone = {"session_id_kind": "connection", "after": None}
+    connection, writer = connect(**alone), connect(**alone)
+    assert value(connection) == 0
+    write(writer, 1)
+    with rwsplit.using(reads="primary"):
+        assert value(connection) == 1
+    assert value(connection) == 1, "the primary was asked where it is"
+    connection.begin()
+    run(connection, "DELETE FROM t WHERE id = 2")
+    connection.rollback()
+    with rwsplit.scope():
+        assert value(connection) == 0, "the scope is another session"
+    assert value(connection) == 1
+
+
 def test_a_position_to_begin_with(connect, stalled):
     with rwsplit.scope() as scope:
         write(connect(), 1)

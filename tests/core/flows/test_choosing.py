@@ -343,6 +343,20 @@ def test_what_reads_have_seen_must_be_had(house):
     assert house.chooser.serves(house.replica("r1", at=5), None, READS)
 
 
+def test_behind_a_scope_the_last_replica_must_have_what_reads_before_have_seen(house):
+    """Reads in a scope see less: the replica of the last one need not have what others saw."""
+    seen = house.session.seen
+    seen.saw_all(house.at(5))
+    before = seen.take()
+    seen.saw("r1", PLACE, b"", house.clock(), house.member("r1", at=4))
+    seen.see_all([before, seen.take()])
+    assert not house.chooser.serves(house.replica("r1", at=4), None, READS)
+    away = house.chooser.choose(READS, None, (), 0.0, house.clock(), away=True)
+    assert away == Lacks(None)
+    house.replica("r1", at=5)
+    assert choose(house) == Chosen(house.replica("r1"), 0.0)
+
+
 def test_who_was_told_long_enough_ago_has_told_all(house):
     house.session.seen.saw("r1", PLACE, b"", house.clock(), None)
     assert not house.chooser.was_told()

@@ -294,8 +294,10 @@ class Chooser:
             return False
         seen = self.seen
         bound = route.consistency == "session" and route.shows_data
-        if not bound or replica.endpoint.name == seen.at:
+        if not bound:
             return True
+        if replica.endpoint.name == seen.at:
+            return self.has(replica, seen.position or None)
         if seen.is_untold:
             return False
         return replica.tail == seen.tail != b"" or self.has(replica, seen.known() or None)
@@ -386,6 +388,8 @@ class Chooser:
         self._moves = arrivals != self.arrivals
         if here and not self._moves and (away or self._is_by()):
             replica = self._cluster.servers[name]
+            if away and not self.has(replica, self.seen.position or None):
+                return None  # where it is known to be must do, beside that
             if self.has(replica, needed) or not replica.late or len(usable) == 1:
                 return here
         return None

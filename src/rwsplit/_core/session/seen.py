@@ -9,7 +9,7 @@ been read there; so the machine has three places for what was seen, and forgets 
   moment before it tells of it). A replica that crashes may come back with less, and then nobody
   could say so where nothing was told: so that counts while the connection of that read is open.
 * `position`: what reads before have seen, where the last replica need not have it: behind reads on
-  the primary, and where sessions come together.
+  the primary, and where sessions come together. Then that replica must have this, too.
 * `on_primary`: a read ran on the primary since, and where that was is not known yet. The primary
   has all that any replica has.
 """
