@@ -128,6 +128,14 @@ def test_a_session_that_was_at_two_untold_places_asks_the_primary():
     assert seen.on_primary
 
 
+def test_what_a_lost_connection_saw_and_did_not_tell_the_primary_is_asked_for():
+    sights = [Sight("a", PLACES["a"], b"", ORIGIN, False, by) for by in ("lost", "new", "new")]
+    assert sights[0].then(sights[1]).on_primary
+    assert not sights[1].then(sights[2]).on_primary
+    told = sights[0]._replace(tail=at("a", 3))
+    assert not told.then(sights[1]).on_primary, "the replica is known to have it again"
+
+
 def test_a_read_is_free_where_nothing_but_the_last_replica_counts():
     seen = Seen(ORIGIN)
     assert seen.is_free

@@ -46,8 +46,12 @@ class Sight(NamedTuple):
 
     def then(self, later: Sight) -> Sight:
         """Return what both have seen that were at one replica, one after the other."""
-        position, on_primary = self.position | later.position, self.on_primary or later.on_primary
-        return later._replace(position=position, on_primary=on_primary)
+        # It may have come back with less than a lost connection saw and did not tell.
+        untold = self.at is not None and not self.tail and self.by is not later.by
+        return later._replace(
+            position=self.position | later.position,
+            on_primary=self.on_primary or later.on_primary or untold,
+        )
 
 
 class Seen:
