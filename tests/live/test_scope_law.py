@@ -1,5 +1,6 @@
 """Random programs of blocks on pooled connections: no read is older than its scope."""
 
+import contextlib
 import contextvars
 import os
 import random
@@ -34,6 +35,8 @@ class Program:
         self.written = 0
         self.wrote = [0] * len(self.pool)
         """By connection, what it has written outside of all scopes, or in one."""
+        self.ids = {"a": 0, "b": 0}
+        """What was written under each session id."""
         self.carried = [("", 0)]
         self.log = []
         self.trouble = ""
@@ -62,7 +65,7 @@ class Program:
         action = choice(
             ["read"] * 8
             + ["write", "transaction", "rollback", "stranger", "enter", "leave", "thread", "wait"]
-            + ["visit", "visit", "commit_within"]
+            + ["visit", "visit", "commit_within", "named", "named", "read_on_the_primary"]
         )
         index = self.random.randrange(len(self.pool))
         self.log.append((action, index))
@@ -110,6 +113,28 @@ class Program:
         self.commit(index)
         self.read((index + 1) % len(self.pool))
         self.leave(index)
+
+    def read_on_the_primary(self, index):
+        with rwsplit.using(reads="primary"):
+            self.read(index)
+
+    def named(self, index):
+        """Be another session for a statement or two, in a scope of its own or not."""
+        id_ = self.random.choice([*self.ids])
+        scope = rwsplit.scope() if self.random.random() < 0.3 else contextlib.nullcontext()
+        with rwsplit.session_id(id_), scope:
+            for _ in range(self.random.randrange(1, 3)):
+                if self.random.random() < 0.3:
+                    self.run(self.pool[index], *self.next())
+                    self.ids[id_] = self.written
+                    for root in self.roots if self.shares_process else self.roots[1:]:
+                        root["floor"] = self.written
+                (value,) = self.run(self.pool[index], READ)
+                floor = max(self.ids[id_], self.roots[-1]["floor"] if self.scopes else 0)
+                self.log.append(("it read as", id_, index, value, floor))
+                assert value >= floor, "stale"
+                for root in self.roots[:1] if not self.scopes else self.roots:
+                    root["read"][index] = max(root["read"].get(index, 0), value)
 
     def rollback(self, index):
         connection = self.pool[index]
