@@ -2,11 +2,14 @@
 
 import threading
 import time
+import warnings
 
 import pytest
 
 import rwsplit
 from rwsplit._core.flows.reading import Reads
+
+pytestmark = pytest.mark.usefixtures("no_others")
 
 
 def rounds(cursor, count, start=0):
@@ -250,3 +253,97 @@ def test_a_wait_leaves_time_for_the_answer(cluster, connect, table):
         cluster.stall(replica)
     rounds(cursor, 2, start=2)
     assert cursor.route.role == "primary"
+
+
+# What reads have seen, whatever happens in between.
+
+
+def value(connection, sql="SELECT v FROM t WHERE id = 1"):
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchone()[0]
+
+
+def killed(connection, cluster):
+    with cluster.connect(cluster.primary) as primary:
+        primary.cursor().execute("KILL %s", (connection.thread_id(),))
+
+
+def killed_and_pinged(connection, cluster):
+    killed(connection, cluster)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        connection.ping(reconnect=True)
+
+
+def connected_again(connection, cluster):
+    connection.connect()
+
+
+def closed_and_connected_again(connection, cluster):
+    connection.close()
+    connection.connect()
+
+
+def of_another_session(connection, cluster):
+    with rwsplit.session_id("another"):
+        value(connection)
+
+
+def read_in_a_scope(connection, cluster):
+    with rwsplit.scope():
+        assert value(connection) == 0
+
+
+def read_whatever_there_is(connection, cluster):
+    with rwsplit.using(consistency="eventual"):
+        assert value(connection) == 0
+
+
+def read_in_a_transaction(connection, cluster):
+    connection.autocommit(False)
+    assert value(connection) == 1
+    connection.commit()
+    connection.autocommit(True)
+
+
+AMID = [
+    *(killed, killed_and_pinged, connected_again, closed_and_connected_again),
+    *(of_another_session, read_in_a_scope, read_whatever_there_is, read_in_a_transaction),
+]
+
+
+@pytest.fixture
+def stalled(cluster, table):
+    """The replicas have a row, and will not have what becomes of it."""
+    with cluster.connect(cluster.primary) as primary:
+        primary.cursor().execute("INSERT INTO t VALUES (1, 0)")
+    cluster.wait_caught_up()
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+
+
+@pytest.mark.parametrize("amid", AMID)
+def test_what_was_read_on_the_primary_is_not_read_older(cluster, connect, stalled, amid):
+    """The session wrote nothing: only its reads say what it must see."""
+    alone = {"session_id_kind": "connection", "after": None}
+    connection, writer = connect(**alone), connect(**alone)
+    assert value(connection) == 0
+    writer.cursor().execute("UPDATE t SET v = 1 WHERE id = 1")
+    with rwsplit.using(reads="primary"):
+        assert value(connection) == 1
+    amid(connection, cluster)
+    assert value(connection) == 1
+    assert value(connection) == 1
+
+
+@pytest.mark.parametrize("amid", AMID[:4])
+def test_nor_in_the_scope_in_which_it_was_read(cluster, connect, stalled, amid):
+    connection, writer = connect(), connect()
+    writer.cursor().execute("UPDATE t SET v = 1 WHERE id = 1")
+    with rwsplit.scope():
+        assert value(connection) == 0
+        with rwsplit.using(reads="primary"):
+            assert value(connection) == 1
+        amid(connection, cluster)
+        assert value(connection) == 1

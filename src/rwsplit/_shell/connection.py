@@ -175,7 +175,7 @@ class Connection(Seeing, Living, Speaking, Generic[C]):
                 options,
                 self._named_id,
                 self._store,
-                None if before is None else before.session.state,
+                None if before is None else before.session,
             )
             self._members = begun.members
             self._roads = begun.roads

@@ -104,7 +104,7 @@ def begin(
     options: Options,
     named: str | None,
     store: SessionStore | None,
-    before: State | None,
+    before: Session | None,
 ) -> Begun:
     """Begin the session of a connection that was just made to the primary.
 
@@ -151,6 +151,8 @@ def begin(
     _begin_state(session, journey, hands, facts, physical, options)
     _begin_after(session, facts, before)
     perform(journey.joining.joining(), hands)
+    if before is not None:
+        session.go_on_in_scope(before)
     perform(journey.controlling.starting(), hands)
     if terms.splits and terms.must_see:
         # Where every replica has all that it must see, its first read has nothing to look for.
@@ -187,11 +189,11 @@ def _begin_state(
     journey.learning.learn()
 
 
-def _begin_after(session: Session, facts: PrimaryFacts, before: State | None) -> None:
+def _begin_after(session: Session, facts: PrimaryFacts, before: Session | None) -> None:
     """Begin with what the first read must see already."""
     state, after = session.state, session.options.after
     if before is not None:
-        state.go_on_behind(before)
+        session.go_on_behind(before, after == CONNECT and facts.position is not None)
     if after == CONNECT:
         # It counts under a session id, too: an id brings others' writes, not where one begins.
         if facts.position is not None and session.terms.splits:

@@ -11,6 +11,7 @@ from rwsplit._core.flows.command import (
     Ask,
     AskAside,
     Claim,
+    Connect,
     Exchange,
     LetGo,
     Open,
@@ -591,11 +592,27 @@ def test_what_may_have_been_committed_and_is_not_known_is_not_read_around(house)
     assert reading(house).reason.cause is Cause.PRIMARY_AWAY
 
 
-def test_a_primary_that_is_lost_when_asked_is_away(house):
+def test_a_primary_whose_connection_was_lost_is_connected_to_again_and_asked(house):
+    """It may have been killed, or closed for idling; the primary is there."""
     house.member("r1", at=9)
     house.state.lose_position()
-    assert reading(house, asks(Ask, lost())).reason.cause is Cause.PRIMARY_AWAY
+    again = asks(Connect), asks(Ask), asks(Ask, about(house.told_at(9)))
+    assert isinstance(reading(house, asks(Ask, lost()), *again, asks(Exchange, rows("1"))), Served)
     assert house.hold.drops == 1
+
+
+def test_a_primary_that_is_lost_when_asked_and_not_there_again_is_away(house):
+    house.member("r1", at=9)
+    house.state.lose_position()
+    lost_for_good = asks(Ask, lost()), asks(Connect, lost(2003, "no route"))
+    assert reading(house, *lost_for_good).reason.cause is Cause.PRIMARY_AWAY
+
+
+def test_a_primary_that_is_lost_whenever_it_is_asked_is_away(house):
+    house.member("r1", at=9)
+    house.state.lose_position()
+    each = asks(Ask, lost()), asks(Connect), asks(Ask), asks(Ask, lost())
+    assert reading(house, *each).reason.cause is Cause.PRIMARY_AWAY
 
 
 def test_an_age_is_measured_by_samples(house):

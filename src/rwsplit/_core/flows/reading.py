@@ -760,7 +760,9 @@ class Reads:
 
     def _ask_primary(self) -> Flow[Position]:
         """Ask the primary where it is; raises Away if it can't be asked."""
-        if (yield from self._holding.having()):
+        for _ in range(2):  # its connection may have been closed, and the primary be there
+            if not (yield from self._holding.having()):
+                break
             if self._primary.connection.is_reading:
                 # The application has not read all that is to come there, and need not now.
                 with suppress(Fault):

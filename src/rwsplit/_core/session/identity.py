@@ -186,6 +186,10 @@ class Identity:
         else:
             state.begin_with(state.origin, state.origin, True, anew)
 
+    def sights(self, seen: Seen) -> list[Sight]:
+        """Return all that reads have seen, outside of the scope and now."""
+        return [*self._outside.values(), seen.sight]
+
     def enter_scope(self, part: Any, sight: Sight, seen: Seen, state: State) -> None:
         """Be used in a scope from now on, or in none; `sight` is what reads have seen until now."""
         outside = self._outside

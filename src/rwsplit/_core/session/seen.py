@@ -207,14 +207,19 @@ class Seen:
 
     # Sessions part, and come together.
 
+    @property
+    def sight(self) -> Sight:
+        """What was seen, to be kept for later."""
+        return Sight(self.at, self.place, self.tail, self.position, self.on_primary, self.by)
+
     def take(self) -> Sight:
         """Begin anew with what must not be seen less of; returns what it was before."""
-        sight = Sight(self.at, self.place, self.tail, self.position, self.on_primary, self.by)
+        sight = self.sight
         self._see_only(Sight(None, None, b"", self._origin, on_primary=False))
         return sight
 
     def see_all(self, every: Iterable[Sight]) -> None:
-        """Go on with all that `take` has returned before."""
+        """Go on with all that was seen at these."""
         at, place, by, position, on_primary = None, None, None, self._origin, False
         for sight in every:
             errant = self._origin if sight.place is None else sight.place.errant

@@ -146,6 +146,20 @@ class Session:
         """Whether a read must see what the session wrote; at hand for the straight road."""
         self.may_be_free = terms.may_be_free(self.cluster.has_gtids)
 
+    def go_on_behind(self, before: Session, began: bool) -> None:
+        """See what the same connection wrote and read before it was connected again.
+
+        `began` is whether it begins where the primary is now, which has all that reads have seen.
+        """
+        self.state.go_on_behind(before.state)
+        if not began and before.state.origin.flavor == self.state.origin.flavor:
+            self.seen.see_all(before.identity.sights(before.seen))
+
+    def go_on_in_scope(self, before: Session) -> None:
+        """See what its reads have seen in the scope that it is used in still."""
+        if self.identity.part is not None and self.identity.part is before.identity.part:
+            self.seen.see_all([self.seen.sight, before.seen.sight])
+
     @property
     def may_transact(self) -> bool:
         """Whether reads of transactions may run on replicas, if any reads do."""
