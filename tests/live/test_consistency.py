@@ -1,5 +1,6 @@
 """A session never reads before its own writes, and needs no privilege for it."""
 
+import contextlib
 import threading
 import time
 import warnings
@@ -347,3 +348,60 @@ def test_nor_in_the_scope_in_which_it_was_read(cluster, connect, stalled, amid):
             assert value(connection) == 1
         amid(connection, cluster)
         assert value(connection) == 1
+
+
+FOUND = {
+    "a row that could not be changed": ["UPDATE t SET v = 2 WHERE id = 1 AND v = 0"],
+    "one in a transaction": ["BEGIN", "UPDATE t SET v = 2 WHERE id = 1 AND v = 0", "COMMIT"],
+    "one without autocommit": [
+        *("SET autocommit = 0", "DELETE FROM t WHERE id = 1 AND v = 0"),
+        *("COMMIT", "SET autocommit = 1"),
+    ],
+    "a row that was there": ["INSERT IGNORE INTO t VALUES (1, 2)"],
+    "a row that was as it is to be": ["INSERT INTO t VALUES (1, 1) ON DUPLICATE KEY UPDATE v = 1"],
+    "a change that was rolled back": ["BEGIN", "UPDATE t SET v = 2 WHERE v = 1", "ROLLBACK"],
+    "one that was rolled back in part": [
+        *("BEGIN", "SAVEPOINT a", "UPDATE t SET v = 2 WHERE v = 1"),
+        *("ROLLBACK TO a", "COMMIT"),
+    ],
+    "a duplicate key": ["BEGIN", "INSERT INTO t VALUES (1, 2)", "ROLLBACK"],
+    "too many rows": ["SET @x = (SELECT id FROM t)"],
+    "a variable that was set": ["SET @x = (SELECT v FROM t WHERE id = 1)"],
+    "one that was selected into": ["SELECT v INTO @x FROM t WHERE id = 1"],
+    "one that was set by the way": ["DO (SELECT @x := v FROM t WHERE id = 1)"],
+    "a statement that was prepared": ["EXECUTE s"],
+    "a lock that others had held": ["SELECT GET_LOCK('l', 1)", "SELECT RELEASE_LOCK('l')"],
+    "a lock of a table": ["LOCK TABLES t READ", "UNLOCK TABLES"],
+}
+"""What a session can learn without a row of the table."""
+
+
+@pytest.mark.parametrize("what", FOUND)
+def test_what_was_found_without_a_row_is_not_read_older(cluster, connect, stalled, what):
+    """By a count of rows, an error, a variable or a lock: what others had committed by then."""
+    alone = {"session_id_kind": "connection", "after": None}
+    connection, writer = connect(**alone), connect(**alone)
+    writer.cursor().execute("INSERT INTO t VALUES (2, 0)")
+    cursor = connection.cursor()
+    cursor.execute("PREPARE s FROM 'UPDATE t SET v = 2 WHERE id = 1 AND v = 0'")
+    assert value(connection) == 0
+    writer.cursor().execute("UPDATE t SET v = 1 WHERE id = 1")
+    for sql in FOUND[what]:
+        with contextlib.suppress(rwsplit.err.IntegrityError, rwsplit.err.OperationalError):
+            cursor.execute(sql)
+    assert value(connection) == 1
+    assert value(connection) == 1
+
+
+def test_what_a_lost_transaction_found_is_not_read_older(cluster, connect, stalled):
+    alone = {"session_id_kind": "connection", "after": None}
+    connection, writer = connect(**alone), connect(**alone)
+    assert value(connection) == 0
+    writer.cursor().execute("UPDATE t SET v = 1 WHERE id = 1")
+    connection.begin()
+    connection.cursor().execute("UPDATE t SET v = 2 WHERE id = 1 AND v = 1")
+    killed(connection, cluster)
+    with pytest.raises(rwsplit.err.Error):
+        value(connection)
+    connection.rollback()
+    assert value(connection) == 1

@@ -44,7 +44,10 @@ def wrapped(driver, account):
             connection.close()
 
 
-OWN = {"max_wait", "consistency", "on_lag", "transactions", "primary_wait", "reads"}
+OWN = {
+    *("max_wait", "consistency", "on_lag", "transactions", "primary_wait", "reads"),
+    *("session_id_kind", "after"),
+}
 
 
 def rows(cursor, sql, args=None):
@@ -570,3 +573,33 @@ def test_a_transaction_that_a_routine_began_before_it_failed_is_there(
         sees = other.cursor()
         sees.execute("SELECT v FROM t")
         assert sees.fetchall() == (() if ends.startswith("SELECT") else ((5,),))
+
+
+FOUND = [
+    ("UPDATE t SET v = 2 WHERE id = 1 AND v = 0",),
+    ("INSERT IGNORE INTO t VALUES (1, 2)",),
+    ("BEGIN", "UPDATE t SET v = 2 WHERE v = 1", "ROLLBACK"),
+    ("SET @x = (SELECT v FROM t WHERE id = 1)",),
+    ("SELECT v INTO @x FROM t WHERE id = 1",),
+]
+
+
+def test_what_was_found_without_a_row_is_not_read_older(wrapped, cluster, table):
+    """A count of rows or a variable tells of what others had committed."""
+    alone = {"session_id_kind": "connection", "after": None, "max_wait": 0.05}
+    writer = wrapped().cursor()
+    writer.execute("INSERT INTO t VALUES (1, 0)")
+    cluster.wait_caught_up()
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+    older = []
+    for statements in FOUND:
+        writer.execute("UPDATE t SET v = 0 WHERE id = 1")
+        cursor = wrapped(**alone).cursor()
+        rows(cursor, "SELECT v FROM t WHERE id = 1")
+        writer.execute("UPDATE t SET v = 1 WHERE id = 1")
+        for sql in statements:
+            cursor.execute(sql)
+        if rows(cursor, "SELECT v FROM t WHERE id = 1") != ((1,),):
+            older.append(statements)
+    assert not older

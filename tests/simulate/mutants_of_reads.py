@@ -53,8 +53,8 @@ def _tells_all(place: Place, tail: bytes, sent_at: float, now: float) -> bool:
 
 def _all_its_own(seen: Seen) -> Any:
     server = seen.place.server if seen.place is not None else ""
-    on_mysql = server and seen._origin.flavor == "mysql"
-    return parse_position("mysql", f"{server}:1-1000000") if on_mysql else seen._origin
+    on_mysql = server and seen.origin.flavor == "mysql"
+    return parse_position("mysql", f"{server}:1-1000000") if on_mysql else seen.origin
 
 
 def _tells_of_now(place: Place, tail: bytes, sent_at: float, now: float) -> bool:

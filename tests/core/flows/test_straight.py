@@ -376,7 +376,8 @@ WRITES = (WRITE, "INSERT INTO t VALUES (1)", "INSERT INTO t SELECT 1", "DELETE F
 @pytest.mark.parametrize("sql", WRITES)
 @pytest.mark.parametrize("tail", ["nothing", *TAILS])
 @pytest.mark.parametrize("in_open", [False, True], ids=["alone", "in a transaction"])
-def test_a_usual_write_leaves_what_any_other_does(flavor, sql, tail, in_open):
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_usual_write_leaves_what_any_other_does(flavor, sql, tail, in_open, rows):
     """The short way and the long way."""
     found = []
     for short in (True, False):
@@ -388,12 +389,13 @@ def test_a_usual_write_leaves_what_any_other_does(flavor, sql, tail, in_open):
         house.session.followed.counted = None
         assert statement.usual
         assert house.straight.writes(statement)
-        connection.result = Result(warning_count=1)
+        connection.result = Result(warning_count=1, affected_rows=rows)
         connection.tails += [tails_of(flavor)[tail]] if tail != "nothing" else []
         if short:
             route = house.straight.wrote(statement, connection.result, house.state.status)
             if route is None:
-                assert (tail, in_open) == ("a beginning", False)
+                told = tail in ("a GTID", "an end")
+                assert (tail, in_open) == ("a beginning", False) or not (told or (in_open and rows))
                 return
         else:
             status = house.state.status
@@ -416,6 +418,8 @@ MORE_THAN_ROWS = {
         house.primary.connection, "result", Result(has_next=True)
     ),
     "nobody told": lambda house: setattr(house.primary.connection, "is_untold", True),
+    "nothing was committed": lambda house: None,
+    "no row was found": lambda house: house.open_transaction(),
     "what to publish is to be asked": lambda house: (
         house.share(is_local=True),
         house.state.lose_position(),
@@ -449,7 +453,8 @@ def test_a_begin_goes_with_the_first_write(house):
     connection = house.primary.connection
     connection.server_status = AUTOCOMMIT | IN_TRANSACTION
     connection.tails += [TAILS["a beginning"], TAILS["a transaction"]]
-    assert house.straight.wrote(house.statement(WRITE), OK, AUTOCOMMIT | IN_TRANSACTION)
+    changed = Result(affected_rows=1)
+    assert house.straight.wrote(house.statement(WRITE), changed, AUTOCOMMIT | IN_TRANSACTION)
     assert not house.session.owed.unsent
     assert not house.session.followed.skipped
     assert house.session.in_transaction

@@ -67,6 +67,81 @@ def test_what_a_write_has_committed_is_what_the_next_read_must_see(house):
     assert house.primary.connection.tails == []
 
 
+# What it has found.
+
+
+def runs(house, sql, rows=0, **left):
+    """Run a statement there that has found so many rows, and left this."""
+    left.setdefault("server_status", AUTOCOMMIT)
+    house.run(on_primary(house, sql), asks(Exchange, ran(Result(affected_rows=rows), **left)))
+    return house.session.seen.on_primary
+
+
+def test_a_write_that_committed_has_seen_no_more_than_that(house):
+    assert not runs(house, WRITE, 1, tails=[reports(gtids=f"{UUID}:1-7")])
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_a_write_that_committed_nothing_has_seen_what_is_there(house, rows):
+    """None was found, or all were as they were to be."""
+    assert runs(house, WRITE, rows)
+
+
+@pytest.mark.parametrize("sql", ["SET @x = 1", "SET autocommit = 1", "USE shop", "COMMIT"])
+def test_what_finds_nothing_has_seen_nothing(house, sql):
+    assert not runs(house, sql)
+
+
+@pytest.mark.parametrize("sql", ["DO (SELECT v FROM t)", "LOCK TABLES t READ"])
+def test_what_looks_at_a_table_has_seen_it(house, sql):
+    """Those that set a variable by one do."""
+    assert runs(house, sql)
+
+
+OPEN = AUTOCOMMIT | IN_TRANSACTION
+
+
+def test_the_commit_of_a_transaction_stands_for_all_that_its_writes_have_found(house):
+    house.open_transaction()
+    assert not runs(house, WRITE, 1, server_status=OPEN)
+    assert not runs(house, "COMMIT", tails=[reports(gtids=f"{UUID}:1-7")])
+    assert not runs(house, "SET @x = 1")
+
+
+@pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK"])
+def test_a_transaction_that_committed_nothing_has_seen_what_its_writes_have_found(house, end):
+    house.open_transaction()
+    assert not runs(house, WRITE, 1, server_status=OPEN)
+    assert runs(house, end)
+
+
+def test_a_write_of_a_transaction_that_found_nothing_has_seen_what_is_there(house):
+    """It may commit nothing."""
+    house.open_transaction()
+    assert runs(house, WRITE, 0, server_status=OPEN)
+
+
+def test_a_lost_transaction_has_seen_what_its_writes_have_found(house):
+    house.open_transaction()
+    runs(house, WRITE, 1, server_status=OPEN)
+    with pytest.raises(Fault):
+        house.run(on_primary(house, WRITE), asks(Exchange, lost()))
+    assert house.session.seen.on_primary
+
+
+@pytest.mark.parametrize("sql", ["SELECT GET_LOCK('a', 1)", "SELECT RELEASE_LOCK('a')"])
+def test_a_lock_comes_behind_all_that_was_done_under_it(house, sql):
+    house.run(on_primary(house, sql), asks(Exchange, rows(1)))
+    assert house.session.seen.on_primary
+
+
+def test_an_error_tells_of_what_is_there(house):
+    too_many = Fault(1242, "Subquery returns more than 1 row")
+    with pytest.raises(Fault):
+        house.run(on_primary(house, "SET @x = (SELECT v FROM t)"), asks(Exchange, too_many))
+    assert house.session.seen.on_primary
+
+
 def test_a_write_whose_answer_is_lost_may_have_happened_and_is_not_sent_again(house):
     house.state.see(house.at(3))
     with pytest.raises(UnknownOutcome) as caught:

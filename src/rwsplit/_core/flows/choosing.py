@@ -297,7 +297,8 @@ class Chooser:
         if not bound:
             return True
         if replica.endpoint.name == seen.at:
-            return self.has(replica, seen.position or None)
+            # By identity first: it has nothing behind any usual read.
+            return seen.position is seen.origin or self.has(replica, seen.position or None)
         if seen.is_untold:
             return False
         return replica.tail == seen.tail != b"" or self.has(replica, seen.known() or None)

@@ -216,7 +216,7 @@ class Straight:
         """Take in that it has run, and return its route.
 
         `before` is the server status that it ran under. None where the server told of more than
-        rows and a GTID: then `ran` takes it in.
+        rows and a GTID, or less: then `ran` takes it in.
         """
         session = self._session
         state, primary = session.state, session.primary
@@ -233,6 +233,7 @@ class Straight:
             (status ^ before) & (IN_TRANSACTION | AUTOCOMMIT)
             or result.field_count
             or result.has_next
+            or not (gtid or (status & IN_TRANSACTION and result.affected_rows))
             or not connection.tells
             or (sharing is not None and not state.position_known)
         ):

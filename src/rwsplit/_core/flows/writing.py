@@ -17,7 +17,7 @@ from ..session.route import Destination, Route
 from ..session.session import Session
 from ..session.state import AUTOCOMMIT, IN_TRANSACTION, can_write, changes_globals
 from ..sql.catalogue import changes_functions
-from ..sql.following import may_begin_unseen, runs_more, shows_data, shows_tracking
+from ..sql.following import finds_data, may_begin_unseen, runs_more, shows_data, shows_tracking
 from ..sql.statement import Kind, Statement
 from ..wire import Fault, Member, raise_first
 from .answer import Answer, Underway
@@ -159,6 +159,8 @@ class Writing:
                 yield from self._publishing.publishing()
         if statement.locks or statement.releases:
             self._learning.note_user_locks(statement, sql, result)
+            # It comes behind all that was done under the lock.
+            session.seen.read_on_primary(session.clock())
         if statement.verb == "KILL":
             yield from KillElsewhere(sql)
         answer = self.finish(primary, statement, reason, result, waited, retries)
@@ -207,9 +209,25 @@ class Writing:
             session.transaction.doubt(False)  # it has told by now: a stream does so at its end
         if result.field_count and shows_data(statement):
             session.seen.read_on_primary(session.clock())
-        told = session.primary.connection.tells
+        told, commits = session.primary.connection.tells, session.state.times_committed
         self._note(statement, sql, succeeded=True, told=told)
+        if not result.field_count and finds_data(statement):
+            self._note_found(statement, result, commits)
         self._learning.note_unread(statement, result)
+
+    def _note_found(self, statement: Statement, result: Any, commits: int) -> None:
+        """Note that it has told of what others wrote: its count does, or a variable that it set.
+
+        :param commits: how often a commit had been told of before. What it committed itself has all
+            that it saw.
+        """
+        session = self._session
+        if session.state.times_committed != commits:
+            return
+        if session.in_transaction and statement.kind is Kind.WRITE and result.affected_rows:
+            session.state.note_found()  # it will be committed, most likely
+        else:
+            session.seen.read_on_primary(session.clock())
 
     def _failing(
         self, underway: Underway, fault: Fault, status: int, was_first: bool
@@ -223,6 +241,8 @@ class Writing:
         state, number = session.state, fault.number
         if can_write(statement):
             state.lose_position()
+        elif shows_data(statement):
+            session.seen.read_on_primary(session.clock())
         one_of_its_own = (
             bool(status & AUTOCOMMIT)
             and not (status & IN_TRANSACTION or was_first)
@@ -275,7 +295,11 @@ class Writing:
 
     def _look_at_end(self) -> None:
         """Learn from a transaction that has ended on the primary."""
-        transaction = self._session.transaction
+        session, transaction = self._session, self._session.transaction
+        if session.state.found and not session.in_transaction:
+            # It has committed nothing: nothing stands for what its writes have found.
+            session.state.take_found()
+            session.seen.read_on_primary(session.clock())
         if (
             (transaction.digest or transaction.wrote)
             and not transaction.is_open

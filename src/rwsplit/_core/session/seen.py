@@ -61,12 +61,13 @@ class Seen:
     """
 
     __slots__ = (
-        *("_origin", "asked_late", "at", "by", "on_primary", "place", "position", "read_at"),
+        *("origin", "asked_late", "at", "by", "on_primary", "place", "position", "read_at"),
         *("_stay", "due", "moves", "stayed", "tail", "when"),
     )
 
     def __init__(self, origin: Position) -> None:
-        self._origin = origin
+        self.origin = origin
+        """The position that has nothing."""
         self.at: str | None = None
         """The replica that the last read ran on; None for none, or the primary."""
         self.by: object = None
@@ -109,7 +110,7 @@ class Seen:
         """
         if self.position and self.at is None:
             self.asked_late = True  # and was asked in time
-        self.position = self._origin
+        self.position = self.origin
         if name == self.at:
             self.stayed += 1
         else:
@@ -194,16 +195,16 @@ class Seen:
     def known(self) -> Position:
         """Return what reads have seen, so far as it was told."""
         if self.tail:
-            self.position = self.position | _told(self._origin, self._errant, self.tail)
+            self.position = self.position | _told(self.origin, self._errant, self.tail)
         return self.position
 
     def is_within(self, tail: bytes) -> bool:
         """Tell whether who told this has all that the last read has told."""
-        return _covers(self._origin, self._errant, self.tail, tail)
+        return _covers(self.origin, self._errant, self.tail, tail)
 
     @property
     def _errant(self) -> Position:
-        return self._origin if self.place is None else self.place.errant
+        return self.origin if self.place is None else self.place.errant
 
     # Sessions part, and come together.
 
@@ -215,15 +216,15 @@ class Seen:
     def take(self) -> Sight:
         """Begin anew with what must not be seen less of; returns what it was before."""
         sight = self.sight
-        self._see_only(Sight(None, None, b"", self._origin, on_primary=False))
+        self._see_only(Sight(None, None, b"", self.origin, on_primary=False))
         return sight
 
     def see_all(self, every: Iterable[Sight]) -> None:
         """Go on with all that was seen at these."""
-        at, place, by, position, on_primary = None, None, None, self._origin, False
+        at, place, by, position, on_primary = None, None, None, self.origin, False
         for sight in every:
-            errant = self._origin if sight.place is None else sight.place.errant
-            position = position | sight.position | _told(self._origin, errant, sight.tail)
+            errant = self.origin if sight.place is None else sight.place.errant
+            position = position | sight.position | _told(self.origin, errant, sight.tail)
             on_primary = on_primary or sight.on_primary
             if sight.at is not None and not sight.tail:
                 # Nobody told what was seen there: if it was seen at two, the primary is asked, as

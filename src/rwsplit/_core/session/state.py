@@ -169,6 +169,7 @@ class State:
         "began",
         "doubt",
         "doubted_by",
+        "found",
         "had_schema",
         "hearsay",
         "heavy",
@@ -187,6 +188,7 @@ class State:
         "suspect",
         "tables_made",
         "temporary",
+        "times_committed",
         "traits",
         "unlisted",
         "unprepared",
@@ -210,6 +212,11 @@ class State:
         self.base = position
         """What was pruned from the position, for those who carry it elsewhere."""
         self._committed: list[str | bytes] = []
+        self.times_committed = 0
+        """How often a commit was told of."""
+        self.found = False
+        """Writes of the open transaction have told how many rows they found: what it commits has
+        all that they saw, but it may be rolled back."""
         self._written = position
         self._commits = commits
         self.asked = position
@@ -486,6 +493,8 @@ class State:
         """Note what the session committed, as the server prints it."""
         # Added up when a read asks for it: most writes are followed by others.
         self._committed.append(gtids)
+        self.times_committed += 1
+        self.found = False
         if self._commits is not None:
             self._commits.note(gtids)
         if len(self._committed) > _MOST_COMMITTED:
@@ -501,6 +510,17 @@ class State:
         self._checked.clear()
         if gtid:
             self.has_committed(gtid)
+        else:
+            self.found = True
+
+    def note_found(self) -> None:
+        """Note that a write of the open transaction has told how many rows it found."""
+        self.found = True
+
+    def take_found(self) -> bool:
+        """Tell, once, whether writes have found what no commit stands for."""
+        found, self.found = self.found, False
+        return found
 
     def set_variable(self, name: str, value: object) -> None:
         """Note the value that a session system variable now has."""

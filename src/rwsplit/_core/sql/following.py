@@ -194,3 +194,11 @@ def shows_data(statement: Statement) -> bool:
     if statement.kind in (Kind.READ, Kind.PRIMARY_READ):
         return bool(statement.tables or statement.functions) or statement.verb.startswith("SHOW")
     return statement.kind is not Kind.FOLLOW_READ
+
+
+def finds_data(statement: Statement) -> bool:
+    """Tell whether this statement may learn what others wrote, and show it without a result set.
+
+    In how many rows it has found; or in variables.
+    """
+    return statement.kind is Kind.WRITE or bool(statement.tables or statement.functions)
