@@ -81,6 +81,21 @@ def table(cluster):
 
 
 @pytest.fixture
+def row(cluster, table):
+    """The table has a row, and all servers have it."""
+    with cluster.connect(cluster.primary) as primary:
+        primary.cursor().execute("INSERT INTO t VALUES (1, 0)")
+    cluster.wait_caught_up()
+
+
+@pytest.fixture
+def stalled(cluster, row):
+    """Nothing more comes to the replicas."""
+    for replica in cluster.replicas:
+        cluster.stall(replica)
+
+
+@pytest.fixture
 def no_others():
     """Nobody knows of the replicas that earlier tests gave this primary; some are no servers."""
     for each in _clusters.all():

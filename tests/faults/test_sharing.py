@@ -44,21 +44,8 @@ def run(connection, sql, *args):
 
 
 @pytest.fixture
-def stalled(cluster, table):
-    """Both replicas have the table, and nothing more comes to them."""
-    with cluster.connect(cluster.primary) as primary:
-        primary.cursor().execute("INSERT INTO t VALUES (1, 0)")
-    cluster.wait_caught_up()
-    for replica in cluster.replicas:
-        cluster.stall(replica)
-
-
-@pytest.fixture
-def late(cluster, table):
+def late(cluster, row):
     """Everything comes to the replicas a second later."""
-    with cluster.connect(cluster.primary) as primary:
-        primary.cursor().execute("INSERT INTO t VALUES (1, 0)")
-    cluster.wait_caught_up()
     for replica in cluster.replicas:
         cluster.delay(replica, 1.0)
 

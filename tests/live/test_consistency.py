@@ -314,16 +314,6 @@ AMID = [
 ]
 
 
-@pytest.fixture
-def stalled(cluster, table):
-    """The replicas have a row, and will not have what becomes of it."""
-    with cluster.connect(cluster.primary) as primary:
-        primary.cursor().execute("INSERT INTO t VALUES (1, 0)")
-    cluster.wait_caught_up()
-    for replica in cluster.replicas:
-        cluster.stall(replica)
-
-
 @pytest.mark.parametrize("amid", AMID)
 def test_what_was_read_on_the_primary_is_not_read_older(cluster, connect, stalled, amid):
     """The session wrote nothing: only its reads say what it must see."""
@@ -404,4 +394,15 @@ def test_what_a_lost_transaction_found_is_not_read_older(cluster, connect, stall
     with pytest.raises(rwsplit.err.Error):
         value(connection)
     connection.rollback()
+    assert value(connection) == 1
+
+
+@pytest.mark.parametrize("again", [connected_again, closed_and_connected_again])
+def test_nor_one_that_was_left_by_connecting_again(cluster, connect, stalled, again):
+    alone = {"session_id_kind": "connection", "after": None}
+    connection, writer = connect(**alone), connect(**alone)
+    writer.cursor().execute("UPDATE t SET v = 1 WHERE id = 1")
+    connection.begin()
+    connection.cursor().execute("UPDATE t SET v = 2 WHERE id = 1 AND v = 1")
+    again(connection, cluster)
     assert value(connection) == 1

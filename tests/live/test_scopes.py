@@ -32,25 +32,10 @@ def write(connection, number):
 
 
 @pytest.fixture
-def row(cluster, table):
-    """The table has a row, and all servers have it."""
-    with cluster.connect(cluster.primary) as primary:
-        primary.cursor().execute("INSERT INTO t VALUES (1, 0)")
-    cluster.wait_caught_up()
-
-
-@pytest.fixture
 def late(cluster, row):
     """Everything comes to the replicas a while later."""
     for replica in cluster.replicas:
         cluster.delay(replica, LATE)
-
-
-@pytest.fixture
-def stalled(cluster, row):
-    """Nothing more comes to the replicas."""
-    for replica in cluster.replicas:
-        cluster.stall(replica)
 
 
 @pytest.fixture(params=["process", "connection"])

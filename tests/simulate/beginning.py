@@ -31,7 +31,7 @@ _MAX_WAIT, _PRIMARY_WAIT = 0.1, 3.0
 _AGAIN_SECONDS = 0.05
 
 
-def beginning(client: Client, before: State | None = None) -> Flow[None]:
+def beginning(client: Client, before: Session | None = None) -> Flow[None]:
     """Connect, and be a session; nothing can be done before.
 
     `before` is the session that the connection was before it was connected again.
@@ -48,7 +48,7 @@ def beginning(client: Client, before: State | None = None) -> Flow[None]:
     client.session.language.look()
     client.journey.learning.learn()
     if before is not None:
-        state.go_on_behind(before)
+        client.session.go_on_behind(before, began=True)
     assert facts.position is not None
     state.begin_at(facts.position)
     client.promises.read |= world.mask_at(facts.position)

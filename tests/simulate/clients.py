@@ -111,7 +111,7 @@ class Client:
             self.world.marks_stay = True
         self.application = Application(self.plan.autocommit)
         self.promises.begin_again()
-        yield from beginning(self, session.state)
+        yield from beginning(self, session)
 
     def _finishing(self) -> Doing:
         """End what is open, write, and read: everything is well now."""

@@ -80,8 +80,7 @@ class Recovering:
             yield from self._reads.ending_snapshot()
         transaction.clear()
         transaction.forget_primary()
-        if state.take_found():
-            session.seen.read_on_primary()
+        session.count_found()
         position = None
         if state.position_known:
             position = encode(state.base | state.position)

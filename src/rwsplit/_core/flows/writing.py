@@ -209,25 +209,14 @@ class Writing:
             session.transaction.doubt(False)  # it has told by now: a stream does so at its end
         if result.field_count and shows_data(statement):
             session.seen.read_on_primary(session.clock())
-        told, commits = session.primary.connection.tells, session.state.times_committed
+        finds = not result.field_count and finds_data(statement)
+        if finds:
+            session.state.note_found()
+        told = session.primary.connection.tells
         self._note(statement, sql, succeeded=True, told=told)
-        if not result.field_count and finds_data(statement):
-            self._note_found(statement, result, commits)
+        if finds and not (statement.kind is Kind.WRITE and result.affected_rows):
+            session.count_found()  # the transaction may commit nothing
         self._learning.note_unread(statement, result)
-
-    def _note_found(self, statement: Statement, result: Any, commits: int) -> None:
-        """Note that it has told of what others wrote: its count does, or a variable that it set.
-
-        :param commits: how often a commit had been told of before. What it committed itself has all
-            that it saw.
-        """
-        session = self._session
-        if session.state.times_committed != commits:
-            return
-        if session.in_transaction and statement.kind is Kind.WRITE and result.affected_rows:
-            session.state.note_found()  # it will be committed, most likely
-        else:
-            session.seen.read_on_primary(session.clock())
 
     def _failing(
         self, underway: Underway, fault: Fault, status: int, was_first: bool
@@ -297,9 +286,7 @@ class Writing:
         """Learn from a transaction that has ended on the primary."""
         session, transaction = self._session, self._session.transaction
         if session.state.found and not session.in_transaction:
-            # It has committed nothing: nothing stands for what its writes have found.
-            session.state.take_found()
-            session.seen.read_on_primary(session.clock())
+            session.count_found()  # it has committed nothing
         if (
             (transaction.digest or transaction.wrote)
             and not transaction.is_open

@@ -146,13 +146,21 @@ class Session:
         """Whether a read must see what the session wrote; at hand for the straight road."""
         self.may_be_free = terms.may_be_free(self.cluster.has_gtids)
 
+    def count_found(self) -> None:
+        """Count what was found without a result set as read: no commit stands for it."""
+        if self.state.take_found():
+            self.seen.read_on_primary(self.clock())
+
     def go_on_behind(self, before: Session, began: bool) -> None:
         """See what the same connection wrote and read before it was connected again.
 
         `began` is whether it begins where the primary is now, which has all that reads have seen.
         """
+        if before.state.origin.flavor != self.state.origin.flavor:
+            return
         self.state.go_on_behind(before.state)
-        if not began and before.state.origin.flavor == self.state.origin.flavor:
+        before.count_found()
+        if not began:
             self.seen.see_all(before.identity.sights(before.seen))
 
     def go_on_in_scope(self, before: Session) -> None:

@@ -188,7 +188,6 @@ class State:
         "suspect",
         "tables_made",
         "temporary",
-        "times_committed",
         "traits",
         "unlisted",
         "unprepared",
@@ -212,11 +211,9 @@ class State:
         self.base = position
         """What was pruned from the position, for those who carry it elsewhere."""
         self._committed: list[str | bytes] = []
-        self.times_committed = 0
-        """How often a commit was told of."""
         self.found = False
-        """Writes of the open transaction have told how many rows they found: what it commits has
-        all that they saw, but it may be rolled back."""
+        """What ran on the primary has told of what others wrote, without a result set: how many
+        rows it has found, or in a variable. What it commits has all that it saw."""
         self._written = position
         self._commits = commits
         self.asked = position
@@ -398,10 +395,9 @@ class State:
 
     def go_on_behind(self, before: State) -> None:
         """See what the same connection has written before it was connected again."""
-        if before.origin.flavor == self.origin.flavor:
-            self.ask_for(before.base | before.position)
-            if not before.position_known:
-                self.lose_position(before.position_unsure)
+        self.ask_for(before.base | before.position)
+        if not before.position_known:
+            self.lose_position(before.position_unsure)
 
     def begin_with(
         self, position: Position, base: Position, known: bool, anew: bool = False
@@ -493,7 +489,6 @@ class State:
         """Note what the session committed, as the server prints it."""
         # Added up when a read asks for it: most writes are followed by others.
         self._committed.append(gtids)
-        self.times_committed += 1
         self.found = False
         if self._commits is not None:
             self._commits.note(gtids)
@@ -514,11 +509,11 @@ class State:
             self.found = True
 
     def note_found(self) -> None:
-        """Note that a write of the open transaction has told how many rows it found."""
+        """Note that what ran on the primary has told of what others wrote."""
         self.found = True
 
     def take_found(self) -> bool:
-        """Tell, once, whether writes have found what no commit stands for."""
+        """Tell, once, whether something was found that no commit stands for."""
         found, self.found = self.found, False
         return found
 

@@ -14,6 +14,7 @@ __all__ = [
     "changes_rows",
     "counts_rows",
     "counts_rows_late",
+    "finds_data",
     "may_begin_unseen",
     "may_count_rows",
     "questions_of",
