@@ -4,6 +4,7 @@ Each at reduced length: a driver shares the flows with PyMySQL, and differs in w
 """
 
 import contextlib
+from functools import partial
 
 import pytest
 
@@ -65,10 +66,22 @@ class Run(lockstep.Run):
 
 
 def test_a_program_gives_what_it_gives_on_one_server(driver, stage):
-    def runs(*given):
-        return Run(driver, *given)
+    lockstep.search(stage, lockstep.SECONDS / 2, runs=partial(Run, driver))
 
-    lockstep.search(stage, lockstep.SECONDS / 2, runs=runs)
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        "INSERT INTO t VALUES (1, 1)",
+        "INSERT INTO t SELECT 1, SLEEP(0)",
+        "CREATE TABLE t (id INT)",
+        "DROP TABLE nosuch",
+    ],
+)
+@pytest.mark.parametrize("before", [[], ["SELECT v FROM t"]], ids=["", "behind a read"])
+def test_an_answer_behind_an_error_tells_of_the_transaction(driver, stage, before, failing):
+    program = [*before, failing, "SELECT FOUND_ROWS()", "COMMIT"]
+    lockstep.check(stage, {"autocommit": False}, program, partial(Run, driver))
 
 
 def test_a_program_sees_what_it_sees_on_one_server(driver, pair):

@@ -12,6 +12,7 @@ from rwsplit._core.flows.command import (
     Exchange,
     FinishPrevious,
 )
+from rwsplit._core.session.state import IN_TRANSACTION
 from rwsplit._core.sql.statement import Kind
 from rwsplit._core.wire import Fault
 
@@ -387,6 +388,67 @@ def test_warnings_that_are_lost_with_their_member_are_none(house):
     ran_on(house, house.member())
     reason = asking_last(house, "SHOW WARNINGS", asks(FinishPrevious), asks(Exchange, lost()))
     assert "r1 was lost" in reason
+
+
+ANSWERED = (asks(FinishPrevious), asks(Exchange, rows("3")))
+
+
+def failed(house, begun=False):
+    """A transaction is open on the primary, as it told or not, and its last answer was an error."""
+    ran_on(house, house.member())
+    house.set_status(IN_TRANSACTION if begun else 0)
+    house.state.note_open()
+    house.state.note_untold()
+
+
+@pytest.mark.parametrize("told", [IN_TRANSACTION, 0])
+@pytest.mark.parametrize("begun", [True, False])
+def test_behind_an_error_the_primary_is_asked_whether_a_transaction_is_open(house, begun, told):
+    failed(house, begun)
+    question = asks(Ask, did([rows("1")], server_status=told), member=house.primary)
+    asking_last(house, "SELECT FOUND_ROWS()", *ANSWERED, question)
+    assert house.session.in_transaction == bool(told)
+    asking_last(house, "SELECT FOUND_ROWS()", *ANSWERED)
+
+
+def test_so_it_is_where_the_question_is_refused(house):
+    failed(house)
+    house.session.followed.counted = None
+    question = asks(Ask, did([rows("1")], server_status=IN_TRANSACTION), member=house.primary)
+    with pytest.raises(Fault) as caught:
+        answering(house, "SELECT FOUND_ROWS()", question)
+    assert caught.value.number == 1235
+    assert house.primary.connection.server_status == IN_TRANSACTION
+
+
+def test_a_primary_that_is_lost_meanwhile_is_found_out_by_the_next_statement_there(house):
+    failed(house)
+    found = asking_last(house, "SELECT FOUND_ROWS()", *ANSWERED, asks(Ask, lost()))
+    assert found[0] is house.members["r1"]
+    assert house.session.in_transaction
+
+
+def _pending(house):
+    house.session.owed.note_pending(True)
+
+
+def _unsent(house):
+    house.session.owed.send_first([b"BEGIN"])
+
+
+def _level(house):
+    house.state.next_transaction = "SET TRANSACTION READ ONLY"
+
+
+def _told(house):
+    house.state.note_status(IN_TRANSACTION)
+
+
+@pytest.mark.parametrize("know", [_pending, _unsent, _level, _told])
+def test_it_is_not_where_it_told_or_must_not_be_asked(house, know):
+    failed(house)
+    know(house)
+    asking_last(house, "SELECT FOUND_ROWS()", *ANSWERED)
 
 
 def test_variables_that_a_replica_has_set_are_owed_to_the_primary(house):

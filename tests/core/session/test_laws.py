@@ -186,9 +186,7 @@ class Laws(RuleBasedStateMachine):
 
     @rule(status=STATUSES)
     def status(self, status):
-        before = self.state.status
-        self.state.note_status(status)
-        self.state.note_switch(before)
+        self.state.hear_status(status)
 
     @rule(opens=SWITCH)
     def open_or_close(self, opens):

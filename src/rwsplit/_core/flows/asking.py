@@ -33,6 +33,7 @@ __all__ = ["Asking", "without_questions"]
 _ASK_COUNTS = "SELECT FOUND_ROWS(),ROW_COUNT() LIMIT 1"
 _ASK_WARNINGS = "SELECT @@warning_count,@@error_count LIMIT 1"
 _SHOW_WARNINGS = "SHOW WARNINGS"
+_ANYTHING = "SELECT 1 LIMIT 1"
 _SHOWING_WARNINGS = ("SHOW WARNINGS", "SHOW ERRORS", "SHOW COUNT")
 _USES_TABLES = re.compile(r"\bFROM\b|^SHOW\b")
 """Of the questions of ours, those that clear MariaDB's list of warnings."""
@@ -190,8 +191,9 @@ class Asking:
 
     # What the application asks.
 
-    def refusal(self, topics: Sequence[str]) -> Fault:
+    def refusing(self, topics: Sequence[str]) -> Flow[Fault]:
         """Return what a statement gets whose question nobody can answer."""
+        yield from self._hearing()
         self._session.followed.note_error()  # as behind any error
         what = ", ".join([_SPELT[topic] for topic in topics])
         return unsupported(
@@ -245,7 +247,7 @@ class Asking:
         known = yield from self.answers(topics)
         told = None if text is None else answer(text, dialect, topics, known)
         if told is None:
-            raise self.refusal(topics)
+            raise (yield from self.refusing(topics))
         yield from self.taking_over_all()
         encoded = told.text.encode("utf-8", "surrogateescape")
         underway.rewrite(without_questions(statement), encoded, told.names)
@@ -259,7 +261,7 @@ class Asking:
         for topic in topics:
             source = followed.source(topic)
             if source is None:
-                raise self.refusal(topics)
+                raise (yield from self.refusing(topics))
             if isinstance(source, int):
                 continue
             of_warnings = topic == WARNINGS
@@ -272,7 +274,8 @@ class Asking:
                     followed.note_told(warning_count=0, error_count=0)
                     continue
             if of_warnings and source in asked:
-                raise self.refusal(topics)  # the other answer has cleared the warnings
+                # The other answer has cleared the warnings.
+                raise (yield from self.refusing(topics))
             try:
                 question = _ASK_WARNINGS if of_warnings else _ASK_COUNTS
                 (reply,) = yield from self._using(source, Ask(source, [question]))
@@ -280,7 +283,7 @@ class Asking:
             except Fault as fault:
                 if source is session.primary or not fault.is_lost:
                     raise
-                raise self.refusal(topics) from fault
+                raise (yield from self.refusing(topics)) from fault
             asked.append(source)
             first, second = map(int, reply.rows[0])
             if of_warnings:
@@ -344,16 +347,41 @@ class Asking:
                 raise
             # It has taken what it knew along.
             if FOUND_ROWS in depends:
-                raise self.refusal([FOUND_ROWS]) from fault
+                raise (yield from self.refusing([FOUND_ROWS])) from fault
             return Reason(f"{member.name} was lost", Cause.REPLICA_ERROR)
         if statement.user_variables_written:
             session.owed.note_foreign(member, statement.user_variables_written)
+        yield from self._hearing()
         return member, result
 
     def _ask_there(self, member: Member, underway: Underway) -> Flow[Any]:
         yield from FinishPrevious(member)
         yield from self._bringing_up_to_date(member)
         return (yield from Exchange(member, [], raise_first, underway.sql, underway.unbuffered))
+
+    def _hearing(self) -> Flow[None]:
+        """Ask the primary whether a transaction is open, where its last answer was an error.
+
+        The one to the next statement would tell; here that is answered by another member.
+        """
+        session = self._session
+        state, connection = session.state, session.primary.connection
+        if (
+            not (state.is_untold and session.in_transaction)
+            or session.owed.pending
+            or session.owed.unsent
+            or state.next_transaction  # it may be used up
+            or connection.is_reading
+        ):
+            return
+        try:
+            yield from self.ask([_ANYTHING])
+        except Fault as fault:
+            if not fault.is_lost:
+                raise
+            return  # the next statement there finds out, and what that means
+        session.transaction.doubt(False)
+        state.hear_status(connection.server_status)
 
     def _bringing_up_to_date(self, member: Member) -> Flow[None]:
         """Bring the session's state to a replica that is asked about a statement before.
@@ -378,7 +406,7 @@ class Asking:
         session = self._session
         followed = session.followed
         if followed.warned is None:
-            raise self.refusal([WARNINGS])
+            raise (yield from self.refusing([WARNINGS]))
         member = followed.ask_about_warnings()
         kept = followed.kept_warnings
         if followed.skipped and member is session.primary and not followed.keeps_warnings:

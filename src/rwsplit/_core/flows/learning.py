@@ -34,10 +34,7 @@ class Learning:
         """Take in what the primary has reported since it was last looked at."""
         session = self._session
         state, connection = session.state, session.primary.connection
-        before = state.status
-        state.note_status(connection.server_status)
-        if state.level_changed:
-            state.note_switch(before)
+        state.hear_status(connection.server_status)
         if not connection.tells and not (connection.tracks and tells_by_text(statement)):
             state.lose_position()
         tails = connection.tails
@@ -194,7 +191,7 @@ class Learning:
         if not session.followed.keeps_warnings and asks_warnings:
             # Any question would clear the warnings that it asks about.
             if session.owed.foreign:
-                raise self._asking.refusal(["warnings"])
+                raise (yield from self._asking.refusing(["warnings"]))
             return
         yield from self._asking.taking_over_all()
         if session.state.is_unsettled:

@@ -254,6 +254,7 @@ class Writing:
             # An error does not tell whether a transaction is open now; the next answer will.
             # What leaves one alone that the primary knows nothing of begins none there.
             state.note_open()
+        state.note_untold()
         yield from self._publishing.publishing()
 
     def _note(self, statement: Statement, sql: bytes, succeeded: bool, told: bool = True) -> None:

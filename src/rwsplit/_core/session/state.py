@@ -173,6 +173,7 @@ class State:
         "had_schema",
         "hearsay",
         "heavy",
+        "is_untold",
         "level_changed",
         "lost_ids",
         "next_transaction",
@@ -202,6 +203,8 @@ class State:
         self.version = 0
         self.schema = schema
         self.status = AUTOCOMMIT
+        self.is_untold = False
+        """An error was the primary's last answer, so that the status may be another by now."""
         """The primary's server status after its last statement."""
         self.origin = position
         """The position of a session that has nothing to see."""
@@ -274,7 +277,7 @@ class State:
         self.next_transaction = ""
         """SQL of what holds for the next transaction only, as the server reported it."""
         self.level_changed = False
-        """The level or access of transactions was set while one was open: see `note_switch`."""
+        """The level or access of transactions was set while one was open: see `_note_switch`."""
         self._entries: dict[str, tuple[int, str]] = {}
         self._of_primary: dict[str, str] = {}
         """What sets the variables that only a connection to the primary is given."""
@@ -323,6 +326,18 @@ class State:
     def note_status(self, status: int) -> None:
         """Note the primary's server status after a statement."""
         self.status = status
+        self.is_untold = False
+
+    def hear_status(self, status: int) -> None:
+        """Note what the primary has told of its status, and what that means to its transaction."""
+        before, self.status = self.status, status
+        self.is_untold = False
+        if self.level_changed:
+            self._note_switch(before)
+
+    def note_untold(self) -> None:
+        """Note that an error was the primary's last answer: it does not tell of the status."""
+        self.is_untold = True
 
     def note_open(self) -> None:
         """Note that a transaction may be open on the primary."""
@@ -501,6 +516,7 @@ class State:
         `gtid` is empty where it committed nothing yet.
         """
         self.status = status
+        self.is_untold = False
         self.rumoured = True
         self._checked.clear()
         if gtid:
@@ -550,7 +566,7 @@ class State:
         else:
             self._of_primary[TRANSACTIONAL[name]] = _assignment(name, value)
 
-    def note_switch(self, before: int) -> None:
+    def _note_switch(self, before: int) -> None:
         """Note that autocommit may have been switched on since the status was this one.
 
         Where that ended a transaction in which the level was set, both flavors leave the level of
