@@ -835,7 +835,8 @@ def test_a_table_that_is_not_there_begins_no_transaction(cluster, connect, other
 
 
 @pytest.mark.parametrize("ends", ["COMMIT", ONE])
-def test_a_transaction_that_a_routine_began_before_it_failed_is_there(cluster, other, ends):
+@pytest.mark.parametrize("schema", [None, "nosuch"])
+def test_a_transaction_that_a_routine_began_before_it_failed_is_there(cluster, other, schema, ends):
     """Without a schema MariaDB tells of none: it is in no error, and nothing can be asked."""
     other.execute("DROP PROCEDURE IF EXISTS fails_within")
     other.execute(
@@ -847,6 +848,9 @@ def test_a_transaction_that_a_routine_began_before_it_failed_is_there(cluster, o
         cursor.execute("SELECT 1")
         with pytest.raises(pymysql.err.MySQLError):
             cursor.execute("CALL shop.fails_within()")
+        if schema is not None:
+            with pytest.raises(pymysql.err.OperationalError):
+                connection.select_db(schema)
         cursor.execute(ends.replace("FROM t", "FROM shop.t"))
         if ends == ONE:
             assert cursor.fetchall() == ((11,),)

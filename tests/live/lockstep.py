@@ -200,6 +200,8 @@ FOLLOWING = (
     "conn.show_warnings()",
     "conn.insert_id()",
     "conn.affected_rows()",
+    "conn.ping()",
+    "conn.select_db()",
 )
 OTHERS = (
     "other: UPDATE t SET v = v + 100 WHERE id = 1",

@@ -546,8 +546,13 @@ def test_what_methods_leave_of_warnings_is_what_the_driver_leaves(
 
 
 @pytest.mark.parametrize("ends", ["COMMIT", "commit", "SELECT v FROM t WHERE id = 1", "BEGIN"])
+@pytest.mark.parametrize(
+    "between",
+    [None, ("select_db", "shop"), ("select_db", "nosuch"), ("set_character_set", "nosuch")],
+    ids=str,
+)
 def test_a_transaction_that_a_routine_began_before_it_failed_is_there(
-    driver, wrapped, cluster, table, ends
+    driver, wrapped, cluster, table, between, ends
 ):
     """An error tells of no transaction, and these drivers can't ask without harm."""
     made = [
@@ -563,6 +568,10 @@ def test_a_transaction_that_a_routine_began_before_it_failed_is_there(
         rows(cursor, "SELECT 1")
         with pytest.raises(driver.module.Error):
             cursor.execute("CALL fails_within()")
+        if between is not None:
+            # PyMySQL raises AttributeError where it does not know a character set.
+            with contextlib.suppress(driver.module.Error, AttributeError):
+                getattr(connection, between[0])(between[1])
         if ends == "commit":
             connection.commit()
         else:

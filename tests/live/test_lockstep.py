@@ -223,6 +223,7 @@ METHODS = {
     "conn.show_warnings()": lambda conn: conn.show_warnings(),
     "conn.insert_id()": lambda conn: conn.insert_id(),
     "conn.affected_rows()": lambda conn: conn.affected_rows(),
+    "conn.ping()": lambda conn: conn.ping(),
 }
 
 
@@ -233,6 +234,8 @@ def perform(
     try:
         if step in METHODS:
             seen = [METHODS[step](conn)]
+        elif step == "conn.select_db()":
+            seen = [conn.select_db(schema)]
         elif step.startswith("stream"):
             seen = _stream(conn, streams, *step.split(": ", 1))
         else:

@@ -396,9 +396,10 @@ ANSWERED = (asks(FinishPrevious), asks(Exchange, rows("3")))
 def failed(house, begun=False):
     """A transaction is open on the primary, as it told or not, and its last answer was an error."""
     ran_on(house, house.member())
-    house.set_status(IN_TRANSACTION if begun else 0)
+    status = IN_TRANSACTION if begun else 0
+    house.set_status(status)
     house.state.note_open()
-    house.state.note_untold()
+    house.state.note_untold(status)
 
 
 @pytest.mark.parametrize("told", [IN_TRANSACTION, 0])
@@ -441,7 +442,7 @@ def _level(house):
 
 
 def _told(house):
-    house.state.note_status(IN_TRANSACTION)
+    house.state.hear_status(IN_TRANSACTION)
 
 
 @pytest.mark.parametrize("know", [_pending, _unsent, _level, _told])

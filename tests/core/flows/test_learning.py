@@ -232,7 +232,7 @@ def of_failure(house, sql, *script):
 
 
 def test_a_read_that_failed_has_changed_nothing(house):
-    assert of_failure(house, "SELECT v FROM t") is True
+    assert of_failure(house, "SELECT v FROM t") is None
 
 
 def test_what_may_have_run_code_has_it_reported(house):
@@ -474,3 +474,22 @@ def test_autocommit_is_the_servers_status(house):
     house.primary.connection.server_status = 0
     learn(house, "SET autocommit = 0")
     assert not house.state.status & AUTOCOMMIT
+
+
+def test_an_answer_that_does_not_tell_of_a_transaction_ends_none(house):
+    house.set_status(AUTOCOMMIT)
+    house.state.note_open()
+    house.state.note_untold(AUTOCOMMIT)
+    house.journey.learning.learn(heard=False)
+    assert house.session.in_transaction
+    house.primary.connection.server_status = 0  # something that went before it has told
+    house.journey.learning.learn(heard=False)
+    assert not house.session.in_transaction
+
+
+def test_one_that_tells_does(house):
+    house.set_status(AUTOCOMMIT)
+    house.state.note_open()
+    house.state.note_untold(AUTOCOMMIT)
+    house.journey.learning.learn()
+    assert not house.session.in_transaction

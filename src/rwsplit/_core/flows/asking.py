@@ -367,7 +367,8 @@ class Asking:
         session = self._session
         state, connection = session.state, session.primary.connection
         if (
-            not (state.is_untold and session.in_transaction)
+            state.untold is None
+            or not session.in_transaction
             or session.owed.pending
             or session.owed.unsent
             or state.next_transaction  # it may be used up

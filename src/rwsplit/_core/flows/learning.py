@@ -30,11 +30,14 @@ class Learning:
 
     # What was told.
 
-    def learn(self, statement: Statement | None = None) -> None:
-        """Take in what the primary has reported since it was last looked at."""
+    def learn(self, statement: Statement | None = None, heard: bool = True) -> None:
+        """Take in what the primary has reported since it was last looked at.
+
+        :param heard: its last answer told of the status, as no error does.
+        """
         session = self._session
         state, connection = session.state, session.primary.connection
-        state.hear_status(connection.server_status)
+        state.hear_status(connection.server_status, heard)
         if not connection.tells and not (connection.tracks and tells_by_text(statement)):
             state.lose_position()
         tails = connection.tails
@@ -75,6 +78,7 @@ class Learning:
         if unread and not state.status & AUTOCOMMIT:
             # Only its last row will tell whether a transaction is open now.
             state.note_open()
+            state.note_untold(session.primary.connection.server_status)
 
     def note_user_locks(self, statement: Statement, sql: bytes, result: Any) -> None:
         """Count user locks by the answers of statements that take or release one."""
@@ -90,13 +94,16 @@ class Learning:
             answer = int(rows[0][0] in _ONE)
             state.note_user_lock(answer if function == "get_lock" else -answer)
 
-    def of_failure(self, statement: Statement) -> Flow[bool]:
-        """Learn what a statement that failed changed before its error; False if nobody told."""
+    def of_failure(self, statement: Statement) -> Flow[bool | None]:
+        """Learn what a statement that failed changed before its error.
+
+        Returns False if nobody told, and None if there was nothing to tell.
+        """
         session = self._session
         state, followed = session.state, session.followed
         # Whether it has used up the level for one transaction hangs on the error (tried).
         if not (runs_code(statement) or state.next_transaction):
-            return True
+            return None
         if not (yield from ReportLate(session.primary, state.schema)):
             if state.next_transaction:
                 session.transaction.note_touched()
@@ -122,7 +129,9 @@ class Learning:
         session.followed.note_error()
         self.learn(unknown)
         if not told:
-            session.state.note_open()  # a routine may have begun one; the next answer will tell
+            # A routine may have begun one; the next answer will tell.
+            session.state.note_open()
+            session.state.note_untold(session.primary.connection.server_status)
 
     # What has to be asked.
 

@@ -212,8 +212,8 @@ class Writing:
         finds = not result.field_count and finds_data(statement)
         if finds:
             session.state.note_found()
-        told = session.primary.connection.tells
-        self._note(statement, sql, succeeded=True, told=told)
+        told, heard = session.primary.connection.tells, not result.unbuffered_active
+        self._note(statement, sql, succeeded=True, told=told, heard=heard)
         if finds and not (statement.kind is Kind.WRITE and result.affected_rows):
             session.count_found()  # the transaction may commit nothing
         self._learning.note_unread(statement, result)
@@ -242,8 +242,9 @@ class Writing:
         session.followed.note_failed(session.primary, statement, number)
         unread = number == PARSE_ERROR and not runs_more(statement)
         ran = NOTHING if unread else statement
-        told = yield from self._learning.of_failure(ran)
-        self._note(ran, underway.sql, succeeded=False, told=told)
+        heard = yield from self._learning.of_failure(ran)
+        told = heard is not False
+        self._note(ran, underway.sql, succeeded=False, told=told, heard=bool(heard))
         yield from self._learning.behind_failure(ran)
         begins_none = (_begins_none(number, statement) and not was_first) or (
             session.transaction.is_open
@@ -254,11 +255,18 @@ class Writing:
             # An error does not tell whether a transaction is open now; the next answer will.
             # What leaves one alone that the primary knows nothing of begins none there.
             state.note_open()
-        state.note_untold()
+        if not heard:
+            state.note_untold(session.primary.connection.server_status)
         yield from self._publishing.publishing()
 
-    def _note(self, statement: Statement, sql: bytes, succeeded: bool, told: bool = True) -> None:
-        """Note what a statement did on the primary."""
+    def _note(
+        self, statement: Statement, sql: bytes, succeeded: bool, told: bool, heard: bool
+    ) -> None:
+        """Note what a statement did on the primary.
+
+        :param told: the primary has told what it changed.
+        :param heard: and its status.
+        """
         session = self._session
         state, transaction, cluster = session.state, session.transaction, session.cluster
         if statement.kind is not _READ:
@@ -273,7 +281,7 @@ class Writing:
             if statement.may_change_session:
                 # More than one transaction may have been committed, and only the last reported.
                 state.lose_position()
-        self._learning.learn(statement)
+        self._learning.learn(statement, heard)
         does = statement.transaction or ""
         if succeeded and does in _ENDS:
             transaction.forget_primary()
@@ -475,26 +483,27 @@ class Writing:
             if may_end_transaction(fault.number):
                 session.transaction.doubt(True)
             session.followed.note_last(session.primary)
-            self._learning.learn()
+            self._learning.learn(heard=False)
             yield from self._publishing.publishing()
             raise fault
         finally:
-            self._note_method(what)
+            self._note_method(what, heard=False)
 
     def method_ran(self, what: str) -> Answer:
         """Take in that a method has done what it does."""
         session = self._session
-        self._note_method(what)
+        # Not all libraries read what the answer to COM_INIT_DB tells.
+        self._note_method(what, heard=what != "USE")
         if what in _BY_METHOD:
             session.transaction.forget_primary()
         self._look_at_end()
         return Answer(session.primary.taken(_BY_METHOD.get(what) or Reason(what, Cause.SESSION)))
 
-    def _note_method(self, what: str) -> None:
+    def _note_method(self, what: str, heard: bool) -> None:
         followed = self._session.followed
         # COM_INIT_DB is no statement, and clears no warnings.
         followed.note_last(self._session.primary, not followed.keeps_warnings and what != "USE")
-        self._learning.learn()
+        self._learning.learn(heard=heard)
 
     def beginning_or_ending(self, verb: str) -> Flow[Answer]:
         """BEGIN, COMMIT or ROLLBACK by method.

@@ -173,7 +173,6 @@ class State:
         "had_schema",
         "hearsay",
         "heavy",
-        "is_untold",
         "level_changed",
         "lost_ids",
         "next_transaction",
@@ -194,6 +193,7 @@ class State:
         "unprepared",
         "unread",
         "unread_users",
+        "untold",
         "version",
     )
 
@@ -203,8 +203,8 @@ class State:
         self.version = 0
         self.schema = schema
         self.status = AUTOCOMMIT
-        self.is_untold = False
-        """An error was the primary's last answer, so that the status may be another by now."""
+        self.untold: int | None = None
+        """What the primary has told of its status where its last answer, an error, told nothing."""
         """The primary's server status after its last statement."""
         self.origin = position
         """The position of a session that has nothing to see."""
@@ -326,18 +326,22 @@ class State:
     def note_status(self, status: int) -> None:
         """Note the primary's server status after a statement."""
         self.status = status
-        self.is_untold = False
 
-    def hear_status(self, status: int) -> None:
-        """Note what the primary has told of its status, and what that means to its transaction."""
+    def hear_status(self, status: int, told: bool = True) -> None:
+        """Take in the status that the primary told last, and what it means to its transaction.
+
+        :param told: its last answer did so: else it may be what was so before an error.
+        """
+        if not told and status == self.untold:
+            return
         before, self.status = self.status, status
-        self.is_untold = False
+        self.untold = None
         if self.level_changed:
             self._note_switch(before)
 
-    def note_untold(self) -> None:
-        """Note that an error was the primary's last answer: it does not tell of the status."""
-        self.is_untold = True
+    def note_untold(self, status: int) -> None:
+        """Note that the primary's last answer did not tell of the status; this is what did last."""
+        self.untold = status
 
     def note_open(self) -> None:
         """Note that a transaction may be open on the primary."""
@@ -516,7 +520,7 @@ class State:
         `gtid` is empty where it committed nothing yet.
         """
         self.status = status
-        self.is_untold = False
+        self.untold = None
         self.rumoured = True
         self._checked.clear()
         if gtid:

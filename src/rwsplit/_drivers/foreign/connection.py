@@ -259,6 +259,7 @@ class ForeignConnection(Exchanges):
         self.writes += 1
         with self._as_house():
             line.select_db(name.decode() if isinstance(name, bytes) else name)
+        self.server_status = line.status()
 
     def set_character_set(self, charset: str, collation: str | None = None) -> None:
         """Set the character set, and the collation, of the connection."""
@@ -275,6 +276,7 @@ class ForeignConnection(Exchanges):
         line = self._ready()
         with self._as_house():
             line.ping()
+        self.server_status = line.status()
 
     def show_warnings(self) -> Any:
         """Return the warnings of the last statement."""
