@@ -79,8 +79,9 @@ def test_a_program_gives_what_it_gives_on_one_server(driver, stage):
     ],
 )
 @pytest.mark.parametrize("before", [[], ["SELECT v FROM t"]], ids=["", "behind a read"])
-def test_an_answer_behind_an_error_tells_of_the_transaction(driver, stage, before, failing):
-    program = [*before, failing, "SELECT FOUND_ROWS()", "COMMIT"]
+@pytest.mark.parametrize("then", ["SELECT FOUND_ROWS()", "conn.ping()", "conn.select_db()"])
+def test_an_answer_behind_an_error_tells_of_the_transaction(driver, stage, before, failing, then):
+    program = [*before, failing, then, "SELECT 1", "COMMIT"]
     lockstep.check(stage, {"autocommit": False}, program, partial(Run, driver))
 
 

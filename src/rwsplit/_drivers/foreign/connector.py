@@ -189,7 +189,7 @@ class Line:
     def ping(self) -> None:
         """Check that the server answers."""
         self.connection.unread_result = False
-        self.connection.cmd_ping()
+        self._status = self.connection.cmd_ping()["status_flag"]
 
     def encoding(self) -> str:
         """Return how texts become bytes."""
