@@ -406,3 +406,39 @@ def test_nor_one_that_was_left_by_connecting_again(cluster, connect, stalled, ag
     connection.cursor().execute("UPDATE t SET v = 2 WHERE id = 1 AND v = 1")
     again(connection, cluster)
     assert value(connection) == 1
+
+
+FIXES_NOTHING = [
+    *("SHOW TABLES", "SHOW CREATE TABLE t", "DESCRIBE t", "EXPLAIN SELECT v FROM t"),
+    *("SELECT v FROM t WHERE 1 = 0", "SELECT v FROM t LIMIT 0"),
+    "SELECT table_rows FROM information_schema.tables WHERE table_name = 't'",
+]
+
+
+@pytest.mark.parametrize("begin", [None, "START TRANSACTION READ ONLY"])
+@pytest.mark.parametrize("options", [{"consistency": "global"}, {"database": "shop?sessionId=7"}])
+def test_a_transaction_sees_what_was_so_as_it_first_read_rows(
+    cluster, connect, row, options, begin
+):
+    """Not what was so as it first showed the schema."""
+    writer = connect(**options).cursor()
+    connection = connect(**options, autocommit=begin is not None, max_wait=0.05)
+    cursor = connection.cursor()
+    older = []
+    for number, sql in enumerate(FIXES_NOTHING, 1):
+        connection.rollback()
+        for replica in cluster.replicas:
+            cluster.resume(replica)
+        cluster.wait_caught_up()
+        if begin:
+            cursor.execute(begin)
+        cursor.execute(sql)
+        cursor.fetchall()
+        assert cursor.route.role == "replica", (sql, cursor.route)
+        for replica in cluster.replicas:
+            cluster.stall(replica)
+        writer.execute("UPDATE t SET v = %s WHERE id = 1", (number,))
+        cursor.execute("SELECT v FROM t WHERE id = 1")
+        if cursor.fetchone() != (number,):
+            older.append(sql)
+    assert not older

@@ -150,7 +150,7 @@ class Hands:
         client = self._client
         most = client.plan.max_snapshot
         end = client.journey.reads.ending
-        done(Snapshot(self._clock, command.member, most, command.consistency, end, self.perform))
+        done(Snapshot(self._clock, command.member, most, end, self.perform))
 
     def _share(self, command: Share, done: Done, failed: Failed) -> None:
         world = self._world

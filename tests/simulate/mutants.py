@@ -45,8 +45,8 @@ def _sends_again(writing: Writing, *what: Any, **more: Any) -> Doing:
         return (yield from _on_primary(writing, *what, **more))
 
 
-def _ignores_idle(snapshot: Any, decision: Any) -> Any:
-    return _why_not_in(snapshot, decision) if snapshot.is_open else None
+def _ignores_idle(snapshot: Any, decision: Any, view: str) -> Any:
+    return _why_not_in(snapshot, decision, view) if snapshot.is_open else None
 
 
 def _ignores_version(reads: Reads, member: Any, route: Any, read: Any) -> bool:

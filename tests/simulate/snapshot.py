@@ -25,12 +25,11 @@ class Snapshot:
         clock: Clock,
         member: Member,
         max_idle: float,
-        consistency: str,
         end: Callable[[Member], Any],
         perform: Callable[[Any, Callable[[], None]], None],
     ) -> None:
         self._clock = clock
-        self.member, self.max_idle, self.consistency = member, max_idle, consistency
+        self.member, self.max_idle = member, max_idle
         self._end, self._perform = end, perform
         self.is_open = True
         self.used_at = clock.now

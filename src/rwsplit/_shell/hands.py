@@ -71,9 +71,7 @@ def hands_of(
         WaitForAnyone: lambda command: cluster.wait_for_anyone(command.until),
         AskAside: lambda command: ask_aside(cluster, account, command.hastily),
         AskAllAside: lambda command: ask_all_aside(cluster, account, command.questions),
-        WatchSnapshot: lambda command: Snapshot(
-            command.member, end, options.max_snapshot, command.consistency
-        ),
+        WatchSnapshot: lambda command: Snapshot(command.member, end, options.max_snapshot),
         Share: share,
         KillElsewhere: kill,
     }

@@ -24,16 +24,12 @@ class Snapshot:
 
     :param end: ends it on the replica.
     :param max_idle: after how many idle seconds it is ended.
-    :param consistency: of the read that it was opened for.
     """
 
-    __slots__ = ("_end", "_lock", "consistency", "is_open", "max_idle", "member", "used_at")
+    __slots__ = ("_end", "_lock", "is_open", "max_idle", "member", "used_at")
 
-    def __init__(
-        self, member: Member, end: Callable[[Member], None], max_idle: float, consistency: str
-    ) -> None:
+    def __init__(self, member: Member, end: Callable[[Member], None], max_idle: float) -> None:
         self.member = member
-        self.consistency = consistency
         self.max_idle = max_idle
         self._lock = threading.Lock()
         self.is_open = True

@@ -79,7 +79,7 @@ class Result:
         self.rows = rows
         self.field_count = len(rows[0]) if columns is None and rows else columns or 0
         self.fields = [Field() for _ in range(self.field_count)]
-        self.affected_rows = 0
+        self.affected_rows = len(rows)
         self.warning_count: int | None = 0
         self.server_status: int | None = AUTOCOMMIT
         self.has_next = self.unbuffered_active = False
@@ -298,9 +298,8 @@ class Stored(NamedTuple):
 class Snapshot:
     """A transaction that is open on a replica."""
 
-    def __init__(self, member: Member, consistency: str = "session") -> None:
+    def __init__(self, member: Member) -> None:
         self.member = member
-        self.consistency = consistency
         self.max_idle = 5.0
         self.is_open = True
         self.claimed = 0
@@ -611,10 +610,11 @@ class House:
         """Have a transaction open on the primary."""
         self.set_status(AUTOCOMMIT | IN_TRANSACTION)
 
-    def snapshot(self, name: str = "r1", consistency: str = "session") -> Snapshot:
-        """A snapshot of the session's transaction that is open on a replica."""
+    def snapshot(self, name: str = "r1", view: str = "session") -> Snapshot:
+        """A snapshot of the session's transaction, open on a replica, that a read has fixed."""
         member = self.members.get(name) or self.member(name, at=1)
-        snapshot = Snapshot(member, consistency)
+        snapshot = Snapshot(member)
+        self.session.transaction.note_view(view)
         self.session.open_snapshot(snapshot)
         return snapshot
 
@@ -773,5 +773,5 @@ _HANDS: dict[type, Any] = {
     Publish: _publish,
     Claim: lambda house, command, reply: command.snapshot.claim() and None,
     ReportLate: lambda house, command, reply: True if reply is None else reply,
-    WatchSnapshot: lambda house, command, reply: Snapshot(command.member, command.consistency),
+    WatchSnapshot: lambda house, command, reply: Snapshot(command.member),
 }

@@ -689,6 +689,43 @@ def test_mariadb_keeps_no_level_that_was_for_the_transaction_that_a_begin_ends()
     assert house.session.transaction.begin == b"BEGIN"
 
 
+# What fixes what is seen.
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        *("SHOW TABLES", "DESCRIBE t", "EXPLAIN SELECT v FROM t", "SHOW CREATE TABLE t"),
+        "SELECT table_rows FROM information_schema.tables",
+    ],
+)
+def test_what_shows_the_schema_does_not_fix_what_is_seen(house, sql):
+    read(house, sql=sql)
+    assert house.session.snapshot is not None
+    assert not house.session.transaction.view
+
+
+def test_nor_does_a_read_without_rows(house):
+    house.replica("r1", at=1)
+    house.replica("r2").unfit = "not in this test"
+    run(house, READ, asks(Open), asks(Exchange, answered()), asks(WatchSnapshot))
+    assert not house.session.transaction.view
+
+
+def test_the_first_read_of_rows_does(house):
+    read(house)
+    assert house.session.transaction.view == "session"
+
+
+def test_until_then_a_read_waits_for_what_it_must_see(house):
+    read(house, sql="SHOW TABLES")
+    house.terms.say("global")
+    house.session.look_at_terms()
+    told = asks(Ask, [house.told_at(1)], member=house.primary)
+    run(house, READ, asks(Claim), told, asks(Exchange, answered(b"a")))
+    assert house.session.transaction.view == "global"
+
+
 # Seeing commits.
 
 

@@ -888,7 +888,8 @@ NOT_INSIDE = {
         "transaction_isolation", "READ-COMMITTED"
     ),
     "a pin": lambda house: house.state.bind("user", "a user lock is held"),
-    "a weaker snapshot": lambda house: setattr(house.session.snapshot, "consistency", "eventual"),
+    "a weaker snapshot": lambda house: setattr(house.session.transaction, "view", "eventual"),
+    "one that no read has fixed": lambda house: setattr(house.session.transaction, "view", ""),
 }
 
 

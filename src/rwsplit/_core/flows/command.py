@@ -306,15 +306,13 @@ class Claim(Command[None]):
 class WatchSnapshot(Command[Any]):
     """Have a snapshot that is open on a member watched, and ended when it is idle for too long.
 
-    :param consistency: of the read that it was opened for.
-
     Answers with what stands for it.
     """
 
-    __slots__ = ("consistency", "member")
+    __slots__ = ("member",)
 
-    def __init__(self, member: Any, consistency: str) -> None:
-        self.member, self.consistency = member, consistency
+    def __init__(self, member: Any) -> None:
+        self.member = member
 
 
 class Share(Command[Any]):

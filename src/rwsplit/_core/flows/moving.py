@@ -23,6 +23,7 @@ from ..session.transaction import (
     is_compared,
     is_ordered,
     switches_on,
+    takes_view,
 )
 from ..sql.fingerprint import Fingerprint
 from ..sql.statement import Kind, Statement, because
@@ -125,7 +126,7 @@ class Moving:
                     if not (yield from self._opening_now(underway)):
                         transaction.clear()
                         return None
-                    transaction.note_moment(self._moment())
+                    transaction.note_moment(self._moment(), session.terms.level)
             case Step.CHAIN:
                 begin = transaction.begin or b"START TRANSACTION"
                 yield from self.ending_here()
@@ -188,7 +189,10 @@ class Moving:
                 return (yield from self._reading_on_primary(underway, why))
         compares, fingerprint = self.compared(underway)
         sees_commits = state.isolation in _SEEING_COMMITS
-        decision = decision._replace(sees_commits=sees_commits)
+        # So does the first to read rows: what shows the schema has not fixed what it sees.
+        decision = decision._replace(
+            sees_commits=sees_commits or (decision.shows_data and not transaction.view)
+        )
         known = None
         if sees_commits and compares:
             known = yield from self._reads.knowing_of_primary()
@@ -208,7 +212,7 @@ class Moving:
             return (yield from self.leaving(underway, served))
         had_read = transaction.has_read
         if session.snapshot is None:
-            session.open_snapshot((yield from WatchSnapshot(served.member, decision.consistency)))
+            session.open_snapshot((yield from WatchSnapshot(served.member)))
         return self.take(underway, decision, served, fingerprint, compares, had_read)
 
     def note_failed(self, statement: Statement, fault: Fault) -> None:
@@ -248,13 +252,17 @@ class Moving:
         session, statement, sql = self._session, underway.statement, underway.sql
         transaction, state = session.transaction, session.state
         read_only = transaction.is_read_only(state)
+        sees_commits = state.isolation in _SEEING_COMMITS
         if begins_on_mariadb(statement, state):
             transaction.note_tables()
+        # A server reads nothing for what can't have rows (`WHERE 1 = 0`; tried).
+        if takes_view(statement, state) and served.result.affected_rows:
+            transaction.note_view(decision.consistency)
         # Of one server, too, each statement would have seen what was committed since the last one.
-        if compares and not (decision.sees_commits and self._reads.was_abreast):
+        if compares and not (sees_commits and self._reads.was_abreast):
             transaction.note_read(sql, fingerprint, read_only)
         elif transaction.has_read and not had_read:
-            transaction.note_uncompared(sql, decision.sees_commits)
+            transaction.note_uncompared(sql, sees_commits)
         return self._writing.served(statement, served)
 
     def _why_not_split(self, underway: Underway) -> Reason | None:
@@ -316,7 +324,7 @@ class Moving:
     ) -> Flow[Served | Unserved]:
         yield from Claim(snapshot)
         try:
-            why = why_not_in(snapshot, decision)
+            why = why_not_in(snapshot, decision, self._session.transaction.view)
             if why is not None:
                 return Unserved(why, 0.0, 0)
             return (yield from self._reads.reading_on(snapshot.member, decision, read))
@@ -378,7 +386,7 @@ class Moving:
             return False
         served.member.note_asked()
         session.followed.check_count()
-        session.open_snapshot((yield from WatchSnapshot(served.member, decision.consistency)))
+        session.open_snapshot((yield from WatchSnapshot(served.member)))
         return True
 
     def _moment(self) -> Moment | None:
@@ -580,13 +588,15 @@ class Moving:
             yield from self.ending_here()  # it commits
 
 
-def why_not_in(snapshot: Any, decision: Route) -> Reason | None:
-    """Tell why a read can't run in a snapshot that is claimed."""
-    if decision.shows_data and not decision.sees_commits:
-        asked, opened = (LEVELS.index(each.consistency) for each in (decision, snapshot))
-        if asked > opened:
-            weaker = f"the transaction's snapshot was taken for {snapshot.consistency}"
-            return Reason(f"{weaker} consistency", Cause.SNAPSHOT)
+def why_not_in(snapshot: Any, decision: Route, view: str) -> Reason | None:
+    """Tell why a read can't run in a snapshot that is claimed.
+
+    `view` is the consistency level of the read that has fixed what others see there.
+    """
+    fixed = decision.shows_data and not decision.sees_commits
+    if fixed and LEVELS.index(decision.consistency) > LEVELS.index(view):
+        weaker = f"the transaction's snapshot was taken for {view} consistency"
+        return Reason(weaker, Cause.SNAPSHOT)
     if not snapshot.is_open:
         idle = f"the snapshot was idle for {snapshot.max_idle:g} seconds, and was ended"
         return Reason(idle, Cause.SNAPSHOT)

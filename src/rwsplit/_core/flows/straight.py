@@ -480,6 +480,7 @@ class Straight:
             or not session.terms.splits
             or session.terms.group is not None
             or state.isolation.startswith("READ-")
+            or not transaction.view
         ):
             return None
         decision = session.route(statement, in_snapshot=True)
@@ -490,7 +491,7 @@ class Straight:
             or not snapshot.claim(waits=False)
         ):
             return None
-        if why_not_in(snapshot, decision) is not None:
+        if why_not_in(snapshot, decision, transaction.view) is not None:
             snapshot.release()
             return None
         compares, fingerprint = self._journey.moving.compared(underway)

@@ -41,7 +41,7 @@ class Route(NamedTuple):
     shows_data: bool = True
     """Its answer may show what others wrote, so the next read must not show less."""
     sees_commits: bool = False
-    """It reads in a snapshot that shows what was committed since it was opened."""
+    """It reads in a snapshot that shows what was committed since it was opened, or may do so."""
     group: str | None = None
     """The group of replicas that a rule sends it to."""
 

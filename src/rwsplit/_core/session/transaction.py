@@ -29,6 +29,7 @@ __all__ = [
     "is_lost_with",
     "is_ordered",
     "switches_on",
+    "takes_view",
 ]
 
 MOST_READS = 64
@@ -102,6 +103,7 @@ class Transaction:
         "traits",
         "unverifiable",
         "verifies",
+        "view",
         "wrote",
     )
 
@@ -148,18 +150,23 @@ class Transaction:
         """Note that a snapshot is open for it on a replica."""
         self.on_replica = True
 
-    def note_moment(self, moment: Moment | None) -> None:
+    def note_moment(self, moment: Moment | None, consistency: str) -> None:
         """Note that its snapshot was taken before any read, and of which moment, if known.
 
         No other server can show that moment but one where nothing was committed since.
         """
         self.note_replica()
+        self.view = consistency
         self.moment = moment
         self.unverifiable = "it began WITH CONSISTENT SNAPSHOT"
 
     def note_tables(self) -> None:
         """Note that it has read what begins a transaction on MariaDB, too."""
         self.reads_tables = True
+
+    def note_view(self, consistency: str) -> None:
+        """Note that a read of this level has fixed what those behind it see, if none has."""
+        self.view = self.view or consistency
 
     def known_as(self, digest: str) -> None:
         """Take the digest of its first read."""
@@ -207,6 +214,11 @@ class Transaction:
         """A snapshot is open on a replica, or was lost there."""
         self.reads_tables = False
         """It has read there what begins a transaction on MariaDB, too."""
+        self.view = ""
+        """The consistency level of the read that fixed what all others see there; '' for none yet.
+
+        Under READ COMMITTED each sees what is committed by then, whatever this is.
+        """
         self.began_unrepeated = False
         """It began with a read that is not repeated."""
         self.repeatables: list[Repeatable] = []
@@ -487,9 +499,19 @@ def begins_on_mariadb(statement: Statement, session: State) -> bool:
     return not (verb.startswith("SHOW") or verb == "DESCRIBE") and _reads_tables(statement, session)
 
 
+def takes_view(statement: Statement, session: State) -> bool:
+    """Tell whether a read fixes what those behind it in its transaction see.
+
+    What shows the schema does not (tried), nor need a function, which may read nothing.
+    """
+    return not statement.verb.startswith(_OF_SCHEMA) and _names_tables(statement, session)
+
+
 def _reads_tables(statement: Statement, state: State) -> bool:
-    if statement.functions:
-        return True
+    return bool(statement.functions) or _names_tables(statement, state)
+
+
+def _names_tables(statement: Statement, state: State) -> bool:
     for table in statement.tables:
         if (table.database or state.schema or "").lower() != "information_schema":
             return True
