@@ -189,10 +189,11 @@ class Moving:
                 return (yield from self._reading_on_primary(underway, why))
         compares, fingerprint = self.compared(underway)
         sees_commits = state.isolation in _SEEING_COMMITS
-        # So does the first to read rows: what shows the schema has not fixed what it sees.
-        decision = decision._replace(
-            sees_commits=sees_commits or (decision.shows_data and not transaction.view)
-        )
+        decision = decision._replace(sees_commits=sees_commits)
+        asked = decision
+        if decision.shows_data and not transaction.view:
+            # The first to read rows does so, too: what shows the schema has not fixed what it sees.
+            asked = decision._replace(sees_commits=True)
         known = None
         if sees_commits and compares:
             known = yield from self._reads.knowing_of_primary()
@@ -200,9 +201,9 @@ class Moving:
         try:
             if session.snapshot is None:
                 begin = (*self._isolation(), "START TRANSACTION READ ONLY")
-                served = yield from self._reads.reading(decision, read._replace(begin=begin))
+                served = yield from self._reads.reading(asked, read._replace(begin=begin))
             else:
-                served = yield from self._reading_in_snapshot(session.snapshot, decision, read)
+                served = yield from self._reading_in_snapshot(session.snapshot, asked, read)
         except Fault as fault:
             self._writing.note_failed_elsewhere(statement, fault)
             raise
@@ -252,17 +253,16 @@ class Moving:
         session, statement, sql = self._session, underway.statement, underway.sql
         transaction, state = session.transaction, session.state
         read_only = transaction.is_read_only(state)
-        sees_commits = state.isolation in _SEEING_COMMITS
-        if begins_on_mariadb(statement, state):
+        if not transaction.reads_tables and begins_on_mariadb(statement, state):
             transaction.note_tables()
         # A server reads nothing for what can't have rows (`WHERE 1 = 0`; tried).
-        if takes_view(statement, state) and served.result.affected_rows:
+        if not transaction.view and served.result.affected_rows and takes_view(statement, state):
             transaction.note_view(decision.consistency)
         # Of one server, too, each statement would have seen what was committed since the last one.
-        if compares and not (sees_commits and self._reads.was_abreast):
+        if compares and not (decision.sees_commits and self._reads.was_abreast):
             transaction.note_read(sql, fingerprint, read_only)
         elif transaction.has_read and not had_read:
-            transaction.note_uncompared(sql, sees_commits)
+            transaction.note_uncompared(sql, decision.sees_commits)
         return self._writing.served(statement, served)
 
     def _why_not_split(self, underway: Underway) -> Reason | None:

@@ -165,8 +165,8 @@ class Transaction:
         self.reads_tables = True
 
     def note_view(self, consistency: str) -> None:
-        """Note that a read of this level has fixed what those behind it see, if none has."""
-        self.view = self.view or consistency
+        """Note that a read of this level has fixed what those behind it see."""
+        self.view = consistency
 
     def known_as(self, digest: str) -> None:
         """Take the digest of its first read."""
@@ -504,14 +504,13 @@ def takes_view(statement: Statement, session: State) -> bool:
 
     What shows the schema does not (tried), nor need a function, which may read nothing.
     """
-    return not statement.verb.startswith(_OF_SCHEMA) and _names_tables(statement, session)
+    fixes_none = statement.functions or statement.verb.startswith(_OF_SCHEMA)
+    return not fixes_none and _reads_tables(statement, session)
 
 
 def _reads_tables(statement: Statement, state: State) -> bool:
-    return bool(statement.functions) or _names_tables(statement, state)
-
-
-def _names_tables(statement: Statement, state: State) -> bool:
+    if statement.functions:
+        return True
     for table in statement.tables:
         if (table.database or state.schema or "").lower() != "information_schema":
             return True
