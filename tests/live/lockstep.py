@@ -391,7 +391,9 @@ class Log:
         elif what == "begin" or (commits if status is None else not status & IN_TRANSACTION):
             # A savepoint is there before a transaction is called one.
             leaves = what in ("read", "savepoint", "next") or step.startswith("SET")
-            stay = ("next", "savepoint") if leaves and not autocommit else ("next",)
+            # Set while autocommit was on, it was its own statement's alone.
+            keeps = leaves and not (autocommit or turned_off)
+            stay = ("next", "savepoint") if keeps else ("next",)
             self.steps = [kept for kept in self.steps if does(kept[0]) in stay]
             self.disturbed = False
         if what in ("begin", "read", "savepoint", "next"):

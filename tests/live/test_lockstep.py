@@ -892,6 +892,17 @@ FOUND = {
             "SELECT id, v FROM t ORDER BY id",
         ],
     ),
+    "a savepoint that was set while autocommit was on is none of the transaction's": (
+        {"autocommit": True},
+        [
+            "SAVEPOINT a",
+            "ROLLBACK TO a",
+            "SET autocommit = 0",
+            "other: UPDATE t SET v = v + 100 WHERE id = 1",
+            "SELECT id, v FROM t ORDER BY id",
+            "UPDATE t SET v = v + 1 WHERE id = 1",
+        ],
+    ),
     "autocommit() of what it is already sends nothing": (
         {"autocommit": True},
         ["SELECT v FROM t WHERE id = 1", "conn.autocommit(True)", "SELECT ROW_COUNT()"],
