@@ -398,8 +398,8 @@ def failed(house, begun=False):
     ran_on(house, house.member())
     status = IN_TRANSACTION if begun else 0
     house.set_status(status)
+    house.state.hear_status(status, told=False)
     house.state.note_open()
-    house.state.note_untold(status)
 
 
 @pytest.mark.parametrize("told", [IN_TRANSACTION, 0])

@@ -478,8 +478,8 @@ def test_autocommit_is_the_servers_status(house):
 
 def test_an_answer_that_does_not_tell_of_a_transaction_ends_none(house):
     house.set_status(AUTOCOMMIT)
+    house.state.hear_status(AUTOCOMMIT, told=False)
     house.state.note_open()
-    house.state.note_untold(AUTOCOMMIT)
     house.journey.learning.learn(heard=False)
     assert house.session.in_transaction
     house.primary.connection.server_status = 0  # something that went before it has told
@@ -489,7 +489,7 @@ def test_an_answer_that_does_not_tell_of_a_transaction_ends_none(house):
 
 def test_one_that_tells_does(house):
     house.set_status(AUTOCOMMIT)
+    house.state.hear_status(AUTOCOMMIT, told=False)
     house.state.note_open()
-    house.state.note_untold(AUTOCOMMIT)
     house.journey.learning.learn()
     assert not house.session.in_transaction

@@ -78,7 +78,6 @@ class Learning:
         if unread and not state.status & AUTOCOMMIT:
             # Only its last row will tell whether a transaction is open now.
             state.note_open()
-            state.note_untold(session.primary.connection.server_status)
 
     def note_user_locks(self, statement: Statement, sql: bytes, result: Any) -> None:
         """Count user locks by the answers of statements that take or release one."""
@@ -127,11 +126,9 @@ class Learning:
         if not told:
             session.state.note_failure(unknown)
         session.followed.note_error()
-        self.learn(unknown)
+        self.learn(unknown, heard=told)
         if not told:
-            # A routine may have begun one; the next answer will tell.
-            session.state.note_open()
-            session.state.note_untold(session.primary.connection.server_status)
+            session.state.note_open()  # a routine may have begun one; the next answer will tell
 
     # What has to be asked.
 

@@ -190,10 +190,6 @@ class Moving:
         compares, fingerprint = self.compared(underway)
         sees_commits = state.isolation in _SEEING_COMMITS
         decision = decision._replace(sees_commits=sees_commits)
-        asked = decision
-        if decision.shows_data and not transaction.view:
-            # The first to read rows does so, too: what shows the schema has not fixed what it sees.
-            asked = decision._replace(sees_commits=True)
         known = None
         if sees_commits and compares:
             known = yield from self._reads.knowing_of_primary()
@@ -201,9 +197,9 @@ class Moving:
         try:
             if session.snapshot is None:
                 begin = (*self._isolation(), "START TRANSACTION READ ONLY")
-                served = yield from self._reads.reading(asked, read._replace(begin=begin))
+                served = yield from self._reads.reading(decision, read._replace(begin=begin))
             else:
-                served = yield from self._reading_in_snapshot(session.snapshot, asked, read)
+                served = yield from self._reading_in_snapshot(session.snapshot, decision, read)
         except Fault as fault:
             self._writing.note_failed_elsewhere(statement, fault)
             raise
@@ -322,9 +318,13 @@ class Moving:
     def _reading_in_snapshot(
         self, snapshot: Any, decision: Route, read: Read
     ) -> Flow[Served | Unserved]:
+        view = self._session.transaction.view
+        if decision.shows_data and not view:
+            # What was run there until now has not fixed what this one sees.
+            decision = decision._replace(sees_commits=True)
         yield from Claim(snapshot)
         try:
-            why = why_not_in(snapshot, decision, self._session.transaction.view)
+            why = why_not_in(snapshot, decision, view)
             if why is not None:
                 return Unserved(why, 0.0, 0)
             return (yield from self._reads.reading_on(snapshot.member, decision, read))

@@ -255,8 +255,6 @@ class Writing:
             # An error does not tell whether a transaction is open now; the next answer will.
             # What leaves one alone that the primary knows nothing of begins none there.
             state.note_open()
-        if not heard:
-            state.note_untold(session.primary.connection.server_status)
         yield from self._publishing.publishing()
 
     def _note(

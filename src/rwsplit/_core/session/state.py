@@ -203,9 +203,9 @@ class State:
         self.version = 0
         self.schema = schema
         self.status = AUTOCOMMIT
-        self.untold: int | None = None
-        """What the primary has told of its status where its last answer, an error, told nothing."""
         """The primary's server status after its last statement."""
+        self.untold: int | None = None
+        """What the primary told of it before, where its last answer, an error, told nothing."""
         self.origin = position
         """The position of a session that has nothing to see."""
         self.traits = traits_of(position.flavor)
@@ -335,13 +335,9 @@ class State:
         if not told and status == self.untold:
             return
         before, self.status = self.status, status
-        self.untold = None
+        self.untold = None if told else status
         if self.level_changed:
             self._note_switch(before)
-
-    def note_untold(self, status: int) -> None:
-        """Note that the primary's last answer did not tell of the status; this is what did last."""
-        self.untold = status
 
     def note_open(self) -> None:
         """Note that a transaction may be open on the primary."""
